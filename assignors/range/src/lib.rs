@@ -1,0 +1,1 @@
+//! Kafka's range assignor, rack-aware as KIP-881.

@@ -1,0 +1,1 @@
+//! Kafka's round-robin assignor.

@@ -1,0 +1,1 @@
+//! The trait of partition assignors, their view of a group, plans and a conformance kit.

@@ -1,0 +1,1 @@
+//! The embedded broker: listener, connections and topic logs around the group coordinator.

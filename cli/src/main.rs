@@ -1,0 +1,2 @@
+//! The callboard command.
+fn main() {}

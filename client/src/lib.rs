@@ -1,0 +1,1 @@
+//! What every client of a Kafka cluster needs: connections, metadata, produce and admin requests.

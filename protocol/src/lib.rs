@@ -1,0 +1,1 @@
+//! Kafka's bytes: framing, messages declared in tables, error codes, record batches and the embedded consumer protocol.
