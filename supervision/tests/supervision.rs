@@ -96,6 +96,11 @@ fn worker(id: &str, slot: &Arc<Mutex<Option<Addr<Msg>>>>) -> ChildSpec {
     })
 }
 
+/// The present address in a slot.
+fn now(slot: &Mutex<Option<Addr<Msg>>>) -> Addr<Msg> {
+    slot.lock().unwrap().clone().unwrap()
+}
+
 async fn ask(address: &Addr<Msg>) -> Result<u64, CallError> {
     address.call(Msg::Ask, TIMEOUT).await
 }
@@ -119,16 +124,16 @@ async fn a_failed_child_is_back_after_its_backoff_and_its_sibling_never_notices(
     start(&supervisor, worker("b", &b)).await;
     let begun = Instant::now();
 
-    let old = a.lock().unwrap().clone().unwrap();
+    let old = now(&a);
     old.cast(Msg::Panic).unwrap();
     first.wait(None).await.unwrap();
     assert!(old.cast(Msg::Stop).is_err());
     tokio::time::sleep(Duration::from_millis(51)).await;
 
-    let new = a.lock().unwrap().clone().unwrap();
+    let new = now(&a);
     assert_eq!(ask(&new).await, Ok(1));
     assert_eq!(begun.elapsed(), Duration::from_millis(51));
-    assert_eq!(ask(&b.lock().unwrap().clone().unwrap()).await, Ok(0));
+    assert_eq!(ask(&now(&b)).await, Ok(0));
     stage.expect_failure("worker");
     stage.finish().await;
 }
@@ -146,7 +151,7 @@ async fn a_used_up_budget_fails_the_supervisor() {
     };
     start(&supervisor, worker("a", &slot).policy(policy)).await;
     for incarnation in 0..3 {
-        let address = slot.lock().unwrap().clone().unwrap();
+        let address = now(&slot);
         assert_eq!(ask(&address).await, Ok(incarnation));
         address.cast(Msg::Fail).unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -181,14 +186,8 @@ async fn normal_ends_restart_the_permanent_and_remove_the_transient() {
             .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        ask(&permanent.lock().unwrap().clone().unwrap()).await,
-        Ok(1)
-    );
-    assert_eq!(
-        ask(&transient.lock().unwrap().clone().unwrap()).await,
-        Err(CallError::Gone)
-    );
+    assert_eq!(ask(&now(&permanent)).await, Ok(1));
+    assert_eq!(ask(&now(&transient)).await, Err(CallError::Gone));
     let existed = supervisor
         .call(
             |reply| SupervisorMsg::Stop("t".into(), TIMEOUT, reply),
