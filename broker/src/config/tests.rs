@@ -1,0 +1,170 @@
+//! Keys, kinds, bounds, TOML, and the sentences of the errors.
+
+use super::*;
+
+#[test]
+fn every_default_is_valid_and_every_key_is_named_once() {
+    BrokerConfig::default().validate().unwrap();
+    let mut names: Vec<_> = KEYS
+        .iter()
+        .flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()))
+        .collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(KEYS.iter().all(|key| key.doc.ends_with('.')));
+}
+
+#[test]
+fn every_bound_is_taken_and_what_lies_beyond_is_refused() {
+    for key in KEYS {
+        let Kind::Number { min, max } = key.kind else {
+            continue;
+        };
+        let mut config = BrokerConfig::default();
+        for value in [min, max] {
+            config
+                .set(key.name, &value.to_string())
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        if let Some(below) = min.checked_sub(1) {
+            config.set(key.name, &below.to_string()).unwrap_err();
+        }
+        if let Some(above) = max.checked_add(1) {
+            config.set(key.name, &above.to_string()).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    let mut config = BrokerConfig::default();
+    let error = config
+        .set("group.initial.rebalance.delay", "1")
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unknown configuration key \"group.initial.rebalance.delay\", did you mean \"group.initial.rebalance.delay.ms\"?"
+    );
+    assert_eq!(
+        config.set("xyz", "1").unwrap_err().to_string(),
+        "unknown configuration key \"xyz\""
+    );
+}
+
+#[test]
+fn a_bad_value_says_what_it_must_be() {
+    let mut config = BrokerConfig::default();
+    for (key, value, sentence) in [
+        (
+            "num.partitions",
+            "many",
+            "num.partitions = \"many\" is not valid: it must be a whole number from 1 to 10000",
+        ),
+        (
+            "auto.create.topics.enable",
+            "yes",
+            "auto.create.topics.enable = \"yes\" is not valid: it must be true or false",
+        ),
+        (
+            "listeners",
+            "SSL://:9093",
+            "listeners = \"SSL://:9093\" is not valid: it must be HOST:PORT or PLAINTEXT://HOST:PORT",
+        ),
+        (
+            "listeners",
+            "",
+            "listeners = \"\" is not valid: it must be HOST:PORT or PLAINTEXT://HOST:PORT",
+        ),
+        (
+            "offsets.topic.replication.factor",
+            "3",
+            "offsets.topic.replication.factor = \"3\" is not valid: it must be 1",
+        ),
+    ] {
+        assert_eq!(config.set(key, value).unwrap_err().to_string(), sentence);
+    }
+}
+
+#[test]
+fn toml_tables_dots_and_quotes_are_the_same() {
+    for text in [
+        "group.max.size = 5\nlisteners = \"localhost:1\"",
+        "\"group.max.size\" = 5\nlisteners = [\"PLAINTEXT://localhost:1\"]",
+        "listeners = \"localhost:1\"\n[group.max]\nsize = 5",
+    ] {
+        let mut config = BrokerConfig::default();
+        config.set_toml(text).unwrap();
+        assert_eq!(
+            (config.group_max_size, config.listeners.to_string()),
+            (5, "localhost:1".to_owned())
+        );
+    }
+}
+
+#[test]
+fn a_toml_conflict_is_one_sentence_that_names_the_way_out() {
+    let error = BrokerConfig::default()
+        .set_toml("broker.id = 1\nbroker.id.generation.enable = true")
+        .unwrap_err();
+    let sentence = error.to_string();
+    assert!(
+        sentence.contains("needs quotes") && !sentence.contains('\n'),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn addresses_of_every_spelling() {
+    for (text, host, port) in [
+        ("localhost:9092", "localhost", 9092),
+        ("PLAINTEXT://:9092", "", 9092),
+        ("plaintext://[::1]:0", "::1", 0),
+    ] {
+        assert_eq!(
+            ListenAddress::parse(text),
+            Some(ListenAddress {
+                host: host.to_owned(),
+                port
+            })
+        );
+    }
+    for text in [
+        "localhost",
+        "::1:9092",
+        "a:1,b:2",
+        "SASL_SSL://a:1",
+        "a:99999",
+        "a b:1",
+    ] {
+        assert_eq!(ListenAddress::parse(text), None, "{text}");
+    }
+    assert_eq!(
+        ListenAddress::parse("[::1]:5").unwrap().to_string(),
+        "[::1]:5"
+    );
+}
+
+#[test]
+fn contradictions_between_keys_are_found() {
+    let mut config = BrokerConfig::default();
+    config.set("group.max.session.timeout.ms", "5").unwrap();
+    assert!(
+        config
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .contains("group.max.session.timeout.ms")
+    );
+}
+
+#[test]
+fn minus_one_is_no_retention() {
+    let mut config = BrokerConfig::default();
+    config.set("log.retention.hours", "-1").unwrap();
+    assert_eq!(
+        (config.log_retention, config.log_retention_bytes),
+        (None, None)
+    );
+}

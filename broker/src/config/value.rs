@@ -1,0 +1,162 @@
+//! Values of settings: their kinds, bounds and spelling. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A whole number within bounds, both included.
+    Number {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+    },
+    /// `true` or `false`.
+    Switch,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// `HOST:PORT`, with or without `PLAINTEXT://` before it.
+    Address,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number { min, max } if min == max => write!(f, "it must be {min}"),
+            Self::Number { min, max: i64::MAX } => {
+                write!(f, "it must be a whole number of at least {min}")
+            }
+            Self::Number { min, max } => write!(f, "it must be a whole number from {min} to {max}"),
+            Self::Switch => f.write_str("it must be true or false"),
+            Self::Choice(words) => write!(f, "it must be one of {}", words.join(", ")),
+            Self::Text => f.write_str("it must be text"),
+            Self::Address => f.write_str("it must be HOST:PORT or PLAINTEXT://HOST:PORT"),
+        }
+    }
+}
+
+impl Kind {
+    /// Parses a value of this kind.
+    pub(super) fn parse(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Number { min, max } => text
+                .parse()
+                .ok()
+                .filter(|number| (min..=max).contains(number))
+                .map(Value::Number),
+            Self::Switch => match text.to_ascii_lowercase().as_str() {
+                "true" => Some(Value::Switch(true)),
+                "false" => Some(Value::Switch(false)),
+                _ => None,
+            },
+            Self::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::Text => Some(Value::Text(text.to_owned())),
+            Self::Address if text.is_empty() => Some(Value::Address(None)),
+            Self::Address => {
+                ListenAddress::parse(text).map(|address| Value::Address(Some(address)))
+            }
+        }
+    }
+}
+
+/// A parsed value. The accessors below take the kind for granted: it stands in the same line of the table.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Number(i64),
+    Switch(bool),
+    Text(String),
+    Address(Option<ListenAddress>),
+}
+
+impl Value {
+    /// The number in the target's type; bounds of the table keep it in range, and the extremes saturate.
+    pub(super) fn number<T: TryFrom<i64>>(self) -> Option<T> {
+        match self {
+            Self::Number(number) => T::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn millis(self) -> Option<Duration> {
+        self.number().map(Duration::from_millis)
+    }
+
+    pub(super) fn switch(self) -> Option<bool> {
+        match self {
+            Self::Switch(on) => Some(on),
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn address(self) -> Option<Option<ListenAddress>> {
+        match self {
+            Self::Address(address) => Some(address),
+            _ => None,
+        }
+    }
+}
+
+/// Where to listen, or where others find us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// A name or an address; an IPv6 address without its brackets. Empty: every interface, as in Kafka's `:9092`.
+    pub host: String,
+    /// The port; 0 picks a free one.
+    pub port: u16,
+}
+
+impl ListenAddress {
+    /// Reads `HOST:PORT`, `[V6]:PORT`, `:PORT`, each with `PLAINTEXT://` before it or not. None for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("plaintext") => rest,
+            Some(_) => return None,
+            None => text,
+        };
+        let (host, port) = text.rsplit_once(':')?;
+        let host = match host.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']')?,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        if host.contains(|c: char| c.is_whitespace() || c == '/' || c == ',') {
+            return None;
+        }
+        Some(Self {
+            host: host.to_owned(),
+            port: port.parse().ok()?,
+        })
+    }
+
+    /// The host to bind to.
+    #[must_use]
+    pub fn bind_host(&self) -> &str {
+        if self.host.is_empty() {
+            "0.0.0.0"
+        } else {
+            &self.host
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
