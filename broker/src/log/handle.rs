@@ -1,0 +1,263 @@
+//! One partition as request handlers see it: where to append, read, look up and wait. Outlives the actor behind it:
+//! a restarted `TopicLog` moves into the same handle. Never blocks but for the disk reads its methods say.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_supervision::{Addr, CallError};
+use metrics::{Counter, counter};
+use tokio::sync::Semaphore;
+
+use super::actor::TopicLogMsg;
+use super::batch::ValidBatch;
+use super::core::LogConfig;
+use super::metrics::{
+    BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
+};
+use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
+use super::reply::{Reply, Unanswered};
+use super::waiters::{FetchWaiter, Waiters, Watch};
+use super::{Appended, LogError};
+
+/// One partition of one topic. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LogHandle {
+    shared: Arc<Shared>,
+}
+
+/// What handle and actor share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    pub(crate) dir: PathBuf,
+    pub(crate) config: LogConfig,
+    pub(crate) waiters: Arc<Waiters>,
+    /// Held by whoever has the files open for writing. A dead incarnation may still be in a blocking section: the next
+    /// one opens the files when it is out of it.
+    pub(crate) writer: Arc<Semaphore>,
+    pub(crate) appended_records: Counter,
+    pub(crate) appended_bytes: Counter,
+    fetched_bytes: Counter,
+    stage: RwLock<Stage>,
+}
+
+/// What the partition can do now.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Being opened: at the start, or again after a failure of the actor. Appends wait in its mailbox.
+    Opening(Option<Addr<TopicLogMsg>>),
+    /// Appends and reads.
+    Open(Addr<TopicLogMsg>, LogReader),
+    /// Given up after a failure that a restart does not cure.
+    Offline(LogError),
+    /// The broker is stopping, or the topic is deleted.
+    Gone(LogError),
+}
+
+/// Who waits for an append.
+pub type AppendReply = Reply<Appended, LogError>;
+
+impl Unanswered for LogError {
+    fn unanswered() -> Self {
+        Self::Unavailable {
+            reason: "the log failed or is stopping".into(),
+        }
+    }
+}
+
+impl LogHandle {
+    /// A handle of a partition whose files lie in `dir`; nothing is opened yet.
+    pub(crate) fn new(topic: Arc<str>, partition: i32, dir: PathBuf, config: LogConfig) -> Self {
+        let label = topic.to_string();
+        let shared = Shared {
+            appended_records: counter!(BROKER_APPENDED_RECORDS_TOTAL, "topic" => label.clone()),
+            appended_bytes: counter!(BROKER_APPENDED_BYTES_TOTAL, "topic" => label.clone()),
+            fetched_bytes: counter!(BROKER_FETCHED_BYTES_TOTAL, "topic" => label),
+            topic,
+            partition,
+            dir,
+            config,
+            waiters: Arc::default(),
+            writer: Arc::new(Semaphore::new(1)),
+            stage: RwLock::new(Stage::Opening(None)),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &Arc<str> {
+        &self.shared.topic
+    }
+
+    /// The number of the partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.shared.partition
+    }
+
+    /// Appends one batch, the bytes as the producer sent them, after all that were given before. Checks them here, on
+    /// the caller's task; the reply comes from the log's actor, or at once when the batch is refused or nobody is there.
+    pub fn append(&self, records: Bytes, reply: AppendReply) {
+        match self.admit(records) {
+            // Refused means that the actor has just ended; the reply answers by being dropped.
+            Ok((address, batch)) => drop(address.cast(TopicLogMsg::Append { batch, reply })),
+            Err(error) => reply.send(Err(error)),
+        }
+    }
+
+    fn admit(&self, records: Bytes) -> Result<(Addr<TopicLogMsg>, ValidBatch), LogError> {
+        let address = self.shared.address()?;
+        // Before anything is decompressed.
+        self.shared.config.takes_size(records.len())?;
+        Ok((address, ValidBatch::check(records)?))
+    }
+
+    /// Reads stored batches; see [`LogReader::read`]. Reads files where it is called.
+    ///
+    /// # Errors
+    /// As [`LogReader::read`], and [`LogError::Unavailable`], [`LogError::Deleted`].
+    pub fn read(&self, from: i64, max_bytes: usize, at_least: AtLeast) -> Result<Chunk, LogError> {
+        let chunk = self.shared.reader()?.read(from, max_bytes, at_least)?;
+        self.shared
+            .fetched_bytes
+            .increment(chunk.records.len() as u64);
+        Ok(chunk)
+    }
+
+    /// The log start and end offsets.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], [`LogError::Deleted`], or why the partition is offline.
+    pub fn offsets(&self) -> Result<Offsets, LogError> {
+        Ok(self.shared.reader()?.offsets())
+    }
+
+    /// What ListOffsets answers for a timestamp; see [`LogReader::offset_for`]. Reads files where it is called.
+    ///
+    /// # Errors
+    /// As [`LogReader::offset_for`], and [`LogError::Unavailable`], [`LogError::Deleted`].
+    pub fn offset_for(&self, timestamp: i64) -> Result<Option<FoundOffset>, LogError> {
+        self.shared.reader()?.offset_for(timestamp)
+    }
+
+    /// Lets `waiter` hear of appends until the guard is dropped. `end_seen` is the end offset of the read that made
+    /// the Fetch wait: whoever read before somebody appended is woken at once.
+    pub fn watch(&self, waiter: &Arc<FetchWaiter>, end_seen: i64) -> Watch {
+        let watch = Waiters::join(&self.shared.waiters, waiter);
+        // After joining, so that no append falls between the look and the list.
+        if self
+            .offsets()
+            .map_or(true, |offsets| offsets.end != end_seen)
+        {
+            waiter.wake_now();
+        }
+        watch
+    }
+
+    /// Deletes records below `offset`, -1 for all; see [`PartitionLog::delete_records`](super::PartitionLog::delete_records).
+    /// Answers the new log start offset.
+    ///
+    /// # Errors
+    /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
+    pub async fn delete_records(&self, offset: i64, timeout: Duration) -> Result<i64, LogError> {
+        let address = self.shared.address()?;
+        address
+            .call(
+                |reply| TopicLogMsg::DeleteRecords { offset, reply },
+                timeout,
+            )
+            .await
+            .map_err(unanswered)?
+    }
+
+    /// Waits until the log is open, or known not to open.
+    ///
+    /// # Errors
+    /// Why it is offline; [`LogError::Unavailable`] when the timeout passes first.
+    pub(crate) async fn opened(&self, timeout: Duration) -> Result<(), LogError> {
+        let address = self.shared.address()?;
+        address
+            .call(|reply| TopicLogMsg::AwaitOpen { reply }, timeout)
+            .await
+            .map_err(unanswered)?
+    }
+
+    /// Ends the log in order and waits for it. Nothing is appended afterwards.
+    pub(crate) async fn close(&self, timeout: Duration) {
+        let Ok(address) = self.shared.address() else {
+            return;
+        };
+        if let Err(error) = address
+            .call(|reply| TopicLogMsg::Close { reply }, timeout)
+            .await
+        {
+            tracing::warn!(topic = %self.shared.topic, partition = self.shared.partition, %error, "a topic log did not close");
+        }
+    }
+
+    /// The topic is deleted: reads and appends say so from now on, and who waits is woken.
+    pub(crate) fn mark_deleted(&self) {
+        self.shared.set(Stage::Gone(LogError::Deleted));
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+fn opening() -> LogError {
+    LogError::Unavailable {
+        reason: "it is being opened".into(),
+    }
+}
+
+fn unanswered(error: CallError) -> LogError {
+    LogError::Unavailable {
+        reason: error.to_string().into(),
+    }
+}
+
+impl Shared {
+    fn stage(&self) -> std::sync::RwLockReadGuard<'_, Stage> {
+        self.stage.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves to another stage and wakes who waits: what they wait for may never come now. What is gone stays gone.
+    pub(crate) fn set(&self, next: Stage) {
+        {
+            let mut stage = self.stage.write().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*stage, Stage::Gone(_)) {
+                return;
+            }
+            *stage = next;
+        }
+        self.waiters.wake_all();
+    }
+
+    /// Whether the topic is deleted: its files are not worth another sync.
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(&*self.stage(), Stage::Gone(LogError::Deleted))
+    }
+
+    fn reader(&self) -> Result<LogReader, LogError> {
+        match &*self.stage() {
+            Stage::Open(_, reader) => Ok(reader.clone()),
+            Stage::Opening(_) => Err(opening()),
+            Stage::Offline(error) | Stage::Gone(error) => Err(error.clone()),
+        }
+    }
+
+    fn address(&self) -> Result<Addr<TopicLogMsg>, LogError> {
+        match &*self.stage() {
+            Stage::Open(address, _) | Stage::Opening(Some(address)) => Ok(address.clone()),
+            Stage::Opening(None) => Err(opening()),
+            Stage::Offline(error) | Stage::Gone(error) => Err(error.clone()),
+        }
+    }
+}

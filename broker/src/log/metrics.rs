@@ -1,0 +1,50 @@
+//! Names of the topic logs' metrics and their help.
+
+use metrics::{Unit, describe_counter, describe_gauge};
+
+/// Records appended, by topic.
+pub const BROKER_APPENDED_RECORDS_TOTAL: &str = "callboard_broker_appended_records_total";
+/// Bytes appended, by topic.
+pub const BROKER_APPENDED_BYTES_TOTAL: &str = "callboard_broker_appended_bytes_total";
+/// Bytes of batches read for Fetch, by topic.
+pub const BROKER_FETCHED_BYTES_TOTAL: &str = "callboard_broker_fetched_bytes_total";
+/// Bytes of all segments, by topic.
+pub const BROKER_LOG_SIZE_BYTES: &str = "callboard_broker_log_size_bytes";
+/// Bytes cut off the ends of logs at the start.
+pub const BROKER_LOG_TRUNCATED_BYTES_TOTAL: &str = "callboard_broker_log_truncated_bytes_total";
+/// Partitions that take no appends because of a failure.
+pub const BROKER_OFFLINE_PARTITIONS: &str = "callboard_broker_offline_partitions";
+
+/// Registers help texts and units with the installed recorder.
+pub fn describe() {
+    describe_counter!(
+        BROKER_APPENDED_RECORDS_TOTAL,
+        Unit::Count,
+        "Records appended to topic logs; duplicates of idempotent producers are not."
+    );
+    describe_counter!(
+        BROKER_APPENDED_BYTES_TOTAL,
+        Unit::Bytes,
+        "Bytes of record batches appended to topic logs."
+    );
+    describe_counter!(
+        BROKER_FETCHED_BYTES_TOTAL,
+        Unit::Bytes,
+        "Bytes of record batches read from topic logs for clients."
+    );
+    describe_gauge!(
+        BROKER_LOG_SIZE_BYTES,
+        Unit::Bytes,
+        "Bytes in the topic's logs, all partitions together."
+    );
+    describe_counter!(
+        BROKER_LOG_TRUNCATED_BYTES_TOTAL,
+        Unit::Bytes,
+        "Bytes of torn tails cut off topic logs when they were opened."
+    );
+    describe_gauge!(
+        BROKER_OFFLINE_PARTITIONS,
+        Unit::Count,
+        "Partitions that are offline: damaged on disk, or the disk refused."
+    );
+}

@@ -1,0 +1,42 @@
+//! Topic logs: Kafka record batches on disk, byte for byte as their producers sent them, but for the offsets.
+//!
+//! * [`LogHandle`] is a partition as request handlers see it; behind it one actor writes ([`PartitionLog`]) and any
+//!   task reads ([`LogReader`]).
+//! * [`ValidBatch`] is what may be appended: checked once, at the edge.
+//! * [`FetchWaiter`] waits for bytes without polling.
+//!
+//! The decisions (index, idempotence, retention) are pure and live in `core`.
+
+mod actor;
+mod batch;
+pub(crate) mod core;
+mod error;
+pub(crate) mod files;
+mod handle;
+pub mod metrics;
+mod partition;
+mod producer_ids;
+mod reader;
+mod recovery;
+mod reply;
+mod segment;
+mod size_meter;
+#[cfg(test)]
+mod testing;
+mod waiters;
+
+pub use self::core::{CleanupPolicy, LogConfig, StampedBy};
+pub(crate) use actor::{KIND, TopicLog};
+pub use batch::ValidBatch;
+pub use error::LogError;
+pub use handle::{AppendReply, LogHandle};
+pub use partition::{Appended, PartitionLog};
+pub use producer_ids::ProducerIds;
+pub use reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
+pub use reply::{Reply, Unanswered};
+pub use waiters::{FetchWaiter, Watch};
+
+#[cfg(test)]
+pub(crate) fn test_batch(records: usize) -> bytes::Bytes {
+    testing::batch_of(&vec![testing::NOW; records], 10, None)
+}

@@ -1,0 +1,187 @@
+//! Opening a log: what is on disk becomes segments, offsets and producer states. A torn tail is cut off; any other damage
+//! is an error, and nothing is changed then. Called by [`PartitionLog::open`](super::PartitionLog::open) alone.
+
+use std::path::Path;
+
+use tracing::warn;
+
+use super::LogError;
+use super::core::codec::ProducersFile;
+use super::core::{LogConfig, ProducerStates};
+use super::files;
+use super::partition::{LOG_START, PRODUCERS};
+use super::reader::View;
+use super::segment::{Segment, Tail, Walk, log_path};
+use super::size_meter::SizeMeter;
+
+/// The log start offset that was stored, 0 if none was.
+pub(super) fn read_log_start(dir: &Path) -> Result<i64, LogError> {
+    let path = dir.join(LOG_START);
+    match std::fs::read_to_string(&path) {
+        // Written whole or not at all, so anything else is not ours.
+        Ok(text) => text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|offset| *offset >= 0)
+            .ok_or_else(|| LogError::corrupt(&path, 0, "not an offset")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(LogError::io("read", &path)(error)),
+    }
+}
+
+/// Removes what interrupted writes left, and lists the segments' base offsets in order.
+pub(super) fn clean_and_list(dir: &Path) -> Result<Vec<i64>, LogError> {
+    let mut bases = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(LogError::io("list", dir))? {
+        let path = entry.map_err(LogError::io("list", dir))?.path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("tmp") => files::remove_if_there(&path).map_err(LogError::io("remove", &path))?,
+            // A deletion takes the index first; a machine that dies may keep it longest.
+            Some("index") if !path.with_extension("log").exists() => {
+                files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+            }
+            Some("log") => {
+                let base = path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .and_then(|stem| stem.parse().ok());
+                // A file that we did not name stays and is not touched.
+                bases.extend(base.filter(|base| *base >= 0 && log_path(dir, *base) == path));
+            }
+            _ => {}
+        }
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// Opens every segment, repairs the last one, and tells whether it had more than its index file knew.
+pub(super) fn open_segments(
+    dir: &Path,
+    bases: &[i64],
+    log_start: i64,
+    config: &LogConfig,
+    size: &SizeMeter,
+) -> Result<(Vec<Segment>, bool), LogError> {
+    let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
+    let mut recovered = false;
+    for (at, base) in bases.iter().enumerate() {
+        let next_base = bases.get(at + 1);
+        let mut segment = Segment::open(log_path(dir, *base), *base, config)?;
+        if next_base.is_some_and(|next| *next <= log_start) {
+            // Deleted; the crash came before its file went.
+            segment.remove()?;
+            continue;
+        }
+        let vouched = segment.size;
+        let tail = segment.recover()?;
+        recovered = segment.size > vouched;
+        match (tail, next_base) {
+            (Tail::Whole, _) => {}
+            (Tail::Torn { bytes }, None) => {
+                warn!(file = %segment.path.display(), position = segment.size, bytes, "cut a torn tail off a topic log");
+                size.count_truncated(bytes);
+                segment.truncate()?;
+            }
+            (Tail::Torn { .. }, Some(_)) => {
+                return Err(LogError::corrupt(
+                    &segment.path,
+                    segment.size,
+                    "no whole batch, and later files exist",
+                ));
+            }
+        }
+        if let Some(next) = next_base {
+            if segment.next_offset != *next {
+                return Err(LogError::corrupt(
+                    &segment.path,
+                    segment.size,
+                    "the file ends before the next one begins",
+                ));
+            }
+            if segment.size > vouched {
+                segment.save_index()?;
+            }
+        }
+        segments.push(segment);
+    }
+    Ok((segments, recovered))
+}
+
+pub(super) fn view_of(mut segments: Vec<Segment>, log_start: i64) -> View {
+    let first = segments
+        .first()
+        .map_or(log_start, |segment| segment.base_offset);
+    let end = segments
+        .last()
+        .map_or(log_start, |segment| segment.next_offset);
+    if end < log_start {
+        // The machine died and took records that had been deleted before. Offsets go on where they were.
+        warn!(
+            end,
+            log_start, "the log ends before its start offset; starting empty"
+        );
+        segments.clear();
+        return View {
+            segments,
+            log_start_offset: log_start,
+            end_offset: log_start,
+        };
+    }
+    View {
+        segments,
+        log_start_offset: log_start.max(first),
+        end_offset: end,
+    }
+}
+
+/// The producer states: the snapshot, and every batch that is younger.
+pub(super) fn recall_producers(dir: &Path, view: &View) -> Result<ProducerStates, LogError> {
+    let oldest = view
+        .segments
+        .first()
+        .map_or(view.end_offset, |segment| segment.base_offset);
+    let known = std::fs::read(dir.join(PRODUCERS))
+        .ok()
+        .and_then(|bytes| ProducersFile::decode(&bytes));
+    let known = known.filter(|known| (oldest..=view.end_offset).contains(&known.next_offset));
+    let (mut producers, from) = known.map_or((ProducerStates::default(), oldest), |known| {
+        (known.producers, known.next_offset)
+    });
+    for segment in view
+        .segments
+        .iter()
+        .filter(|segment| segment.next_offset > from)
+    {
+        // The file's time and not the batch's: records of years ago may have been appended just now.
+        let seen = modified(segment);
+        let mut walk = Walk::new(
+            &segment.file,
+            &segment.path,
+            segment.index.position_of(from),
+            segment.size,
+        );
+        while let Some((header, batch)) = walk.next()? {
+            if batch.base_offset >= from
+                && let Some(producer) = header.producer()
+            {
+                producers.apply(&producer, seen);
+            }
+        }
+    }
+    Ok(producers)
+}
+
+/// When the file was last written, in milliseconds since 1970; 0 when the system does not tell.
+pub(super) fn modified(segment: &Segment) -> i64 {
+    let time = segment
+        .file
+        .metadata()
+        .and_then(|data| data.modified())
+        .ok();
+    let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,413 @@
+//! The keeper of topics, child of the broker's root: the one who creates and deletes, one at a time, durably before
+//! anybody sees it. Its child is the supervisor of all topic logs.
+//!
+//! ```text
+//! topics (this)
+//! └─ topic_logs (supervisor)
+//!    └─ topic_log × partition
+//! ```
+//!
+//! It awaits the disk and its own child within a message: creations and deletions are rare, queue behind each other
+//! anyway, and neither the disk nor the supervisor ever waits for it.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use callboard_protocol::{ErrorCode, Uuid};
+use callboard_supervision::{
+    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, spawn_linked,
+};
+use futures_util::StreamExt;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tracing::{info, warn};
+
+use super::core::{Approved, approve};
+use super::settings::overlay;
+use super::store::{Store, StoredTopic};
+use super::{
+    CreatedTopic, DeletedTopic, NewTopic, Shared, Topic, TopicError, TopicsError, TopicsSnapshot,
+};
+use crate::log::{self, LogHandle, Reply, TopicLog};
+
+/// The kind of this actor in metrics.
+pub(crate) const KIND: &str = "topics";
+
+/// How long one call to the supervisor of the logs may take: it starts or stops one actor.
+const CALL: Duration = Duration::from_secs(10);
+/// How long the recovery of one log may take before the broker serves without it.
+const OPEN: Duration = Duration::from_secs(600);
+/// How long all logs together may take to close.
+const CLOSE: Duration = Duration::from_secs(8);
+/// Logs that are opened or closed at a time.
+const AT_A_TIME: usize = 32;
+
+/// Messages of the keeper.
+#[derive(Debug)]
+pub(crate) enum KeeperMsg {
+    /// Create a topic. Answers when it is durable, listed and open.
+    Create {
+        /// What to create.
+        topic: NewTopic,
+        /// Who waits.
+        reply: Reply<CreatedTopic, TopicError>,
+    },
+    /// Delete a topic. Answers when it is durably gone and no longer listed.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Who waits.
+        reply: Reply<DeletedTopic, TopicError>,
+    },
+}
+
+/// The actor.
+#[derive(Debug)]
+pub(crate) struct Keeper;
+
+/// Its state.
+#[derive(Debug)]
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    store: Store,
+    stored: Vec<StoredTopic>,
+    supervisor: Option<Addr<SupervisorMsg>>,
+}
+
+#[ractor::async_trait]
+impl Actor for Keeper {
+    type Msg = Envelope<KeeperMsg>;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    /// Reads the list of topics here and not later: a directory that cannot be used keeps the broker from starting.
+    /// One small file a topic.
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        shared: Arc<Shared>,
+    ) -> Result<State, ActorProcessingErr> {
+        let config = shared.config.clone();
+        let (store, stored) = tokio::task::spawn_blocking(move || open(&config)).await??;
+        *shared
+            .keeper
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Addr::new(myself, KIND));
+        Ok(State {
+            shared,
+            store,
+            stored,
+            supervisor: None,
+        })
+    }
+
+    /// Opens every log. Recovery may take its time; messages wait meanwhile.
+    async fn post_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (supervisor, _join) = Supervisor::spawn_linked("topic_logs", myself.get_cell()).await?;
+        state.supervisor = Some(supervisor);
+        let earlier = state.shared.snapshot();
+        let mut snapshot = TopicsSnapshot::default();
+        for stored in std::mem::take(&mut state.stored) {
+            let topic = state.topic_of(stored, &earlier);
+            state.start_logs(&topic).await?;
+            snapshot.insert(topic);
+        }
+        let logs: Vec<LogHandle> = snapshot
+            .iter()
+            .flat_map(|topic| topic.logs.clone())
+            .collect();
+        // A log that does not open says so itself, and its neighbours are served.
+        futures_util::stream::iter(logs)
+            .for_each_concurrent(AT_A_TIME, |log| async move { drop(log.opened(OPEN).await) })
+            .await;
+        info!(
+            topics = snapshot.len(),
+            partitions = snapshot.log_count(),
+            "topics open"
+        );
+        state.shared.publish(snapshot);
+        state.shared.opened.send_replace(true);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message.open() {
+            KeeperMsg::Create { topic, reply } => {
+                let outcome = state.create(&topic).await?;
+                reply.send(outcome);
+            }
+            KeeperMsg::Delete { name, reply } => state.delete(&name, reply).await?,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, reason) if state.is_supervisor(cell.get_id()) => {
+                Err(format!("the topic logs failed: {reason}").into())
+            }
+            SupervisionEvent::ActorTerminated(cell, _, _) if state.is_supervisor(cell.get_id()) => {
+                Err("the topic logs ended".into())
+            }
+            SupervisionEvent::ActorFailed(..)
+            | SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+
+    /// Closes every log in order: the next start reads nothing again. What a kill leaves out of this, recovery does.
+    async fn post_stop(
+        &self,
+        _: ActorRef<Self::Msg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let logs: Vec<LogHandle> = state
+            .shared
+            .snapshot()
+            .iter()
+            .flat_map(|topic| topic.logs.clone())
+            .collect();
+        let closing = futures_util::stream::iter(logs)
+            .for_each_concurrent(AT_A_TIME, |log| async move { log.close(CLOSE).await });
+        if tokio::time::timeout(CLOSE, closing).await.is_err() {
+            warn!("not every topic log closed in time; the next start reads their tails again");
+        }
+        if let Some(supervisor) = state.supervisor.take() {
+            // It ends with us in any case.
+            let _ = supervisor
+                .call(|reply| SupervisorMsg::Shutdown(CLOSE, reply), CLOSE)
+                .await;
+        }
+        Ok(())
+    }
+}
+
+fn open(config: &super::TopicsConfig) -> Result<(Store, Vec<StoredTopic>), TopicsError> {
+    let (store, mut stored) = Store::open(&config.dir)?;
+    for (name, partitions) in &config.internal {
+        match stored.iter().find(|topic| topic.name == *name) {
+            Some(topic) if topic.internal && topic.partitions == *partitions => {}
+            Some(_) => {
+                let reason = format!(
+                    "topic {name:?} was made with another number of partitions or is not internal"
+                );
+                return Err(TopicsError::corrupt(&config.dir, reason));
+            }
+            None => {
+                let topic = StoredTopic::internal(new_id(|_| false), name.clone(), *partitions);
+                store.create(&topic)?;
+                stored.push(topic);
+            }
+        }
+    }
+    Ok((store, stored))
+}
+
+/// A random id as Kafka makes them: not one of the reserved ones (zero and one), and its text does not begin with a
+/// dash, which command lines take for an option.
+fn new_id(taken: impl Fn(Uuid) -> bool) -> Uuid {
+    loop {
+        let random = uuid::Uuid::new_v4();
+        let id = Uuid(*random.as_bytes());
+        // The text is URL-safe base64, where the digit 62 is the dash.
+        if random.as_u128() > 1 && id.0[0] >> 2 != 62 && !taken(id) {
+            return id;
+        }
+    }
+}
+
+impl State {
+    fn is_supervisor(&self, id: ractor::ActorId) -> bool {
+        self.supervisor
+            .as_ref()
+            .is_some_and(|supervisor| supervisor.actor().get_id() == id)
+    }
+
+    /// The topic with handles of its logs; with those it had before, if this keeper is a restarted one, so that who
+    /// waits on them goes on waiting, and their files are not opened twice.
+    fn topic_of(&self, stored: StoredTopic, earlier: &TopicsSnapshot) -> Topic {
+        let id = stored.id().unwrap_or(Uuid::ZERO);
+        let name: Arc<str> = stored.name.into();
+        let config = overlay(&self.shared.config.log, &stored.configs);
+        let logs = match earlier.by_id(id) {
+            Some(before) => before.logs.clone(),
+            None if stored.internal => Vec::new(),
+            None => (0..stored.partitions)
+                .map(|at| {
+                    LogHandle::new(
+                        Arc::clone(&name),
+                        at,
+                        self.store.partition_dir(id, at),
+                        config.clone(),
+                    )
+                })
+                .collect(),
+        };
+        Topic {
+            name,
+            id,
+            partitions: stored.partitions,
+            configs: stored.configs,
+            internal: stored.internal,
+            logs,
+        }
+    }
+
+    async fn start_logs(&self, topic: &Topic) -> Result<(), ActorProcessingErr> {
+        let Some(supervisor) = &self.supervisor else {
+            return Err("no supervisor of topic logs".into());
+        };
+        for log in &topic.logs {
+            let child = log_child(topic.id, log);
+            supervisor
+                .call(|reply| SupervisorMsg::Start(child, reply), CALL)
+                .await??;
+        }
+        Ok(())
+    }
+
+    /// `Err` only when the actors under this one do not answer: then everything is started anew, from the disk.
+    async fn create(
+        &mut self,
+        topic: &NewTopic,
+    ) -> Result<Result<CreatedTopic, TopicError>, ActorProcessingErr> {
+        let snapshot = self.shared.snapshot();
+        let names = snapshot.by_name.keys().map(AsRef::as_ref);
+        let Approved {
+            name,
+            partitions,
+            configs,
+        } = match approve(topic, names, &self.shared.limits(&snapshot)) {
+            Ok(approved) => approved,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let id = new_id(|id| snapshot.by_id(id).is_some());
+        let stored = StoredTopic::new(id, name, partitions, configs);
+        if let Err(error) = self
+            .on_disk({
+                let stored = stored.clone();
+                move |store| store.create(&stored)
+            })
+            .await?
+        {
+            return Ok(Err(storage(&error)));
+        }
+        let topic = self.topic_of(stored, &snapshot);
+        self.start_logs(&topic).await?;
+        for log in &topic.logs {
+            // A log that does not open says so itself.
+            drop(log.opened(OPEN).await);
+        }
+        let mut next = TopicsSnapshot::clone(&snapshot);
+        let topic = next.insert(topic);
+        self.shared.publish(next);
+        info!(topic = %topic.name, partitions, "topic created");
+        Ok(Ok(CreatedTopic {
+            id,
+            partitions,
+            configs: topic.configs.clone(),
+        }))
+    }
+
+    async fn delete(
+        &mut self,
+        name: &str,
+        reply: Reply<DeletedTopic, TopicError>,
+    ) -> Result<(), ActorProcessingErr> {
+        let snapshot = self.shared.snapshot();
+        let Some(topic) = snapshot.by_name(name) else {
+            let error = TopicError::new(
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                "This server does not host this topic-partition.",
+            );
+            reply.send(Err(error));
+            return Ok(());
+        };
+        if topic.internal {
+            reply.send(Err(TopicError::new(
+                ErrorCode::INVALID_REQUEST,
+                format!("Topic '{name}' is internal."),
+            )));
+            return Ok(());
+        }
+        let id = topic.id;
+        if let Err(error) = self.on_disk(move |store| store.delete(id)).await? {
+            reply.send(Err(storage(&error)));
+            return Ok(());
+        }
+        let mut next = TopicsSnapshot::clone(&snapshot);
+        next.remove(topic);
+        self.shared.publish(next);
+        for log in &topic.logs {
+            log.mark_deleted();
+        }
+        info!(topic = name, "topic deleted");
+        reply.send(Ok(DeletedTopic {
+            id,
+            name: Arc::clone(&topic.name),
+            partitions: topic.partitions,
+        }));
+        self.stop_logs(topic).await?;
+        if let Err(error) = self.on_disk(move |store| store.sweep(id)).await? {
+            warn!(topic = name, %error, "the files of a deleted topic stay until the next start");
+        }
+        Ok(())
+    }
+
+    async fn stop_logs(&self, topic: &Topic) -> Result<(), ActorProcessingErr> {
+        let Some(supervisor) = &self.supervisor else {
+            return Ok(());
+        };
+        for log in &topic.logs {
+            let id = child_id(topic.id, log.partition());
+            supervisor
+                .call(|reply| SupervisorMsg::Stop(id, CALL, reply), CALL + CALL)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, TopicsError> + Send + 'static,
+    ) -> Result<Result<T, TopicsError>, ActorProcessingErr> {
+        let store = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || work(&store)).await?)
+    }
+}
+
+fn storage(error: &TopicsError) -> TopicError {
+    warn!(%error, "a topic could not be changed on disk");
+    TopicError::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
+}
+
+fn child_id(id: Uuid, partition: i32) -> String {
+    format!("{:032x}/{partition}", u128::from_be_bytes(id.0))
+}
+
+/// The child of one partition. A log that panics is opened again from its files.
+fn log_child(id: Uuid, log: &LogHandle) -> ChildSpec {
+    let shared = Arc::clone(log.shared());
+    let start = move |supervisor, _incarnation| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (address, _join) = spawn_linked(log::KIND, TopicLog, shared, supervisor).await?;
+            Ok(address.actor().get_cell())
+        }
+    };
+    ChildSpec::new(child_id(id, log.partition()), log::KIND, start).policy(RestartPolicy::default())
+}

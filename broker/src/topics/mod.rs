@@ -1,0 +1,380 @@
+//! The topics of one broker: what there is, by name and by id, and one log per partition.
+//!
+//! [`Topics`] is the handle everybody holds. Looking something up takes one snapshot and no actor; creating and
+//! deleting goes to the keeper, which does one thing at a time, durably, and publishes the next snapshot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use callboard_protocol::{ErrorCode, Uuid};
+use callboard_supervision::{Addr, ChildSpec, StopHow, spawn_linked};
+use tokio::sync::{oneshot, watch};
+
+use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
+
+mod core;
+mod from_broker;
+mod keeper;
+mod settings;
+mod store;
+
+use self::core::{Limits, approve};
+pub use self::core::{NewTopic, TopicError, check_name};
+use keeper::{Keeper, KeeperMsg};
+
+/// What the registry of topics is made with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TopicsConfig {
+    /// The directory of all topics. One process at a time: the data directory's lock sees to that.
+    pub dir: PathBuf,
+    /// The id of this broker, for manual assignments.
+    pub node_id: i32,
+    /// Partitions of a topic that does not say how many.
+    pub default_partitions: i32,
+    /// Most partitions of all topics together.
+    pub partitions_max: usize,
+    /// Settings of logs whose topic does not say otherwise.
+    pub log: LogConfig,
+    /// Topics whose records live elsewhere, with their partitions: they have a name and an id here, and no logs.
+    pub internal: Vec<(String, i32)>,
+}
+
+impl TopicsConfig {
+    /// A configuration with Kafka's defaults for everything but the directory.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            node_id: 1,
+            default_partitions: 1,
+            partitions_max: 20_000,
+            log: LogConfig::default(),
+            internal: Vec::new(),
+        }
+    }
+}
+
+/// Why the topics cannot be opened or changed on disk. Each reads as one sentence.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicsError {
+    /// The disk refused.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    Storage {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's words.
+        reason: String,
+    },
+    /// What is on disk is not ours, or damaged.
+    #[error("{} is not a topic directory of ours: {reason}", path.display())]
+    Corrupt {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The keeper did not start or ended.
+    #[error("the topics are not open: {0}")]
+    NotOpen(String),
+}
+
+impl TopicsError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Storage {
+            action,
+            path,
+            reason: error.to_string(),
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, reason: String) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// One topic. Never changes; a topic that is created again is another one, with another id.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// The name.
+    pub name: Arc<str>,
+    /// The id. Never zero, never used again.
+    pub id: Uuid,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Settings that were given when it was created, by name.
+    pub configs: BTreeMap<String, String>,
+    /// Whether its records live elsewhere and [`log`](Self::log) has none.
+    pub internal: bool,
+    logs: Vec<LogHandle>,
+}
+
+impl Topic {
+    /// The log of a partition; None when there is no such partition here.
+    #[must_use]
+    pub fn log(&self, partition: i32) -> Option<&LogHandle> {
+        usize::try_from(partition)
+            .ok()
+            .and_then(|at| self.logs.get(at))
+    }
+
+    /// Every partition's log in order.
+    #[must_use]
+    pub fn logs(&self) -> &[LogHandle] {
+        &self.logs
+    }
+}
+
+/// All topics at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct TopicsSnapshot {
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<[u8; 16], Arc<Topic>>,
+}
+
+impl TopicsSnapshot {
+    /// The topic of that name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// The topic of that id.
+    #[must_use]
+    pub fn by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id.0)
+    }
+
+    /// Every topic in order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// Number of topics.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Partitions with logs here.
+    fn log_count(&self) -> usize {
+        self.iter().map(|topic| topic.logs.len()).sum()
+    }
+
+    fn insert(&mut self, topic: Topic) -> Arc<Topic> {
+        let topic = Arc::new(topic);
+        self.by_name
+            .insert(Arc::clone(&topic.name), Arc::clone(&topic));
+        self.by_id.insert(topic.id.0, Arc::clone(&topic));
+        topic
+    }
+
+    fn remove(&mut self, topic: &Topic) {
+        self.by_name.remove(&topic.name);
+        self.by_id.remove(&topic.id.0);
+    }
+}
+
+/// A topic that may be created, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    /// Its id; zero where it was only validated.
+    pub id: Uuid,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Its own settings.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// A topic that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedTopic {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: Arc<str>,
+    /// How many partitions it had.
+    pub partitions: i32,
+}
+
+impl Unanswered for TopicError {
+    fn unanswered() -> Self {
+        Self::new(
+            ErrorCode::UNKNOWN_SERVER_ERROR,
+            "the broker is stopping or failed at it; look whether it happened",
+        )
+    }
+}
+
+/// The topics of one broker. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    shared: Arc<Shared>,
+}
+
+/// What handles and keeper share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: TopicsConfig,
+    snapshot: RwLock<Arc<TopicsSnapshot>>,
+    keeper: RwLock<Option<Addr<KeeperMsg>>>,
+    /// Whether every log has been opened, once.
+    opened: watch::Sender<bool>,
+}
+
+impl Topics {
+    /// Topics that are not open yet: start [`child`](Self::child) under a supervisor, then wait for
+    /// [`opened`](Self::opened).
+    #[must_use]
+    pub fn new(config: TopicsConfig) -> Self {
+        let shared = Shared {
+            config,
+            snapshot: RwLock::default(),
+            keeper: RwLock::default(),
+            opened: watch::Sender::new(false),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The child to supervise: the keeper, and under it every log. It fails to start when the directory cannot be read;
+    /// it ends in order, logs closed, when it is stopped.
+    #[must_use]
+    pub fn child(&self) -> ChildSpec {
+        let shared = Arc::clone(&self.shared);
+        let start = move |supervisor, _incarnation| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (keeper, _join) =
+                    spawn_linked(keeper::KIND, Keeper, shared, supervisor).await?;
+                Ok(keeper.actor().get_cell())
+            }
+        };
+        ChildSpec::new("topics", keeper::KIND, start).stop(StopHow::Drain)
+    }
+
+    /// Returns when every log is open, or known to be offline. Never if the child was not started.
+    pub async fn opened(&self) {
+        let mut opened = self.shared.opened.subscribe();
+        // The sender lives in `self`.
+        let _ = opened.wait_for(|opened| *opened).await;
+    }
+
+    /// All topics as they are now. Take one for a whole request: it does not change under it.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<TopicsSnapshot> {
+        self.shared.snapshot()
+    }
+
+    /// Whether this topic could be created now, and what it would be; creates nothing.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn validate(&self, topic: &NewTopic) -> Result<CreatedTopic, TopicError> {
+        let snapshot = self.snapshot();
+        let approved = approve(
+            topic,
+            snapshot.by_name.keys().map(AsRef::as_ref),
+            &self.shared.limits(&snapshot),
+        )?;
+        Ok(CreatedTopic {
+            id: Uuid::ZERO,
+            partitions: approved.partitions,
+            configs: approved.configs,
+        })
+    }
+
+    /// Creates a topic. Answers when it is durable, listed and open for appends, or with the error of CreateTopics:
+    /// 17 name, 36 exists, 37 partitions, 38 replication factor, 39 assignment, 40 settings, 42 contradictions, 56 disk.
+    pub fn create(&self, topic: NewTopic, reply: Reply<CreatedTopic, TopicError>) {
+        self.send(KeeperMsg::Create { topic, reply });
+    }
+
+    /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its
+    /// files are removed afterwards.
+    pub fn delete(&self, name: &str, reply: Reply<DeletedTopic, TopicError>) {
+        self.send(KeeperMsg::Delete {
+            name: name.to_owned(),
+            reply,
+        });
+    }
+
+    /// [`create`](Self::create) as a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_topic(&self, topic: NewTopic) -> Result<CreatedTopic, TopicError> {
+        let (answer, answered) = oneshot::channel();
+        self.create(topic, Reply::new(|outcome| drop(answer.send(outcome))));
+        answered
+            .await
+            .unwrap_or_else(|_| Err(TopicError::unanswered()))
+    }
+
+    /// [`delete`](Self::delete) as a future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_topic(&self, name: &str) -> Result<DeletedTopic, TopicError> {
+        let (answer, answered) = oneshot::channel();
+        self.delete(name, Reply::new(|outcome| drop(answer.send(outcome))));
+        answered
+            .await
+            .unwrap_or_else(|_| Err(TopicError::unanswered()))
+    }
+
+    fn send(&self, message: KeeperMsg) {
+        let keeper = self
+            .shared
+            .keeper
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // Without a keeper, or with one that has just ended, the message's reply answers by being dropped.
+        if let Some(keeper) = keeper {
+            drop(keeper.cast(message));
+        }
+    }
+}
+
+impl Shared {
+    fn snapshot(&self) -> Arc<TopicsSnapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, snapshot: TopicsSnapshot) {
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    fn limits(&self, snapshot: &TopicsSnapshot) -> Limits {
+        Limits {
+            node_id: self.config.node_id,
+            default_partitions: self.config.default_partitions,
+            partitions_left: self
+                .config
+                .partitions_max
+                .saturating_sub(snapshot.log_count()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

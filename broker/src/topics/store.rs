@@ -1,0 +1,194 @@
+//! Topics on disk: one directory a topic, named by its id. What exists is what is named so; both creation and deletion
+//! are one rename, so a crash at any point leaves a topic or none.
+//!
+//! ```text
+//! topics/<id>/topic.json       name, id, partitions, settings: written once
+//! topics/<id>/0 … n-1/         the partitions' logs
+//! topics/<id>.creating/        not yet a topic: removed at the start
+//! topics/<id>.deleting/        no longer a topic: removed at the start
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use callboard_protocol::Uuid;
+use serde::{Deserialize, Serialize};
+
+use super::TopicsError;
+use crate::log::files;
+
+const DESCRIPTION: &str = "topic.json";
+const CREATING: &str = "creating";
+const DELETING: &str = "deleting";
+
+/// What `topic.json` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredTopic {
+    /// Version of this description; 1.
+    version: u32,
+    pub(crate) name: String,
+    /// 32 hexadecimal digits.
+    id: String,
+    pub(crate) partitions: i32,
+    /// Whether the partitions' records live elsewhere (the offsets journal) and there are no logs here.
+    #[serde(default)]
+    pub(crate) internal: bool,
+    #[serde(default)]
+    pub(crate) configs: BTreeMap<String, String>,
+}
+
+impl StoredTopic {
+    pub(crate) fn new(
+        id: Uuid,
+        name: String,
+        partitions: i32,
+        configs: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            version: 1,
+            name,
+            id: hex(id),
+            partitions,
+            internal: false,
+            configs,
+        }
+    }
+
+    pub(crate) fn internal(id: Uuid, name: String, partitions: i32) -> Self {
+        Self {
+            internal: true,
+            ..Self::new(id, name, partitions, BTreeMap::new())
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<Uuid> {
+        parse_hex(&self.id)
+    }
+}
+
+/// The directory of all topics.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens the directory, creating it, removes what was half created or half deleted, and reads every topic.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, Vec<StoredTopic>), TopicsError> {
+        std::fs::create_dir_all(dir).map_err(TopicsError::io("create", dir))?;
+        let mut topics = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(TopicsError::io("list", dir))? {
+            let path = entry.map_err(TopicsError::io("list", dir))?.path();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some(CREATING | DELETING) => {
+                    tracing::info!(dir = %path.display(), "removing a topic that was half created or deleted");
+                    std::fs::remove_dir_all(&path).map_err(TopicsError::io("remove", &path))?;
+                }
+                _ if path.is_dir() => topics.push(read(&path)?),
+                _ => {}
+            }
+        }
+        topics.sort_by(|left, right| left.name.cmp(&right.name));
+        if let Some(pair) = topics.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(TopicsError::corrupt(
+                dir,
+                format!("two directories claim topic {:?}", pair[0].name),
+            ));
+        }
+        Ok((
+            Self {
+                dir: dir.to_owned(),
+            },
+            topics,
+        ))
+    }
+
+    /// Makes a topic durable. Its partitions have their directories; files come with the first append.
+    pub(crate) fn create(&self, topic: &StoredTopic) -> Result<(), TopicsError> {
+        let making = self.dir.join(format!("{}.{CREATING}", topic.id));
+        let outcome = self.prepare(&making, topic).and_then(|()| {
+            std::fs::rename(&making, self.dir.join(&topic.id))
+                .map_err(TopicsError::io("rename", &making))?;
+            files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir))
+        });
+        if outcome.is_err() {
+            // What stays is removed at the next start.
+            let _ = std::fs::remove_dir_all(&making);
+        }
+        outcome
+    }
+
+    fn prepare(&self, making: &Path, topic: &StoredTopic) -> Result<(), TopicsError> {
+        std::fs::create_dir_all(making).map_err(TopicsError::io("create", making))?;
+        for partition in 0..if topic.internal { 0 } else { topic.partitions } {
+            let dir = making.join(partition.to_string());
+            std::fs::create_dir_all(&dir).map_err(TopicsError::io("create", &dir))?;
+        }
+        let text = serde_json::to_vec_pretty(topic)
+            .map_err(|error| TopicsError::corrupt(making, error.to_string()))?;
+        let path = making.join(DESCRIPTION);
+        // Syncs the directory as well, and with it the partitions' names.
+        files::replace(&path, &text).map_err(TopicsError::io("write", &path))
+    }
+
+    /// Ends a topic: from here on it does not come back. Its files are removed by [`sweep`](Self::sweep).
+    pub(crate) fn delete(&self, id: Uuid) -> Result<(), TopicsError> {
+        let path = self.dir.join(hex(id));
+        std::fs::rename(&path, self.swept(id)).map_err(TopicsError::io("rename", &path))?;
+        files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir))
+    }
+
+    /// Removes the files of a deleted topic.
+    pub(crate) fn sweep(&self, id: Uuid) -> Result<(), TopicsError> {
+        let path = self.swept(id);
+        std::fs::remove_dir_all(&path).map_err(TopicsError::io("remove", &path))
+    }
+
+    fn swept(&self, id: Uuid) -> PathBuf {
+        self.dir.join(format!("{}.{DELETING}", hex(id)))
+    }
+
+    /// Where a partition's log lives.
+    pub(crate) fn partition_dir(&self, id: Uuid, partition: i32) -> PathBuf {
+        self.dir.join(hex(id)).join(partition.to_string())
+    }
+}
+
+fn read(dir: &Path) -> Result<StoredTopic, TopicsError> {
+    let path = dir.join(DESCRIPTION);
+    let bytes = std::fs::read(&path).map_err(TopicsError::io("read", &path))?;
+    let topic: StoredTopic = serde_json::from_slice(&bytes)
+        .map_err(|error| TopicsError::corrupt(&path, error.to_string()))?;
+    if topic.version != 1 {
+        return Err(TopicsError::corrupt(
+            &path,
+            format!("version {} is not known here", topic.version),
+        ));
+    }
+    if topic.id().is_none() || dir.file_name().and_then(|name| name.to_str()) != Some(&topic.id) {
+        return Err(TopicsError::corrupt(
+            &path,
+            "its id is not its directory's name".to_owned(),
+        ));
+    }
+    if topic.partitions < 1 || super::core::check_name(&topic.name).is_err() {
+        return Err(TopicsError::corrupt(
+            &path,
+            "no topic can be called so, or have so many partitions".to_owned(),
+        ));
+    }
+    Ok(topic)
+}
+
+fn hex(id: Uuid) -> String {
+    format!("{:032x}", u128::from_be_bytes(id.0))
+}
+
+fn parse_hex(text: &str) -> Option<Uuid> {
+    let id = Uuid(u128::from_str_radix(text, 16).ok()?.to_be_bytes());
+    (hex(id) == text).then_some(id)
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

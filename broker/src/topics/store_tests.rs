@@ -1,0 +1,141 @@
+//! The registry on disk: what was created is there, what was deleted is not, and a crash at any point of either leaves
+//! one of the two.
+
+use super::*;
+
+fn stored(id: u8, name: &str) -> StoredTopic {
+    let configs = [("retention.ms".to_owned(), "5".to_owned())].into();
+    StoredTopic::new(Uuid([id; 16]), name.to_owned(), 2, configs)
+}
+
+fn open(dir: &Path) -> Vec<StoredTopic> {
+    Store::open(dir).unwrap().1
+}
+
+#[test]
+fn created_topics_are_read_back_in_order_of_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, none) = Store::open(dir.path()).unwrap();
+    assert_eq!(none, []);
+    store.create(&stored(2, "b")).unwrap();
+    store.create(&stored(1, "c")).unwrap();
+    store
+        .create(&StoredTopic::internal(Uuid([3; 16]), "a".to_owned(), 50))
+        .unwrap();
+    let read = open(dir.path());
+    assert_eq!(read[1..], [stored(2, "b"), stored(1, "c")]);
+    assert_eq!(
+        (read[0].internal, read[0].partitions, read[0].id()),
+        (true, 50, Some(Uuid([3; 16])))
+    );
+    assert!(store.partition_dir(Uuid([2; 16]), 1).is_dir());
+    assert!(!store.partition_dir(Uuid([3; 16]), 0).exists());
+}
+
+#[test]
+fn the_description_is_this_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(0xa1, "orders")).unwrap();
+    let text =
+        std::fs::read_to_string(store.dir.join(hex(Uuid([0xa1; 16]))).join(DESCRIPTION)).unwrap();
+    let expected = r#"{
+  "version": 1,
+  "name": "orders",
+  "id": "a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1",
+  "partitions": 2,
+  "internal": false,
+  "configs": {
+    "retention.ms": "5"
+  }
+}"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_topic_that_is_deleted_goes_at_once_and_its_files_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let id = Uuid([1; 16]);
+    store.create(&stored(1, "a")).unwrap();
+    std::fs::write(
+        store.partition_dir(id, 0).join("00000000000000000000.log"),
+        "records",
+    )
+    .unwrap();
+    store.delete(id).unwrap();
+    assert!(store.swept(id).is_dir());
+    store.sweep(id).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert!(store.delete(id).is_err());
+}
+
+/// Every state a kill can leave between the steps of a creation and a deletion.
+#[test]
+fn a_crash_leaves_the_topic_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let topic = stored(1, "a");
+    let making = dir.path().join(format!("{}.{CREATING}", topic.id));
+    // Creation: directory, some partitions, a half written description, a whole one.
+    let text = serde_json::to_vec_pretty(&topic).unwrap();
+    let steps: [&dyn Fn(); 5] = [
+        &|| std::fs::create_dir_all(&making).unwrap(),
+        &|| std::fs::create_dir_all(making.join("0")).unwrap(),
+        &|| std::fs::create_dir_all(making.join("1")).unwrap(),
+        &|| std::fs::write(making.join("topic.json.tmp"), &text[..20]).unwrap(),
+        &|| std::fs::write(making.join(DESCRIPTION), &text).unwrap(),
+    ];
+    for done in 1..=steps.len() {
+        for step in &steps[..done] {
+            step();
+        }
+        assert_eq!(open(dir.path()), [], "{done} steps");
+        assert!(!making.exists());
+    }
+    for step in &steps {
+        step();
+    }
+    std::fs::rename(&making, dir.path().join(&topic.id)).unwrap();
+    assert_eq!(open(dir.path()), std::slice::from_ref(&topic));
+    // Deletion: renamed, then emptied bit by bit.
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.delete(Uuid([1; 16])).unwrap();
+    std::fs::remove_file(store.swept(Uuid([1; 16])).join(DESCRIPTION)).unwrap();
+    assert_eq!(open(dir.path()), []);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_not_ours_is_named_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(1, "a")).unwrap();
+    let path = dir.path().join(hex(Uuid([1; 16])));
+    let refused = |what: &str| {
+        let error = Store::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    let text = std::fs::read_to_string(path.join(DESCRIPTION)).unwrap();
+    for (bad, what) in [
+        (
+            text.replace("\"version\": 1", "\"version\": 2"),
+            "version 2",
+        ),
+        (
+            text.replace("\"a\"", "\"a/b\""),
+            "no topic can be called so",
+        ),
+        (
+            text.replace("\"partitions\": 2", "\"partitions\": 0"),
+            "so many partitions",
+        ),
+        (text.replace("0101", "0201"), "not its directory's name"),
+        (text[..40].to_owned(), "EOF"),
+    ] {
+        std::fs::write(path.join(DESCRIPTION), bad).unwrap();
+        refused(what);
+    }
+    std::fs::write(path.join(DESCRIPTION), &text).unwrap();
+    store.create(&stored(2, "a")).unwrap();
+    refused("two directories claim topic \"a\"");
+}
