@@ -1,1 +1,20 @@
-//! The __consumer_offsets log: its bytes, the journal under it, the offset-partition writer and the committed-offset index.
+//! The `__consumer_offsets` log: its bytes, the engines that keep them, the offset-partition writer and the
+//! committed-offset index.
+//!
+//! * [`record`] are the records as values and as Kafka's key and value bytes.
+//! * [`log`] is the small trait between writers and engines; [`memory`] is the engine of the tests.
+//! * [`writer`] owns one partition: it appends, and keeps the [`Index`](index::Index) of what has landed.
+//! * [`partition_for`] says which partition a group lives in.
+
+mod batch;
+mod clock;
+mod hash;
+pub mod index;
+pub mod log;
+pub mod memory;
+pub mod metrics;
+pub mod record;
+pub mod writer;
+
+pub use clock::WallClock;
+pub use hash::partition_for;

@@ -1,0 +1,291 @@
+//! The committed-offset index. Pure: it knows no log and no clock. Names that repeat are kept once.
+//!
+//! Cost: about 100 bytes per committed offset, plus its metadata string; a topic name once per partition of
+//! `__consumer_offsets`, not once per group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::record::{GroupMetadataValue, OffsetCommitValue, Record};
+
+/// A committed offset and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// What was committed.
+    pub value: OffsetCommitValue,
+    /// Kafka offset of its record in `__consumer_offsets`.
+    pub record_offset: i64,
+}
+
+/// A group's persisted state and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Metadata {
+    value: GroupMetadataValue,
+    record_offset: i64,
+}
+
+/// The committed partitions of one topic, by partition. A vector: most groups commit few, and it costs no slack.
+pub type TopicOffsets = Vec<(i32, Committed)>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Group {
+    /// By topic name.
+    topics: Vec<(Arc<str>, TopicOffsets)>,
+    metadata: Option<Box<Metadata>>,
+    generation_mark: Option<i32>,
+}
+
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.metadata.is_none() && self.generation_mark.is_none()
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Index {
+    groups: BTreeMap<Arc<str>, Group>,
+    /// Each topic name once, with the number of groups that hold it.
+    topic_names: BTreeMap<Arc<str>, usize>,
+    /// Committed offsets and persisted groups: the live keys of the topic.
+    live: usize,
+}
+
+impl Index {
+    /// Takes one record in, `record_offset` being its Kafka offset (meaningless for a generation mark).
+    pub fn apply(&mut self, record: &Record, record_offset: i64) {
+        match record {
+            Record::OffsetCommit {
+                group,
+                topic,
+                partition,
+                value: Some(value),
+            } => {
+                let committed = Committed {
+                    value: value.clone().as_written(),
+                    record_offset,
+                };
+                self.commit(group, topic, *partition, committed);
+            }
+            Record::OffsetCommit {
+                group,
+                topic,
+                partition,
+                value: None,
+            } => self.forget_offset(group, topic, *partition),
+            Record::GroupMetadata {
+                group,
+                value: Some(value),
+            } => {
+                let entry = self.group_entry(group);
+                let before = entry.metadata.replace(Box::new(Metadata {
+                    value: value.clone(),
+                    record_offset,
+                }));
+                self.live += usize::from(before.is_none());
+            }
+            Record::GroupMetadata { group, value: None } => {
+                if let Some(entry) = self.groups.get_mut(group) {
+                    self.live -= usize::from(entry.metadata.take().is_some());
+                    // The group's generations end with it: Kafka starts a group of the same name at 1 again.
+                    entry.generation_mark = None;
+                    self.drop_if_empty(group);
+                }
+            }
+            Record::GenerationMark { group, generation } => {
+                let mark = &mut self.group_entry(group).generation_mark;
+                *mark = (*mark).max(Some(*generation));
+            }
+        }
+    }
+
+    /// Takes in the records of one append that landed at `base_offset`, marks last as replay gives them. Returns how
+    /// many of them are records of the topic.
+    pub fn apply_all(&mut self, records: &[Record], base_offset: i64) -> u64 {
+        let mut offset = base_offset;
+        let mut topic_records = 0;
+        for record in records.iter().filter(|record| record.is_topic_record()) {
+            self.apply(record, offset);
+            offset += 1;
+            topic_records += 1;
+        }
+        for mark in records.iter().filter(|record| !record.is_topic_record()) {
+            self.apply(mark, offset);
+        }
+        topic_records
+    }
+
+    fn group_entry(&mut self, group: &Arc<str>) -> &mut Group {
+        self.groups.entry(Arc::clone(group)).or_default()
+    }
+
+    fn commit(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
+        let names = &mut self.topic_names;
+        let topics = &mut self.groups.entry(Arc::clone(group)).or_default().topics;
+        let at = match topics.binary_search_by(|(name, _)| name.cmp(topic)) {
+            Ok(at) => at,
+            Err(at) => {
+                let name = match names.get_key_value(topic) {
+                    Some((known, _)) => Arc::clone(known),
+                    None => Arc::clone(topic),
+                };
+                *names.entry(Arc::clone(&name)).or_default() += 1;
+                topics.insert(at, (name, Vec::new()));
+                at
+            }
+        };
+        let offsets = &mut topics[at].1;
+        match offsets.binary_search_by_key(&partition, |(partition, _)| *partition) {
+            Ok(at) => offsets[at].1 = committed,
+            Err(at) => {
+                offsets.insert(at, (partition, committed));
+                self.live += 1;
+            }
+        }
+    }
+
+    fn forget_offset(&mut self, group: &Arc<str>, topic: &str, partition: i32) {
+        let Some(entry) = self.groups.get_mut(group) else {
+            return;
+        };
+        let Ok(topic_at) = entry
+            .topics
+            .binary_search_by(|(name, _)| name.as_ref().cmp(topic))
+        else {
+            return;
+        };
+        let offsets = &mut entry.topics[topic_at].1;
+        if let Ok(at) = offsets.binary_search_by_key(&partition, |(partition, _)| *partition) {
+            offsets.remove(at);
+            self.live -= 1;
+        }
+        if offsets.is_empty() {
+            let (name, _) = entry.topics.remove(topic_at);
+            if let Some(holders) = self.topic_names.get_mut(&name) {
+                *holders -= 1;
+                if *holders == 0 {
+                    self.topic_names.remove(&name);
+                }
+            }
+        }
+        self.drop_if_empty(group);
+    }
+
+    fn drop_if_empty(&mut self, group: &Arc<str>) {
+        if self.groups.get(group).is_some_and(Group::is_empty) {
+            self.groups.remove(group);
+        }
+    }
+
+    /// What `group` committed for `topic` and `partition`.
+    #[must_use]
+    pub fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+    ) -> Option<&OffsetCommitValue> {
+        let offsets = self.topic(group, topic)?;
+        let at = offsets
+            .binary_search_by_key(&partition, |(partition, _)| *partition)
+            .ok()?;
+        Some(&offsets[at].1.value)
+    }
+
+    /// Everything `group` committed for `topic`, by partition.
+    #[must_use]
+    pub fn topic(&self, group: &str, topic: &str) -> Option<&TopicOffsets> {
+        let topics = &self.groups.get(group)?.topics;
+        let at = topics
+            .binary_search_by(|(name, _)| name.as_ref().cmp(topic))
+            .ok()?;
+        Some(&topics[at].1)
+    }
+
+    /// The topics `group` has committed for, by name, each with its partitions.
+    pub fn topics(&self, group: &str) -> impl Iterator<Item = (&Arc<str>, &TopicOffsets)> {
+        self.groups
+            .get(group)
+            .into_iter()
+            .flat_map(|group| group.topics.iter().map(|(name, offsets)| (name, offsets)))
+    }
+
+    /// Whether `group` has any committed offset.
+    #[must_use]
+    pub fn has_offsets(&self, group: &str) -> bool {
+        self.groups
+            .get(group)
+            .is_some_and(|group| !group.topics.is_empty())
+    }
+
+    /// The group as last persisted.
+    #[must_use]
+    pub fn group_metadata(&self, group: &str) -> Option<&GroupMetadataValue> {
+        Some(&self.groups.get(group)?.metadata.as_ref()?.value)
+    }
+
+    /// No generation up to this one may be given out again.
+    #[must_use]
+    pub fn generation_mark(&self, group: &str) -> Option<i32> {
+        self.groups.get(group)?.generation_mark
+    }
+
+    /// Every group with a committed offset, persisted metadata or a generation mark, by name.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.keys()
+    }
+
+    /// Live keys of the topic: committed offsets and persisted groups.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there is nothing in it, marks included.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The state as records that rebuild it, with the Kafka offset each was written at, in offset order; marks last.
+    /// What a compacted copy of the partition holds.
+    #[must_use]
+    pub fn live_records(&self) -> Vec<(Option<i64>, Record)> {
+        let mut records = Vec::with_capacity(self.live);
+        for (group, entry) in &self.groups {
+            for (topic, offsets) in &entry.topics {
+                for (partition, committed) in offsets {
+                    records.push((
+                        Some(committed.record_offset),
+                        Record::OffsetCommit {
+                            group: Arc::clone(group),
+                            topic: Arc::clone(topic),
+                            partition: *partition,
+                            value: Some(committed.value.clone()),
+                        },
+                    ));
+                }
+            }
+            if let Some(metadata) = &entry.metadata {
+                records.push((
+                    Some(metadata.record_offset),
+                    Record::GroupMetadata {
+                        group: Arc::clone(group),
+                        value: Some(metadata.value.clone()),
+                    },
+                ));
+            }
+            if let Some(generation) = entry.generation_mark {
+                records.push((
+                    None,
+                    Record::GenerationMark {
+                        group: Arc::clone(group),
+                        generation,
+                    },
+                ));
+            }
+        }
+        records.sort_by_key(|(offset, _)| offset.unwrap_or(i64::MAX));
+        records
+    }
+}

@@ -1,0 +1,6 @@
+//! What a partition of `__consumer_offsets` says right now: committed offsets, persisted groups, generation marks.
+//! Owned by the partition's writer; built by replay and kept by live appends through the same `apply`.
+
+pub mod core;
+
+pub use self::core::{Committed, Index, TopicOffsets};

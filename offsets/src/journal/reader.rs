@@ -1,0 +1,181 @@
+//! Reads durable batches back. Any thread may; each frame's checksums are checked again, so a disk that forgets is
+//! noticed before a client believes it.
+
+use std::ops::{ControlFlow, Range};
+
+use bytes::Bytes;
+
+use super::core::frame::{self, Header, Look};
+use super::core::locator::{Located, Run};
+use super::core::segment::SegmentUse;
+use super::shared::Shared;
+use super::storage;
+use crate::log::{BatchId, Fetched, LogError, Position, StoredBatch, Visit};
+
+/// Most bytes of one read from the disk, if more than one batch lies in it.
+const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// See [`OffsetsLog::scan`](crate::log::OffsetsLog::scan). A corrupt partition gives what lies before the damage, then
+/// the error.
+pub(crate) fn scan(
+    shared: &Shared,
+    partition: u32,
+    mut range: Range<Position>,
+    visit: &mut Visit<'_>,
+) -> Result<(), LogError> {
+    while !range.is_empty() {
+        let Some(run) = next_run(shared, partition, &range, READ_BYTES_MAX)? else {
+            break;
+        };
+        for (_, batch) in read_run(shared, partition, &run)? {
+            range.start = batch.position + 1;
+            if visit(batch) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// See [`OffsetsLog::read`](crate::log::OffsetsLog::read).
+pub(crate) fn read(
+    shared: &Shared,
+    partition: u32,
+    from_offset: i64,
+    max_bytes: usize,
+) -> Result<Fetched, LogError> {
+    let locator = shared
+        .partition(partition)
+        .ok_or(LogError::NoSuchPartition { partition })?;
+    let offsets = 0..locator.end().offset;
+    let start = locator.holding(from_offset);
+    let end = locator.end().position;
+    if let Some(corruption) = locator.corrupt()
+        && from_offset >= offsets.end
+    {
+        return Err(LogError::Corrupt {
+            position: corruption.position,
+            reason: corruption.reason.clone(),
+        });
+    }
+    drop(locator);
+    let mut batches: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    let mut next = start.unwrap_or(end);
+    while next < end {
+        let wanted = max_bytes.saturating_sub(bytes).min(READ_BYTES_MAX);
+        let Some(run) = next_run(shared, partition, &(next..end), wanted)? else {
+            break;
+        };
+        for (_, batch) in read_run(shared, partition, &run)? {
+            next = batch.position + 1;
+            if batch.kafka.is_empty() {
+                continue;
+            }
+            if !batches.is_empty() && bytes + batch.kafka.len() > max_bytes {
+                return Ok(Fetched { batches, offsets });
+            }
+            bytes += batch.kafka.len();
+            batches.push(batch.kafka);
+        }
+        if bytes >= max_bytes {
+            break;
+        }
+    }
+    Ok(Fetched { batches, offsets })
+}
+
+/// Name of the append at a position, if there is one.
+pub(crate) fn batch_id(
+    shared: &Shared,
+    partition: u32,
+    position: Position,
+) -> Result<Option<BatchId>, LogError> {
+    let one = position..position.saturating_add(1);
+    let Some(run) = next_run(shared, partition, &one, 0)? else {
+        return Ok(None);
+    };
+    let batches = read_run(shared, partition, &run)?;
+    Ok(batches.first().map(|(header, _)| header.id))
+}
+
+fn next_run(
+    shared: &Shared,
+    partition: u32,
+    range: &Range<Position>,
+    bytes_max: usize,
+) -> Result<Option<Run>, LogError> {
+    let locator = shared
+        .partition(partition)
+        .ok_or(LogError::NoSuchPartition { partition })?;
+    if let Some(run) = locator.run(range.clone(), bytes_max) {
+        return Ok(Some(run));
+    }
+    match locator.corrupt() {
+        Some(corruption) if range.end > corruption.position => Err(LogError::Corrupt {
+            position: corruption.position,
+            reason: corruption.reason.clone(),
+        }),
+        _ => Ok(None),
+    }
+}
+
+fn read_run(
+    shared: &Shared,
+    partition: u32,
+    run: &Run,
+) -> Result<Vec<(Header, StoredBatch)>, LogError> {
+    let failed = |error: std::io::Error| LogError::Read {
+        reason: error.to_string(),
+    };
+    let (file, segment) = shared.files.get(run.generation).map_err(failed)?;
+    let mut bytes = vec![0; run.bytes];
+    let filled = storage::read_up_to(&*file, &mut bytes, run.at).map_err(failed)?;
+    bytes.truncate(filled);
+    let bytes = Bytes::from(bytes);
+    let mut batches = Vec::with_capacity(run.batches.len());
+    for (position, located) in (run.first..).zip(&run.batches) {
+        let start = (u64::from(located.at) - run.at) as usize;
+        let frame = bytes.slice(start.min(filled)..);
+        let stored = decode(partition, position, located, &frame, segment).ok_or_else(|| {
+            shared.metrics.checksum_failures.increment(1);
+            tracing::error!(
+                partition,
+                position,
+                segment = located.generation,
+                at = located.at,
+                "a frame of the offsets log does not read back"
+            );
+            LogError::Corrupt {
+                position,
+                reason: "its frame does not read back".to_owned(),
+            }
+        })?;
+        batches.push(stored);
+    }
+    Ok(batches)
+}
+
+fn decode(
+    partition: u32,
+    position: Position,
+    located: &Located,
+    frame: &Bytes,
+    segment: SegmentUse,
+) -> Option<(Header, StoredBatch)> {
+    let Look::Whole(header) = frame::look(frame, segment) else {
+        return None;
+    };
+    let same = header.partition == partition
+        && header.position == position
+        && header.base_offset == located.base_offset
+        && header.frame_bytes() == located.bytes as usize;
+    let (marks, kafka) = frame::sections(&header);
+    let batch = StoredBatch {
+        position,
+        base_offset: header.base_offset,
+        marks: frame.slice(marks),
+        kafka: frame.slice(kafka),
+    };
+    same.then_some((header, batch))
+}

@@ -1,0 +1,125 @@
+//! What the sync thread writes and everybody reads: where the durable batches lie, how the engine is doing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::core::locator::Locator;
+use super::files::Files;
+use crate::log::Condition;
+use crate::metrics::JournalMetrics;
+
+/// Flushes whose time is remembered.
+const SYNC_TIMES_MAX: usize = 512;
+
+/// Called once, with the reason, when the engine is poisoned.
+pub type PoisonHook = Box<dyn FnOnce(&str) + Send>;
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) partitions: Vec<Mutex<Locator>>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) metrics: JournalMetrics,
+    status: Mutex<Status>,
+}
+
+struct Status {
+    condition: Condition,
+    sync_times: Vec<Duration>,
+    /// Where in `sync_times` the next goes, once it is full.
+    sync_next: usize,
+    hooks: Vec<PoisonHook>,
+}
+
+impl Shared {
+    pub(crate) fn new(partitions: Vec<Locator>, files: Arc<Files>) -> Self {
+        Self {
+            partitions: partitions.into_iter().map(Mutex::new).collect(),
+            files,
+            metrics: JournalMetrics::new(),
+            status: Mutex::new(Status {
+                condition: Condition::Good,
+                sync_times: Vec::new(),
+                sync_next: 0,
+                hooks: Vec::new(),
+            }),
+        }
+    }
+
+    /// A partition, if there is one.
+    pub(crate) fn partition(&self, partition: u32) -> Option<MutexGuard<'_, Locator>> {
+        let locator = self.partitions.get(partition as usize)?;
+        Some(locator.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether appends are taken.
+    pub(crate) fn condition(&self) -> Condition {
+        self.status().condition.clone()
+    }
+
+    /// The last append found space, or none.
+    pub(crate) fn set_full(&self, full: bool) {
+        let mut status = self.status();
+        match (&status.condition, full) {
+            (Condition::Good, true) => {
+                tracing::error!("no space left for the offsets log, commits fail until there is");
+                status.condition = Condition::Full;
+            }
+            (Condition::Full, false) => {
+                tracing::info!("there is space for the offsets log again");
+                status.condition = Condition::Good;
+            }
+            _ => {}
+        }
+    }
+
+    /// A write or a flush failed: nothing is taken any more.
+    pub(crate) fn poison(&self, reason: &str) {
+        tracing::error!(reason, "the offsets log is poisoned");
+        let hooks = {
+            let mut status = self.status();
+            status.condition = Condition::Poisoned {
+                reason: reason.to_owned(),
+            };
+            std::mem::take(&mut status.hooks)
+        };
+        for hook in hooks {
+            hook(reason);
+        }
+    }
+
+    /// Calls `hook` when the engine is poisoned; at once if it is.
+    pub(crate) fn on_poisoned(&self, hook: PoisonHook) {
+        let mut status = self.status();
+        if let Condition::Poisoned { reason } = &status.condition {
+            let reason = reason.clone();
+            drop(status);
+            hook(&reason);
+        } else {
+            status.hooks.push(hook);
+        }
+    }
+
+    /// A flush took so long.
+    pub(crate) fn synced(&self, time: Duration) {
+        self.metrics.fsync_duration.record(time.as_secs_f64());
+        let mut status = self.status();
+        if status.sync_times.len() < SYNC_TIMES_MAX {
+            status.sync_times.push(time);
+        } else {
+            let at = status.sync_next;
+            status.sync_times[at] = time;
+            status.sync_next = (at + 1) % SYNC_TIMES_MAX;
+        }
+    }
+
+    /// 99th percentile of the last flushes.
+    pub(crate) fn sync_p99(&self) -> Duration {
+        let mut times = self.status().sync_times.clone();
+        times.sort_unstable();
+        times.get((times.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

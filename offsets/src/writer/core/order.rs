@@ -1,0 +1,119 @@
+//! Who waits for whose appends. A read of a group runs when the appends of that group sent before it have settled, and
+//! before those sent after it are applied; a change of a group waits the same way and holds back what comes behind it.
+//! Pure; `W` is whatever waits.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::Ticket;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Order<W> {
+    /// The youngest unsettled append of each group that has one.
+    last: BTreeMap<Arc<str>, Ticket>,
+    /// The youngest append of all.
+    newest: Ticket,
+    /// The oldest unsettled is the one behind it.
+    settled: Ticket,
+    /// Reads, by the append they wait for.
+    reads: BTreeMap<Ticket, Vec<W>>,
+    /// Groups with a change that waits, and everything of the group behind it, in order.
+    held: BTreeMap<Arc<str>, VecDeque<W>>,
+}
+
+impl<W> Default for Order<W> {
+    fn default() -> Self {
+        Self {
+            last: BTreeMap::new(),
+            newest: Ticket(0),
+            settled: Ticket(0),
+            reads: BTreeMap::new(),
+            held: BTreeMap::new(),
+        }
+    }
+}
+
+/// What became free.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Released<W> {
+    /// Reads that run now.
+    pub(crate) reads: Vec<W>,
+    /// A group's change and what stood behind it, to be taken in again in order.
+    pub(crate) held: VecDeque<W>,
+}
+
+impl<W> Order<W> {
+    /// An append of `group` was submitted.
+    pub(crate) fn submitted(&mut self, group: &Arc<str>, ticket: Ticket) {
+        self.newest = self.newest.max(ticket);
+        if ticket <= self.settled {
+            return;
+        }
+        match self.last.get_mut(group) {
+            Some(last) => *last = ticket,
+            None => {
+                self.last.insert(Arc::clone(group), ticket);
+            }
+        }
+    }
+
+    /// The append of `group` with this ticket settled, as all before it have.
+    pub(crate) fn settled(&mut self, group: &Arc<str>, ticket: Ticket) -> Released<W> {
+        debug_assert!(ticket > self.settled, "appends settle in order, once");
+        self.settled = ticket;
+        let reads = self.reads.remove(&ticket).unwrap_or_default();
+        let mut held = VecDeque::new();
+        if self.last.get(group).is_none_or(|last| *last <= ticket) {
+            self.last.remove(group);
+            held = self.held.remove(group).unwrap_or_default();
+        }
+        Released { reads, held }
+    }
+
+    /// A read of `group`, or of all groups: given back if nothing is before it.
+    pub(crate) fn read(&mut self, group: Option<&str>, read: W) -> Option<W> {
+        let before = match group {
+            Some(group) => {
+                if let Some(held) = self.held.get_mut(group) {
+                    held.push_back(read);
+                    return None;
+                }
+                self.last.get(group).copied()
+            }
+            None => Some(self.newest).filter(|newest| *newest > self.settled),
+        };
+        match before {
+            Some(ticket) => {
+                self.reads.entry(ticket).or_default().push(read);
+                None
+            }
+            None => Some(read),
+        }
+    }
+
+    /// An append of `group`: given back unless a change stands before it.
+    pub(crate) fn append(&mut self, group: &str, append: W) -> Option<W> {
+        match self.held.get_mut(group) {
+            Some(held) => {
+                held.push_back(append);
+                None
+            }
+            None => Some(append),
+        }
+    }
+
+    /// A change of `group`: given back if nothing is before it.
+    pub(crate) fn change(&mut self, group: &Arc<str>, change: W) -> Option<W> {
+        if let Some(held) = self.held.get_mut(group) {
+            held.push_back(change);
+            return None;
+        }
+        if !self.last.contains_key(group) {
+            return Some(change);
+        }
+        self.held
+            .insert(Arc::clone(group), VecDeque::from([change]));
+        None
+    }
+}

@@ -1,0 +1,228 @@
+//! Keys and values as Kafka 4.2.0's own classes write and read them, and where it puts groups.
+#![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+
+use callboard_offsets::partition_for;
+use callboard_offsets::record::codec::{Decoded, RecordError, decode, encode};
+use callboard_offsets::record::{GroupMetadataValue, MemberValue, OffsetCommitValue, Record};
+use serde_json::Value;
+
+const GOLDEN: &str = include_str!("../../testdata/kafka-4.2.0/offsets_log.json");
+
+fn golden() -> Value {
+    serde_json::from_str(GOLDEN).unwrap()
+}
+
+fn cases(part: &str) -> Vec<Value> {
+    golden()[part].as_array().unwrap().clone()
+}
+
+fn unhex(text: &Value) -> Option<Vec<u8>> {
+    let text = text.as_str()?;
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    Some((0..text.len()).step_by(2).map(byte).collect())
+}
+
+/// Kafka's converter prints bytes in base64 and ids in its url-safe form, without padding.
+fn unbase64(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (mut bits, mut count) = (0u32, 0);
+    for symbol in text.bytes().filter(|symbol| *symbol != b'=') {
+        let value = match symbol {
+            b'A'..=b'Z' => symbol - b'A',
+            b'a'..=b'z' => symbol - b'a' + 26,
+            b'0'..=b'9' => symbol - b'0' + 52,
+            b'+' | b'-' => 62,
+            _ => 63,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    out
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn number(value: &Value, absent: i64) -> i64 {
+    value.as_i64().unwrap_or(absent)
+}
+
+/// The record a case describes, built from its fields alone.
+fn described(case: &Value) -> Record {
+    let (key, value) = (&case["key_fields"], &case["value_fields"]);
+    let present = !case["value"].is_null();
+    let group = text(&key["group"]).into();
+    if key.get("topic").is_none() {
+        return Record::GroupMetadata {
+            group,
+            value: present.then(|| group_metadata(value)),
+        };
+    }
+    Record::OffsetCommit {
+        group,
+        topic: text(&key["topic"]).into(),
+        partition: number(&key["partition"], 0) as i32,
+        value: present.then(|| OffsetCommitValue {
+            offset: number(&value["offset"], 0),
+            leader_epoch: number(&value["leaderEpoch"], -1) as i32,
+            metadata: text(&value["metadata"]).into(),
+            commit_timestamp_ms: number(&value["commitTimestamp"], 0),
+            // Kafka's default -1 means: none.
+            expire_timestamp_ms: value["expireTimestamp"].as_i64().filter(|at| *at != -1),
+            topic_id: match value["topicId"].as_str() {
+                Some(id) => unbase64(id).try_into().unwrap(),
+                None => [0; 16],
+            },
+        }),
+    }
+}
+
+fn group_metadata(value: &Value) -> GroupMetadataValue {
+    let member = |member: &Value| {
+        let session_timeout_ms = number(&member["sessionTimeout"], 0) as i32;
+        MemberValue {
+            member_id: text(&member["memberId"]),
+            group_instance_id: member["groupInstanceId"].as_str().map(str::to_owned),
+            client_id: text(&member["clientId"]),
+            client_host: text(&member["clientHost"]),
+            rebalance_timeout_ms: match number(&member["rebalanceTimeout"], -1) as i32 {
+                // As the spec has it: then the session timeout stands for it.
+                -1 => session_timeout_ms,
+                timeout => timeout,
+            },
+            session_timeout_ms,
+            subscription: unbase64(member["subscription"].as_str().unwrap()).into(),
+            assignment: unbase64(member["assignment"].as_str().unwrap()).into(),
+        }
+    };
+    GroupMetadataValue {
+        protocol_type: text(&value["protocolType"]),
+        generation: number(&value["generation"], 0) as i32,
+        protocol_name: value["protocol"].as_str().map(str::to_owned),
+        leader: value["leader"].as_str().map(str::to_owned),
+        current_state_timestamp_ms: number(&value["currentStateTimestamp"], -1),
+        members: value["members"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(member)
+            .collect(),
+    }
+}
+
+#[test]
+fn every_record_of_types_0_to_2_reads_as_kafka_reads_it() {
+    let mut seen = 0;
+    for case in cases("records") {
+        let decoded = decode(
+            unhex(&case["key"]).as_deref(),
+            unhex(&case["value"]).as_deref(),
+        );
+        match case["type"].as_i64().unwrap() {
+            0..=2 => {
+                seen += 1;
+                assert_eq!(decoded, Ok(Decoded::Record(described(&case))), "{case}");
+            }
+            other => {
+                let record_type = other as i16;
+                assert_eq!(decoded, Ok(Decoded::Unknown { record_type }), "{case}");
+            }
+        }
+    }
+    assert!(seen >= 45, "only {seen} cases");
+}
+
+#[test]
+fn what_we_write_are_kafkas_bytes() {
+    let mut seen = 0;
+    for case in cases("records") {
+        let expires = case["value_fields"]["expireTimestamp"]
+            .as_i64()
+            .unwrap_or(-1)
+            != -1;
+        let ours = match (
+            case["type"].as_i64().unwrap(),
+            case["value_version"].as_i64(),
+        ) {
+            (1 | 2, None) => true,
+            (1, Some(1)) => expires,
+            (1, Some(version)) => version == 4,
+            (2, Some(version)) => version == 3,
+            _ => false,
+        };
+        if !ours {
+            continue;
+        }
+        seen += 1;
+        let written = encode(&described(&case)).unwrap().unwrap();
+        assert_eq!(written.0, unhex(&case["key"]).unwrap(), "{case}");
+        assert_eq!(written.1, unhex(&case["value"]), "{case}");
+    }
+    assert!(seen >= 13, "only {seen} cases");
+}
+
+#[test]
+fn odd_bytes_are_taken_and_refused_as_by_kafkas_loader() {
+    for case in cases("reader") {
+        let decoded = decode(
+            unhex(&case["key"]).as_deref(),
+            unhex(&case["value"]).as_deref(),
+        );
+        match case["error"].as_str() {
+            None => assert_eq!(decoded, Ok(Decoded::Record(described(&case))), "{case}"),
+            Some("UnknownRecordTypeException") => {
+                assert!(
+                    matches!(decoded, Ok(Decoded::Unknown { .. })),
+                    "{case}: {decoded:?}"
+                );
+            }
+            Some("UnknownRecordVersionException") => assert!(
+                matches!(decoded, Err(RecordError::UnknownVersion { .. })),
+                "{case}: {decoded:?}"
+            ),
+            Some(_) => assert!(decoded.is_err(), "{case}: {decoded:?}"),
+        }
+    }
+}
+
+#[test]
+fn cut_anywhere_a_record_is_an_error_and_never_a_panic() {
+    for case in cases("records")
+        .iter()
+        .filter(|case| case["type"].as_i64().unwrap() <= 2)
+    {
+        let (key, value) = (unhex(&case["key"]).unwrap(), unhex(&case["value"]));
+        for length in 0..key.len() {
+            assert!(
+                decode(Some(&key[..length]), value.as_deref()).is_err(),
+                "{case}"
+            );
+        }
+        for length in 0..value.as_ref().map_or(0, Vec::len) {
+            let cut = value.as_ref().map(|value| &value[..length]);
+            assert!(decode(Some(&key), cut).is_err(), "{case} at {length}");
+        }
+    }
+}
+
+#[test]
+fn groups_live_where_kafka_puts_them() {
+    let cases = cases("partition_for");
+    for case in &cases {
+        let group = case["group"].as_str().unwrap();
+        for (partitions, place) in [(50, "of_50"), (16, "of_16")] {
+            let expected = case[place].as_u64().unwrap();
+            assert_eq!(
+                u64::from(partition_for(group, partitions)),
+                expected,
+                "{case}"
+            );
+        }
+    }
+    assert_eq!(cases.len(), 207);
+}
