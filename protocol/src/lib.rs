@@ -17,11 +17,9 @@ mod error_code;
 pub mod frame;
 pub mod header;
 pub mod messages;
+pub mod records;
 mod uuid;
 pub(crate) mod varint;
-
-#[cfg(test)]
-mod random;
 
 pub use api_key::ApiKey;
 pub use error_code::ErrorCode;

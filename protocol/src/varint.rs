@@ -64,12 +64,6 @@ pub(crate) fn write_u32(out: &mut Vec<u8>, value: u32) {
 
 /// Appends a zigzag integer.
 #[inline]
-pub(crate) fn write_i32(out: &mut Vec<u8>, value: i32) {
-    write_u32(out, zigzag_i32(value));
-}
-
-/// Appends a zigzag integer.
-#[inline]
 pub(crate) fn write_i64(out: &mut Vec<u8>, value: i64) {
     write_u64(out, zigzag_i64(value));
 }
@@ -92,12 +86,6 @@ pub(crate) fn size_u32(value: u32) -> usize {
 
 /// How many bytes a zigzag integer takes.
 #[inline]
-pub(crate) fn size_i32(value: i32) -> usize {
-    size_u32(zigzag_i32(value))
-}
-
-/// How many bytes a zigzag integer takes.
-#[inline]
 pub(crate) fn size_i64(value: i64) -> usize {
     size_u64(zigzag_i64(value))
 }
@@ -106,11 +94,6 @@ pub(crate) fn size_i64(value: i64) -> usize {
 fn size_u64(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize
-}
-
-#[inline]
-fn zigzag_i32(value: i32) -> u32 {
-    ((value << 1) ^ (value >> 31)).cast_unsigned()
 }
 
 #[inline]
@@ -133,8 +116,7 @@ mod tests {
             assert_eq!(read_i64(&mut &out[..]), Ok(value));
             let short = value as i32;
             let mut out = Vec::new();
-            write_i32(&mut out, short);
-            assert_eq!(out.len(), size_i32(short), "{short}");
+            write_i64(&mut out, short.into());
             assert_eq!(read_i32(&mut &out[..]), Ok(short));
             let unsigned = value as u32;
             let mut out = Vec::new();
@@ -151,7 +133,10 @@ mod tests {
     fn a_fifth_byte_that_goes_on_is_refused_and_its_high_bits_are_dropped() {
         let mut long: &[u8] = &[0xff, 0xff, 0xff, 0xff, 0x80, 0x01];
         assert_eq!(read_u32(&mut long), Err(VarintError::TooLong));
-        assert_eq!(read_u32(&mut &[0xff, 0xff, 0xff, 0xff, 0x7f][..]), Ok(u32::MAX));
+        assert_eq!(
+            read_u32(&mut &[0xff, 0xff, 0xff, 0xff, 0x7f][..]),
+            Ok(u32::MAX)
+        );
         let mut ten = [0xff; 10];
         assert_eq!(read_i64(&mut &ten[..]), Err(VarintError::TooLong));
         ten[9] = 1;
