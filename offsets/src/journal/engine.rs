@@ -100,6 +100,10 @@ impl Engine {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Writes the frame that says a process took the log, and flushes it: from here on everything before it counts as
     /// flushed, and epochs are new.
     ///
@@ -173,13 +177,15 @@ impl Engine {
     }
 
     /// Something went wrong that leaves the disk unknown: nothing is taken any more.
-    pub(crate) fn poison(&mut self, reason: &str) {
+    /// The first reason stays.
+    pub(crate) fn poison(&mut self, reason: &str) -> LogError {
         if self.poisoned.is_none() {
             self.shared.poison(reason);
-            self.poisoned = Some(LogError::Poisoned {
-                reason: reason.to_owned(),
-            });
         }
+        let error = || LogError::Poisoned {
+            reason: reason.to_owned(),
+        };
+        self.poisoned.get_or_insert_with(error).clone()
     }
 
     fn stage(&mut self, lease: Lease, batch: &Batch) -> Staged {
@@ -249,10 +255,7 @@ impl Engine {
                 })
             }
             Err(error @ PrepareError::Flush(_)) => {
-                self.poison(&error.to_string());
-                Err(LogError::Poisoned {
-                    reason: error.to_string(),
-                })
+                Err(self.poison(&error.to_string()))
             }
         }
     }

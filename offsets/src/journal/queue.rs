@@ -48,7 +48,7 @@ impl Queue {
 
     /// Takes an append, or a refusal in its place.
     pub(crate) fn append(&self, shared: &Shared, lease: Lease, batch: Batch, done: AppendDone) {
-        let mut inner = self.lock();
+        let inner = self.lock();
         // One batch is always taken: the limit is about many.
         let fits = inner.bytes == 0 || inner.bytes.saturating_add(batch.len()) <= self.bytes_max;
         let operation = if inner.phase == Phase::Open && !fits {

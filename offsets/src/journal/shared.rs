@@ -16,7 +16,7 @@ pub type PoisonHook = Box<dyn FnOnce(&str) + Send>;
 
 /// See the module.
 pub(crate) struct Shared {
-    pub(crate) partitions: Vec<Mutex<Locator>>,
+    partitions: Vec<Mutex<Locator>>,
     pub(crate) files: Arc<Files>,
     pub(crate) metrics: JournalMetrics,
     status: Mutex<Status>,
@@ -49,6 +49,11 @@ impl Shared {
     pub(crate) fn partition(&self, partition: u32) -> Option<MutexGuard<'_, Locator>> {
         let locator = self.partitions.get(partition as usize)?;
         Some(locator.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many partitions there are.
+    pub(crate) fn partition_count(&self) -> u32 {
+        u32::try_from(self.partitions.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether appends are taken.

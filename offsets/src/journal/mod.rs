@@ -1,0 +1,194 @@
+//! The engine on disk: one append-only physical log for all partitions of `__consumer_offsets`.
+//!
+//! ```text
+//!  writers ──append──▶ Queue ──all that waits──▶ sync thread: frames → one write → one flush → visible → answers
+//!                                                   │ next segment
+//!                                                   ▼
+//!                          prepare thread: a reserve of segments, blocks taken, zeroed, flushed
+//! ```
+//!
+//! * Frames (`core/frame.rs`) of all partitions share the log; a round of them shares one write and one flush. There
+//!   is no linger: while one round is flushed the next one gathers.
+//! * Segments (`core/segment.rs`) are made before they are needed and are used again; an append changes no metadata
+//!   of the file system and cannot run out of space half way.
+//! * At the start the log is read back (`core/recovery/`): a torn end is cut off, a damaged middle makes the
+//!   partitions that lost something refuse, and the others serve.
+//! * Where each batch lies is kept in memory (`core/locator.rs`), 24 bytes a batch.
+//!
+//! A failed write or flush poisons the journal: it answers [`LogError::Poisoned`] from then on, and only opening the
+//! directory anew, in a new process, tells what is there.
+//!
+//! Not here yet: snapshots and the trimming of segments, so the log grows and a start reads all of it. What they will
+//! need is here: a partition's log may begin at a snapshot instead of position 0 (snapshots will be files of their own
+//! in the directory, which this code leaves alone), a segment that everybody has a snapshot of leaves the log by being
+//! renamed to `*.free`, and free files are used for new segments already.
+
+mod config;
+mod core;
+mod engine;
+mod files;
+mod lock;
+mod open;
+mod operation;
+mod prepare;
+mod queue;
+mod reader;
+mod shared;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+pub use self::config::{JournalConfig, OpenError};
+use self::lock::DirectoryLock;
+use self::operation::Operation;
+pub use self::shared::PoisonHook;
+use self::storage::{Directory, Storage};
+use self::worker::Worker;
+use crate::log::{
+    AppendDone, Batch, BatchId, Capabilities, Durability, Fetched, Health, Lease, LogError,
+    OffsetsLog, OpenDone, Position, ResolveDone, Visit,
+};
+
+/// The engine on disk; see the module. Dropping it closes it.
+pub struct Journal {
+    worker: Worker,
+    batch_bytes_max: usize,
+    durability: Durability,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("condition", &self.worker.shared.condition())
+            .field("queued_bytes", &self.worker.queue.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Takes the directory, reads the log back and starts the sync thread. Blocks on the disk: about a second for each
+    /// GiB of log, and as long as it takes to write one segment the first time.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Partitions that are corrupt are no error here: they refuse to be opened, and
+    /// [`health`](OffsetsLog::health) names them.
+    pub fn open(config: &JournalConfig) -> Result<Self, OpenError> {
+        config.validate()?;
+        std::fs::create_dir_all(&config.dir).map_err(|source| OpenError::Io {
+            action: "create the directory",
+            source,
+        })?;
+        let lock = DirectoryLock::take(&config.dir)?;
+        Self::start(Arc::new(Directory::new(&config.dir)), config, Some(lock))
+    }
+
+    fn start(
+        storage: Arc<dyn Storage>,
+        config: &JournalConfig,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, OpenError> {
+        let salt = Box::new(|| Uuid::new_v4().as_u64_pair().0);
+        let engine = open::open(&storage, config, salt)?;
+        Ok(Self {
+            worker: Worker::start(engine, config.queued_bytes_max, lock)?,
+            batch_bytes_max: config.batch_bytes_limit(),
+            durability: config.durability,
+        })
+    }
+
+    /// Does what waits, marks the log as closed in order and gives the directory back. Later calls are answered
+    /// [`LogError::Closed`]. Blocks until then, unless it is called from an answer of this journal.
+    ///
+    /// # Errors
+    /// `Poisoned` if a write or a flush has failed since it was opened.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.worker.close();
+        match self.worker.shared.condition() {
+            crate::log::Condition::Poisoned { reason } => Err(LogError::Poisoned { reason }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls `hook` once, on the sync thread, when a write or a flush has failed and nothing is taken any more; at once
+    /// if that has happened. A broker ends its process there: only a new start tells what is on disk.
+    pub fn on_poisoned(&self, hook: PoisonHook) {
+        self.worker.shared.on_poisoned(hook);
+    }
+
+    fn opened(&self) -> Result<(), LogError> {
+        if self.worker.queue.is_closed() {
+            Err(LogError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl OffsetsLog for Journal {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            batch_bytes_max: self.batch_bytes_max,
+            in_flight_max: usize::MAX,
+            durability: self.durability,
+            shared: false,
+        }
+    }
+
+    fn health(&self) -> Health {
+        let shared = &self.worker.shared;
+        let corrupt = |number| {
+            let locator = shared.partition(number)?;
+            Some((number, locator.corrupt()?.position))
+        };
+        Health {
+            condition: shared.condition(),
+            sync_p99: shared.sync_p99(),
+            queued_bytes: self.worker.queue.bytes(),
+            log_bytes: shared.files.bytes(),
+            corrupt_partitions: (0..shared.partition_count()).filter_map(corrupt).collect(),
+        }
+    }
+
+    fn open(&self, partition: u32, done: OpenDone) {
+        self.worker.push(Operation::Open(partition, done));
+    }
+
+    fn append(&self, lease: Lease, batch: Batch, done: AppendDone) {
+        self.worker.append(lease, batch, done);
+    }
+
+    fn resolve(&self, lease: Lease, position: Position, id: BatchId, done: ResolveDone) {
+        self.worker.push(Operation::Resolve(lease, position, id, done));
+    }
+
+    fn scan(
+        &self,
+        partition: u32,
+        range: Range<Position>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), LogError> {
+        self.opened()?;
+        reader::scan(&self.worker.shared, partition, range, visit)
+    }
+
+    fn read(
+        &self,
+        partition: u32,
+        from_offset: i64,
+        max_bytes: usize,
+    ) -> Result<Fetched, LogError> {
+        self.opened()?;
+        reader::read(&self.worker.shared, partition, from_offset, max_bytes)
+    }
+
+    fn offsets(&self, partition: u32) -> Option<Range<i64>> {
+        let locator = self.worker.shared.partition(partition)?;
+        Some(0..locator.end().offset)
+    }
+}
