@@ -1,0 +1,183 @@
+//! The rules of the house that a compiler does not hold: which crate may depend on which, that cores are pure, how long a
+//! file may get. Reads the sources as text; fails with the place and the rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file there may be, in lines.
+const LINES_MAX: usize = 900;
+
+/// What each crate may depend on, of ours. An arrow that is not here points up, or is new and belongs here with a reason.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("protocol", &[]),
+    ("supervision", &[]),
+    ("assignors", &[]),
+    ("assignors/range", &["assignor"]),
+    ("assignors/round-robin", &["assignor"]),
+    ("offsets", &["protocol", "supervision"]),
+    ("coordinator", &["offsets", "protocol", "supervision"]),
+    ("client", &["protocol", "supervision"]),
+    ("consumer", &["assignor", "assignor-range", "assignor-round-robin", "client", "protocol", "supervision"]),
+    ("broker", &["coordinator", "offsets", "protocol", "supervision"]),
+    ("cli", &["assignor", "assignor-range", "assignor-round-robin", "broker", "client", "consumer", "protocol", "supervision"]),
+    ("examples", &["assignor", "assignor-range", "assignor-round-robin", "broker", "client", "consumer", "coordinator", "offsets"]),
+];
+
+/// What a core may not name, and why.
+const IMPURE: &[(&str, &str)] = &[
+    ("tokio", "a runtime"),
+    ("ractor", "actors"),
+    ("callboard_supervision", "actors"),
+    ("metrics::", "metrics; effects tell the shell what to count"),
+    ("rand::", "randomness is an input"),
+    ("Instant::now", "time is an input"),
+    ("SystemTime", "time is an input"),
+    ("Uuid::new_v4", "randomness is an input"),
+    ("std::fs", "files belong to shells"),
+    ("std::net", "sockets belong to shells"),
+    ("std::thread", "threads belong to shells"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the cli lies in the workspace")
+        .to_path_buf()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust source of the workspace, with its path from the root.
+fn sources() -> BTreeMap<String, String> {
+    let root = root();
+    let mut found = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = ARROWS.iter().map(|(folder, _)| root.join(folder)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.expect("a folder that can be read").path();
+            if path.is_dir() {
+                if !path.ends_with("target") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).expect("below the root");
+                found.insert(name.to_string_lossy().into_owned(), read(&path));
+            }
+        }
+    }
+    assert!(found.len() > 100, "only {} sources were found", found.len());
+    found
+}
+
+fn is_test(path: &str) -> bool {
+    ["/tests/", "/benches/", "/examples/"].iter().any(|folder| path.contains(folder))
+        || path.ends_with("tests.rs")
+        || path.ends_with("testing.rs")
+}
+
+/// A source without its comments and without what follows `#[cfg(test)]`.
+fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    source
+        .lines()
+        .enumerate()
+        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+}
+
+fn is_core(path: &str) -> bool {
+    let mut parts = path.split('/').skip_while(|part| *part != "src");
+    parts.any(|part| part == "core" || part == "core.rs")
+}
+
+#[test]
+fn dependencies_point_down() {
+    for (folder, allowed) in ARROWS {
+        let manifest = read(&root().join(folder).join("Cargo.toml"));
+        let mut section = "";
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            // Tests may look sideways; what ships may not.
+            if section != "[dependencies]" {
+                continue;
+            }
+            if let Some(name) = line.split(['.', ' ', '=']).next().and_then(|name| name.strip_prefix("callboard-")) {
+                assert!(allowed.contains(&name), "{folder} depends on callboard-{name}: no arrow of ARCHITECTURE.md points there");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_of_the_workspace_has_its_arrows() {
+    let workspace = read(&root().join("Cargo.toml"));
+    let members = workspace.split_once("members = [").and_then(|(_, rest)| rest.split_once(']')).expect("a workspace").0;
+    let members: BTreeSet<&str> = members.split('"').skip(1).step_by(2).collect();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(folder, _)| *folder).collect();
+    assert_eq!(members, known);
+}
+
+#[test]
+fn cores_are_pure() {
+    let mut cores = 0;
+    for (path, source) in sources() {
+        if !is_core(&path) || is_test(&path) {
+            continue;
+        }
+        cores += 1;
+        for (number, line) in code(&source) {
+            for (name, why) in IMPURE {
+                assert!(!line.contains(name), "{path}:{number} names {name} in a core: {why}");
+            }
+        }
+    }
+    assert!(cores > 20, "only {cores} files of cores were found");
+}
+
+#[test]
+fn only_supervision_starts_actors() {
+    for (path, source) in sources() {
+        if path.starts_with("supervision/") || is_test(&path) {
+            continue;
+        }
+        for (number, line) in code(&source) {
+            for name in ["Actor::spawn", "where_is(", "OutputPort", "ractor::pg"] {
+                assert!(!line.contains(name), "{path}:{number} uses {name}: actors are started by callboard_supervision and never looked up");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    for (path, source) in sources() {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        for (number, line) in source.lines().enumerate() {
+            for name in ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX"] {
+                assert!(!line.contains(name), "{path}:{} has {name}", number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    for (path, source) in sources() {
+        let lines = source.lines().count();
+        assert!(lines <= LINES_MAX, "{path} has {lines} lines, {LINES_MAX} is the most: split it along a noun");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for (path, source) in sources() {
+        let first = source.lines().next().unwrap_or_default();
+        assert!(first.starts_with("//!"), "{path} opens with {first:?}, not with what it is");
+    }
+}
