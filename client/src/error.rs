@@ -1,0 +1,108 @@
+//! Why something asked of the cluster did not come to pass.
+
+use std::io;
+use std::sync::Arc;
+
+use callboard_protocol::{ApiKey, ErrorCode};
+
+use crate::config::ConfigError;
+
+/// Errors of a client. `Clone`, since one lost connection fails everything that waited on it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The configuration will not do.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A broker could not be reached.
+    #[error("cannot reach {server}: {reason}")]
+    Connect {
+        /// `host:port`.
+        server: String,
+        /// Why.
+        reason: Arc<io::Error>,
+    },
+    /// The connection ended before the answer came; whether the request was acted upon is unknown.
+    #[error("the connection ended before the answer")]
+    Disconnected,
+    /// No answer in time. The connection it was sent on is closed.
+    #[error("no answer in time")]
+    Timeout,
+    /// The broker has no version of this API that we speak.
+    #[error("the broker does not support {} in a version this client speaks", .0.name())]
+    UnsupportedApi(ApiKey),
+    /// The request cannot be expressed in the version the broker speaks.
+    #[error("{api} cannot be sent to this broker: {reason}", api = .api.name())]
+    Encode {
+        /// The API.
+        api: ApiKey,
+        /// What does not fit.
+        reason: String,
+    },
+    /// An answer that is not Kafka's.
+    #[error("protocol error: {0}")]
+    Protocol(String),
+    /// The broker answered with an error.
+    #[error("{}{}", .code.name(), .message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Kafka {
+        /// Kafka's error code.
+        code: ErrorCode,
+        /// What the broker adds to it.
+        message: Option<String>,
+    },
+    /// The node is not in the cluster's metadata.
+    #[error("node {0} is not known")]
+    UnknownNode(i32),
+    /// The topic does not exist.
+    #[error("topic {0} does not exist")]
+    UnknownTopic(String),
+    /// The record is larger than `max.request.size`.
+    #[error("the record of {bytes} bytes is larger than max.request.size={max}")]
+    RecordTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The client was cut off or closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+impl ClientError {
+    /// An error of the broker without a message.
+    #[must_use]
+    pub fn kafka(code: ErrorCode) -> Self {
+        Self::Kafka {
+            code,
+            message: None,
+        }
+    }
+
+    /// Kafka's error code, where the broker answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Kafka { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Disconnected | Self::Timeout | Self::UnknownNode(_) => {
+                true
+            }
+            Self::Kafka { code, .. } => code.is_retriable(),
+            Self::Config(_)
+            | Self::UnsupportedApi(_)
+            | Self::Encode { .. }
+            | Self::Protocol(_)
+            | Self::UnknownTopic(_)
+            | Self::RecordTooLarge { .. }
+            | Self::Closed => false,
+        }
+    }
+}

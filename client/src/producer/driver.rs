@@ -1,0 +1,468 @@
+//! The producer's driver: sends what the accumulator has ready and acts on the answers. One task, owned by the
+//! producer; requests in flight are its own and end with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_protocol::ErrorCode;
+use callboard_protocol::messages::init_producer_id::InitProducerIdRequest;
+use callboard_protocol::messages::produce::{
+    PartitionProduceData, ProduceRequest, TopicProduceData,
+};
+use callboard_protocol::records::BatchBuilder;
+use metrics::{counter, histogram};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::{Command, Placed, Waiter};
+use crate::TopicPartition;
+use crate::admin::millis;
+use crate::client::{ANY_VERSION, Client};
+use crate::config::Acks;
+use crate::core::accumulator::{Accumulator, Batch, Identity, Stamp};
+use crate::error::ClientError;
+use crate::metrics::{
+    PRODUCER_RECORDS_TOTAL, PRODUCER_REQUEST_DURATION_SECONDS, PRODUCER_RETRIES_TOTAL,
+};
+
+/// Produce names topics by id from v13 on; up to 12 by name.
+const PRODUCE_BY_NAME_VERSION: i16 = 12;
+/// The longest the driver sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+type Carried = BTreeMap<TopicPartition, Batch<Waiter>>;
+
+/// Error code, base offset and error message by partition.
+type Results = BTreeMap<TopicPartition, (ErrorCode, i64, Option<String>)>;
+
+/// What one Produce request came to.
+struct Answered {
+    batches: Carried,
+    outcome: Result<Results, ClientError>,
+}
+
+struct Driver {
+    client: Client,
+    origin: Instant,
+    lines: Accumulator<Waiter>,
+    identity: Option<Identity>,
+    identity_retry: crate::core::backoff::Backoff,
+    /// No InitProducerId before.
+    identity_not_before: Duration,
+    requests: JoinSet<Answered>,
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
+}
+
+pub(super) async fn run(client: Client, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let config = client.config();
+    let mut driver = Driver {
+        origin: Instant::now(),
+        lines: Accumulator::new(config.linger, config.batch_size, client.retry_backoff()),
+        identity: None,
+        identity_retry: client.retry_backoff(),
+        identity_not_before: Duration::ZERO,
+        requests: JoinSet::new(),
+        flushes: Vec::new(),
+        client,
+    };
+    loop {
+        driver.turn().await;
+        let timeout = driver.client.config().delivery_timeout;
+        let due = driver
+            .lines
+            .next_deadline(timeout)
+            .map(|due| driver.origin + due.max(driver.blocked_until()));
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
+        tokio::select! {
+            command = inbox.recv() => match command {
+                Some(command) => {
+                    driver.take(command);
+                    // Whatever came at once is taken at once: fuller batches, fewer turns.
+                    while let Ok(command) = inbox.try_recv() {
+                        driver.take(command);
+                    }
+                }
+                None => return,
+            },
+            Some(answered) = driver.requests.join_next() => {
+                if let Ok(answered) = answered {
+                    driver.answered(answered);
+                }
+            }
+            () = tokio::time::sleep_until(due) => {}
+        }
+    }
+}
+
+impl Driver {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn blocked_until(&self) -> Duration {
+        if self.identity.is_none() {
+            self.identity_not_before
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Send(partition, record, waiter) => {
+                let now = self.now();
+                self.lines.push(now, partition, record, waiter);
+            }
+            Command::Flush(done) => {
+                let mark = self.lines.seal_all();
+                self.flushes.push((mark, done));
+            }
+        }
+    }
+
+    /// Gives up what is too old, sends what is due, answers flushes.
+    async fn turn(&mut self) {
+        let now = self.now();
+        for (partition, batch) in self
+            .lines
+            .expire(now, self.client.config().delivery_timeout)
+        {
+            if batch.stamp.is_some() {
+                // It may or may not be stored: its sequence can be neither used again nor passed over.
+                self.identity = None;
+            }
+            warn!(%partition, records = batch.records.len(), "records not delivered in time");
+            fail(batch, &ClientError::Timeout);
+        }
+        if self.identify(now).await {
+            self.send(now);
+        }
+        let lines = &self.lines;
+        let (done, open) = std::mem::take(&mut self.flushes)
+            .into_iter()
+            .partition(|(mark, _)| lines.is_settled(*mark));
+        self.flushes = open;
+        let done: Vec<(u64, oneshot::Sender<()>)> = done;
+        for (_, flushed) in done {
+            // Whoever flushed may have stopped waiting.
+            let _ = flushed.send(());
+        }
+    }
+
+    /// Gets a producer id if one is needed. Returns whether batches may be sent.
+    async fn identify(&mut self, now: Duration) -> bool {
+        if self.identity.is_some() || !self.client.config().enable_idempotence {
+            return true;
+        }
+        let pending = self
+            .lines
+            .next_deadline(self.client.config().delivery_timeout);
+        if pending.is_none_or(|due| due > now) || self.identity_not_before > now {
+            return false;
+        }
+        let asked = async {
+            let answer = self
+                .client
+                .request_any::<InitProducerIdRequest>(ANY_VERSION, |_| InitProducerIdRequest {
+                    transactional_id: None,
+                    transaction_timeout_ms: i32::MAX,
+                    ..InitProducerIdRequest::default()
+                })
+                .await?;
+            let response = answer.read()?;
+            match ErrorCode(response.error_code) {
+                ErrorCode::NONE => Ok(Identity {
+                    id: response.producer_id,
+                    epoch: response.producer_epoch,
+                }),
+                code => Err(ClientError::kafka(code)),
+            }
+        };
+        match asked.await {
+            Ok(identity) => {
+                debug!(producer_id = identity.id, "producer id");
+                self.identity = Some(identity);
+                self.identity_retry.reset();
+                true
+            }
+            Err(error) if error.is_retriable() => {
+                debug!(%error, "no producer id yet");
+                self.identity_not_before = self.now() + self.identity_retry.next_wait();
+                false
+            }
+            Err(error) => {
+                warn!(%error, "no producer id");
+                for batch in self.lines.abandon() {
+                    fail(batch, &error);
+                }
+                false
+            }
+        }
+    }
+
+    /// Sends one Produce request to each leader of what is ready.
+    fn send(&mut self, now: Duration) {
+        let cluster = self.client.cluster();
+        let mut by_leader: BTreeMap<i32, Carried> = BTreeMap::new();
+        let mut leaderless = false;
+        for (partition, mut batch) in self.lines.ready(now) {
+            let Some((leader, _epoch)) = cluster.leader(&partition.topic, partition.partition)
+            else {
+                leaderless = true;
+                self.lines.retry(now, &partition, batch);
+                continue;
+            };
+            if batch.stamp.is_none() {
+                let identity = self
+                    .identity
+                    .map(|current| self.lines.identify(&partition, current));
+                match encode(&batch, identity, &self.client) {
+                    Ok(encoded) => batch.stamp = Some(Stamp { identity, encoded }),
+                    Err(error) => {
+                        self.lines.resolved(&partition, batch.id, None);
+                        fail(batch, &error);
+                        continue;
+                    }
+                }
+            }
+            by_leader
+                .entry(leader)
+                .or_default()
+                .insert(partition, batch);
+        }
+        if leaderless {
+            self.refresh();
+        }
+        for (leader, batches) in by_leader {
+            self.produce(leader, batches);
+        }
+    }
+
+    fn refresh(&mut self) {
+        let client = self.client.clone();
+        // In the set only to end with the driver; it carries no batches.
+        self.requests.spawn(async move {
+            let _ = client.refresh().await;
+            Answered {
+                batches: BTreeMap::new(),
+                outcome: Ok(BTreeMap::new()),
+            }
+        });
+    }
+
+    /// Cuts what goes to one leader into requests of at most `max.request.size` and sends them side by side.
+    fn produce(&mut self, leader: i32, batches: Carried) {
+        let max = self.client.config().max_request_size;
+        let mut bytes = 0;
+        let mut part = Carried::new();
+        for (partition, batch) in batches {
+            let size = batch.stamp.as_ref().map_or(0, |stamp| stamp.encoded.len());
+            if bytes + size > max && !part.is_empty() {
+                let full = std::mem::take(&mut part);
+                self.requests
+                    .spawn(produce(self.client.clone(), leader, full));
+                bytes = 0;
+            }
+            bytes += size;
+            part.insert(partition, batch);
+        }
+        self.requests
+            .spawn(produce(self.client.clone(), leader, part));
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        let now = self.now();
+        let mut stale_metadata = false;
+        match answered.outcome {
+            Ok(mut results) => {
+                for (partition, batch) in answered.batches {
+                    let result = results.remove(&partition);
+                    stale_metadata |= self.resolve(now, partition, batch, result);
+                }
+            }
+            Err(error) => {
+                for (partition, batch) in answered.batches {
+                    if error.is_retriable() {
+                        stale_metadata = true;
+                        self.retry(now, &partition, batch);
+                    } else {
+                        // An answer that cannot be read may have said that it is stored: its sequence is spent.
+                        self.identity = None;
+                        self.lines.resolved(&partition, batch.id, None);
+                        fail(batch, &error);
+                    }
+                }
+            }
+        }
+        if stale_metadata {
+            self.refresh();
+        }
+    }
+
+    /// Acts on one partition's result. Returns whether metadata may be out of date.
+    fn resolve(
+        &mut self,
+        now: Duration,
+        partition: TopicPartition,
+        mut batch: Batch<Waiter>,
+        result: Option<(ErrorCode, i64, Option<String>)>,
+    ) -> bool {
+        let Some((code, base_offset, message)) = result else {
+            self.retry(now, &partition, batch);
+            return false;
+        };
+        match code {
+            ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => {
+                self.lines
+                    .resolved(&partition, batch.id, Some(batch.records.len()));
+                deliver(batch, partition.partition, base_offset);
+                false
+            }
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+            | ErrorCode::UNKNOWN_PRODUCER_ID
+            | ErrorCode::INVALID_PRODUCER_EPOCH => {
+                // The broker's memory of us and ours differ: begin anew under another id. This batch was not stored.
+                debug!(%partition, code = code.name(), "new producer id");
+                let ours = batch.stamp.take().and_then(|stamp| stamp.identity);
+                if ours.map(|(identity, _)| identity) == self.identity {
+                    self.identity = None;
+                }
+                self.retry(now, &partition, batch);
+                false
+            }
+            code if code.is_retriable() => {
+                self.retry(now, &partition, batch);
+                true
+            }
+            code => {
+                self.lines.resolved(&partition, batch.id, None);
+                fail(batch, &ClientError::Kafka { code, message });
+                false
+            }
+        }
+    }
+
+    fn retry(&mut self, now: Duration, partition: &TopicPartition, batch: Batch<Waiter>) {
+        counter!(PRODUCER_RETRIES_TOTAL).increment(1);
+        self.lines.retry(now, partition, batch);
+    }
+}
+
+async fn produce(client: Client, leader: i32, batches: Carried) -> Answered {
+    let mut topics: BTreeMap<Arc<str>, Vec<(i32, Bytes)>> = BTreeMap::new();
+    for (partition, batch) in &batches {
+        if let Some(stamp) = &batch.stamp {
+            topics
+                .entry(Arc::clone(&partition.topic))
+                .or_default()
+                .push((partition.partition, stamp.encoded.clone()));
+        }
+    }
+    let started = Instant::now();
+    let outcome = ask(&client, leader, topics).await;
+    histogram!(PRODUCER_REQUEST_DURATION_SECONDS).record(started.elapsed());
+    Answered { batches, outcome }
+}
+
+async fn ask(
+    client: &Client,
+    leader: i32,
+    topics: BTreeMap<Arc<str>, Vec<(i32, Bytes)>>,
+) -> Result<Results, ClientError> {
+    let acks = match client.config().acks {
+        Acks::All => -1,
+        Acks::Leader => 1,
+    };
+    let timeout_ms = millis(client.config().request_timeout);
+    let answer = client
+        .request::<ProduceRequest>(client.data(leader), PRODUCE_BY_NAME_VERSION, |_| {
+            ProduceRequest {
+                acks,
+                timeout_ms,
+                topic_data: topics
+                    .into_iter()
+                    .map(|(topic, partitions)| TopicProduceData {
+                        name: topic.to_string().into(),
+                        partition_data: partitions
+                            .into_iter()
+                            .map(|(index, records)| PartitionProduceData {
+                                index,
+                                records: Some(records.into()),
+                                ..PartitionProduceData::default()
+                            })
+                            .collect(),
+                        ..TopicProduceData::default()
+                    })
+                    .collect(),
+                ..ProduceRequest::default()
+            }
+        })
+        .await?;
+    let response = answer.read()?;
+    let mut results = BTreeMap::new();
+    for topic in &response.responses {
+        let name: Arc<str> = Arc::from(&*topic.name);
+        for partition in &topic.partition_responses {
+            results.insert(
+                TopicPartition::new(Arc::clone(&name), partition.index),
+                (
+                    ErrorCode(partition.error_code),
+                    partition.base_offset,
+                    partition.error_message.as_ref().map(ToString::to_string),
+                ),
+            );
+        }
+    }
+    if response.throttle_time_ms > 0 {
+        client.throttled(
+            leader,
+            Duration::from_millis(response.throttle_time_ms.unsigned_abs().into()),
+        );
+    }
+    Ok(results)
+}
+
+/// One record batch of the batch's records.
+fn encode(
+    batch: &Batch<Waiter>,
+    identity: Option<(Identity, i32)>,
+    client: &Client,
+) -> Result<Bytes, ClientError> {
+    let mut builder = BatchBuilder::new(0, client.config().compression_type);
+    if let Some((identity, sequence)) = identity {
+        builder = builder.producer(identity.id, identity.epoch, sequence);
+    }
+    for record in &batch.records {
+        builder.push(
+            record.timestamp_ms,
+            record.key.as_deref(),
+            record.value.as_deref(),
+            &record.headers,
+        );
+    }
+    builder.build().map_err(crate::wire::malformed)
+}
+
+fn deliver(batch: Batch<Waiter>, partition: i32, base_offset: i64) {
+    counter!(PRODUCER_RECORDS_TOTAL, "result" => "ok").increment(batch.deliveries.len() as u64);
+    for (place, waiter) in (0..).zip(batch.deliveries) {
+        let offset = if base_offset < 0 {
+            -1
+        } else {
+            base_offset + place
+        };
+        // Whoever sent it may not care.
+        let _ = waiter.answer.send(Ok(Placed { partition, offset }));
+    }
+}
+
+fn fail(batch: Batch<Waiter>, error: &ClientError) {
+    counter!(PRODUCER_RECORDS_TOTAL, "result" => "failed").increment(batch.deliveries.len() as u64);
+    for waiter in batch.deliveries {
+        let _ = waiter.answer.send(Err(error.clone()));
+    }
+}

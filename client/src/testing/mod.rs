@@ -1,0 +1,386 @@
+//! A scripted broker for tests: one node that speaks Kafka's bytes over in-memory streams, so that clients run under a
+//! paused clock. It keeps topics, one group of one member, and committed offsets, in as few words as the protocol
+//! allows; on request it answers with errors, holds answers back, or cuts its connections. Not a broker: no member ever
+//! meets another one here.
+
+mod answers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use callboard_protocol::frame::FrameReader;
+use callboard_protocol::records::{BatchBuilder, Compression};
+use callboard_protocol::{ApiKey, ErrorCode, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::transport::{Connecting, Connector, Stream};
+
+/// The node id of the only broker.
+pub const NODE: i32 = 1;
+/// How much an in-memory stream holds before its writer waits.
+const PIPE_BYTES: usize = 256 * 1024;
+/// Frames of tests are small.
+const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A request the broker has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its API.
+    pub api: ApiKey,
+    /// The version it was sent in.
+    pub version: i16,
+    /// What matters of it, for asserting.
+    pub detail: String,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    /// Base offset, offset after the last record, bytes.
+    batches: Vec<(i64, i64, Bytes)>,
+    next: i64,
+    /// Producer id and the sequence expected next.
+    producer: Option<(i64, i32)>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    generation: i32,
+    member: String,
+    /// Members that never speak: their ids and subscriptions.
+    peers: BTreeMap<String, Bytes>,
+    /// What the last SyncGroup of the leader gave to each.
+    assignments: BTreeMap<String, Bytes>,
+    next_member: u32,
+    committed: BTreeMap<(String, i32), i64>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    api: ApiKey,
+    code: ErrorCode,
+    left: u32,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    topics: BTreeMap<String, Vec<Log>>,
+    group: Group,
+    faults: Vec<Fault>,
+    held: BTreeSet<i16>,
+    max_versions: BTreeMap<i16, i16>,
+    seen: Vec<Seen>,
+    next_producer: i64,
+    connections: Vec<CancellationToken>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    world: Mutex<World>,
+    /// Something changed that a held or waiting request may wait for.
+    changed: Notify,
+}
+
+impl Shared {
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let result = change(&mut self.world());
+        self.changed.notify_waiters();
+        result
+    }
+}
+
+/// The broker. Clones are the same broker.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptedBroker {
+    shared: Arc<Shared>,
+}
+
+impl ScriptedBroker {
+    /// A broker without topics.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How clients reach it, under whatever address.
+    #[must_use]
+    pub fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(self.clone())
+    }
+
+    /// Adds a topic, or gives one more partitions.
+    pub fn create_topic(&self, name: &str, partitions: usize) {
+        self.shared.change(|world| {
+            let logs = world.topics.entry(name.to_owned()).or_default();
+            while logs.len() < partitions {
+                logs.push(Log::default());
+            }
+        });
+    }
+
+    /// Appends one batch of records with these values.
+    ///
+    /// # Panics
+    /// When the topic or partition is not there.
+    pub fn append<V: AsRef<[u8]>>(
+        &self,
+        topic: &str,
+        partition: usize,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        self.shared.change(|world| {
+            let log = &mut world.topics.get_mut(topic).expect("create the topic first")[partition];
+            let mut builder = BatchBuilder::new(log.next, Compression::None);
+            let mut count = 0;
+            for value in values {
+                answers::push(&mut builder, value.as_ref());
+                count += 1;
+            }
+            let batch = answers::build(builder);
+            log.batches.push((log.next, log.next + count, batch));
+            log.next += count;
+        });
+    }
+
+    /// Leaves out the records below `offset` of a partition, as retention does.
+    pub fn truncate_before(&self, topic: &str, partition: usize, offset: i64) {
+        self.shared.change(|world| {
+            if let Some(log) = world
+                .topics
+                .get_mut(topic)
+                .and_then(|logs| logs.get_mut(partition))
+            {
+                log.batches.retain(|(_, next, _)| *next > offset);
+            }
+        });
+    }
+
+    /// The next `times` requests of this API are answered with `code`.
+    pub fn fail(&self, api: ApiKey, code: ErrorCode, times: u32) {
+        self.shared.change(|world| {
+            world.faults.push(Fault {
+                api,
+                code,
+                left: times,
+            });
+        });
+    }
+
+    /// Requests of this API are not answered, nor anything behind them on their connections, until released.
+    pub fn hold(&self, api: ApiKey) {
+        self.shared.change(|world| world.held.insert(api.0));
+    }
+
+    /// Answers what was held.
+    pub fn release(&self, api: ApiKey) {
+        self.shared.change(|world| world.held.remove(&api.0));
+    }
+
+    /// Offers no version of an API above this one.
+    pub fn cap_version(&self, api: ApiKey, max: i16) {
+        self.shared
+            .change(|world| world.max_versions.insert(api.0, max));
+    }
+
+    /// From the next join on the group has another member, of which the leader is told this subscription. It never says
+    /// a word.
+    pub fn add_peer(&self, member_id: &str, subscription: Bytes) {
+        self.shared.change(|world| {
+            world.group.peers.insert(member_id.to_owned(), subscription);
+        });
+    }
+
+    /// What the leader assigned to a member last.
+    #[must_use]
+    pub fn assignment(&self, member_id: &str) -> Option<Bytes> {
+        self.shared
+            .world()
+            .group
+            .assignments
+            .get(member_id)
+            .cloned()
+    }
+
+    /// Forgets the group's member: its session is over.
+    pub fn expire_member(&self) {
+        self.shared.change(|world| world.group.member.clear());
+    }
+
+    /// Everything asked so far, in the order in which it was read.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.world().seen.clone()
+    }
+
+    /// How often an API was asked for.
+    #[must_use]
+    pub fn count(&self, api: ApiKey) -> usize {
+        self.shared
+            .world()
+            .seen
+            .iter()
+            .filter(|seen| seen.api == api)
+            .count()
+    }
+
+    /// The offset after the last record of a partition.
+    #[must_use]
+    pub fn end(&self, topic: &str, partition: usize) -> i64 {
+        let world = self.shared.world();
+        world
+            .topics
+            .get(topic)
+            .and_then(|logs| logs.get(partition))
+            .map_or(-1, |log| log.next)
+    }
+
+    /// The batches of a partition as they are stored.
+    #[must_use]
+    pub fn batches(&self, topic: &str, partition: usize) -> Vec<Bytes> {
+        let world = self.shared.world();
+        world
+            .topics
+            .get(topic)
+            .and_then(|logs| logs.get(partition))
+            .map(|log| {
+                log.batches
+                    .iter()
+                    .map(|(_, _, bytes)| bytes.clone())
+                    .collect()
+            })
+            .unwrap_or_default()
+    }
+
+    /// What the group has committed.
+    #[must_use]
+    pub fn committed(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.shared
+            .world()
+            .group
+            .committed
+            .get(&(topic.to_owned(), partition))
+            .copied()
+    }
+
+    /// Sets what the group has committed.
+    pub fn commit(&self, topic: &str, partition: i32, offset: i64) {
+        self.shared.change(|world| {
+            world
+                .group
+                .committed
+                .insert((topic.to_owned(), partition), offset)
+        });
+    }
+
+    /// Ends every connection.
+    pub fn cut(&self) {
+        self.shared.change(|world| {
+            for connection in world.connections.drain(..) {
+                connection.cancel();
+            }
+        });
+    }
+
+    /// Waits until `holds` does, looking again whenever the broker's state changes.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Connector for ScriptedBroker {
+    fn connect<'a>(&'a self, _host: &'a str, _port: u16) -> Connecting<'a> {
+        Box::pin(async move {
+            let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+            let cut = CancellationToken::new();
+            self.shared
+                .change(|world| world.connections.push(cut.clone()));
+            let shared = Arc::clone(&self.shared);
+            // Ends with its peer, or when it is cut.
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = cut.cancelled() => {}
+                    _ended = serve(shared, ours) => {}
+                }
+            });
+            let stream: Box<dyn Stream> = Box::new(theirs);
+            Ok(stream)
+        })
+    }
+}
+
+/// Reads, answers and writes one request after the other, as Kafka does on one connection.
+async fn serve(shared: Arc<Shared>, mut stream: DuplexStream) -> io::Result<()> {
+    let mut frames = FrameReader::new(FRAME_BYTES_MAX);
+    let mut buffer = BytesMut::new();
+    loop {
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        frames.push(buffer.split().freeze());
+        while let Some(frame) = frames.pop().map_err(io::Error::other)? {
+            let (head, body) = header::read_request(&frame).map_err(io::Error::other)?;
+            let api = head.api_key;
+            let detail = answers::detail(api, head.api_version, body);
+            shared.change(|world| {
+                world.seen.push(Seen {
+                    api,
+                    version: head.api_version,
+                    detail,
+                });
+            });
+            while_held(&shared, api).await;
+            let answer = answers::answer(&shared, &head, body).await?;
+            stream.write_all(&answer).await?;
+        }
+    }
+}
+
+async fn while_held(shared: &Shared, api: ApiKey) {
+    loop {
+        let changed = shared.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if !shared.world().held.contains(&api.0) {
+            return;
+        }
+        changed.await;
+    }
+}
+
+impl World {
+    /// The error the next request of this API is to have.
+    fn fault(&mut self, api: ApiKey) -> ErrorCode {
+        let found = self
+            .faults
+            .iter_mut()
+            .find(|fault| fault.api == api && fault.left > 0);
+        match found {
+            Some(fault) => {
+                fault.left -= 1;
+                fault.code
+            }
+            None => ErrorCode::NONE,
+        }
+    }
+}
+
+/// A bound for decompressing what tests produce.
+#[must_use]
+pub fn limit() -> callboard_protocol::records::DecompressLimit {
+    callboard_protocol::records::DecompressLimit::new(1024 * 1024)
+}

@@ -1,0 +1,317 @@
+//! The client against a scripted broker: negotiation, metadata, timeouts, reconnects, and the producer.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use callboard_client::testing::{NODE, ScriptedBroker};
+use callboard_client::{
+    ANY_VERSION, Client, ClientConfig, ClientError, OffsetSpec, Producer, Purpose, Target,
+    TopicPartition,
+};
+use callboard_protocol::messages::heartbeat::HeartbeatRequest;
+use callboard_protocol::records::BatchIter;
+use callboard_protocol::{ApiKey, ErrorCode};
+
+async fn client(broker: &ScriptedBroker, keys: &[(&str, &str)]) -> Client {
+    let mut config = ClientConfig::default();
+    for (key, value) in keys {
+        config.set(key, value).unwrap();
+    }
+    Client::connect_with(config, broker.connector())
+        .await
+        .unwrap()
+}
+
+fn heartbeat(version: i16) -> HeartbeatRequest<'static> {
+    let _ = version;
+    HeartbeatRequest {
+        group_id: "billing".into(),
+        ..HeartbeatRequest::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_does_not_know_our_version_of_apiversions_is_asked_in_its_own() {
+    let broker = ScriptedBroker::new();
+    broker.cap_version(ApiKey::API_VERSIONS, 2);
+    client(&broker, &[]).await;
+    let versions: Vec<i16> = broker
+        .seen()
+        .iter()
+        .filter(|seen| seen.api == ApiKey::API_VERSIONS)
+        .map(|seen| seen.version)
+        .collect();
+    assert_eq!(versions, [4, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_go_out_in_the_highest_version_both_sides_speak() {
+    let broker = ScriptedBroker::new();
+    broker.cap_version(ApiKey::HEARTBEAT, 3);
+    let client = client(&broker, &[]).await;
+    let answer = client
+        .request(client.coordination(NODE), ANY_VERSION, heartbeat)
+        .await
+        .unwrap();
+    assert_eq!(answer.version(), 3);
+    assert_eq!(
+        answer.read().unwrap().error_code,
+        ErrorCode::UNKNOWN_MEMBER_ID.0
+    );
+    let answer = client
+        .request(client.coordination(NODE), 1, heartbeat)
+        .await
+        .unwrap();
+    assert_eq!(answer.version(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_never_waits_behind_a_fetch() {
+    let broker = ScriptedBroker::new();
+    let client = client(&broker, &[]).await;
+    broker.hold(ApiKey::METADATA);
+    let slow = client.clone();
+    let data = tokio::spawn(async move { slow.refresh().await });
+    broker
+        .until(|broker| broker.count(ApiKey::METADATA) == 2)
+        .await;
+    client
+        .request(client.coordination(NODE), ANY_VERSION, heartbeat)
+        .await
+        .unwrap();
+    assert!(!data.is_finished());
+    broker.release(ApiKey::METADATA);
+    data.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_times_out_takes_its_connection_with_it() {
+    let broker = ScriptedBroker::new();
+    let client = client(&broker, &[]).await;
+    broker.hold(ApiKey::HEARTBEAT);
+    let target = |seconds| Target {
+        node: NODE,
+        purpose: Purpose::Coordination,
+        timeout: Duration::from_secs(seconds),
+    };
+    let patient = client.clone();
+    let behind =
+        tokio::spawn(async move { patient.request(target(60), ANY_VERSION, heartbeat).await });
+    let started = tokio::time::Instant::now();
+    let error = client
+        .request(target(5), ANY_VERSION, heartbeat)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, ClientError::Timeout), "{error:?}");
+    assert!(matches!(
+        behind.await.unwrap(),
+        Err(ClientError::Disconnected)
+    ));
+    assert_eq!(started.elapsed().as_secs(), 5);
+    broker.release(ApiKey::HEARTBEAT);
+    client
+        .request(target(5), ANY_VERSION, heartbeat)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_cut_off_stays_so() {
+    let broker = ScriptedBroker::new();
+    let one = client(&broker, &[]).await;
+    let other = one.fork(one.config().clone()).unwrap();
+    other.refresh().await.unwrap();
+    other.cut();
+    assert!(matches!(other.refresh().await, Err(ClientError::Closed)));
+    one.refresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_are_looked_up_at_their_leaders() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 2);
+    broker.append("orders", 1, ["a", "b"]);
+    let client = client(&broker, &[]).await;
+    broker.fail(ApiKey::LIST_OFFSETS, ErrorCode::NOT_LEADER_OR_FOLLOWER, 2);
+    let partitions: BTreeSet<_> = (0..2)
+        .map(|one| TopicPartition::new("orders", one))
+        .collect();
+    let ends = client
+        .list_offsets(&partitions, OffsetSpec::Latest)
+        .await
+        .unwrap();
+    let ends: Vec<i64> = ends.values().map(|found| found.offset).collect();
+    assert_eq!(ends, [0, 2]);
+    let unknown = BTreeSet::from([TopicPartition::new("nothing", 0)]);
+    let error = client
+        .list_offsets(&unknown, OffsetSpec::Latest)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::UnknownTopic(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_committed_is_told_and_what_is_not_is_left_out() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 2);
+    broker.commit("orders", 1, 7);
+    broker.fail(
+        ApiKey::OFFSET_FETCH,
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        2,
+    );
+    let client = client(&broker, &[]).await;
+    let partitions: BTreeSet<_> = (0..2)
+        .map(|one| TopicPartition::new("orders", one))
+        .collect();
+    let committed = client.committed("billing", &partitions).await.unwrap();
+    assert_eq!(committed.len(), 1);
+    assert_eq!(committed[&TopicPartition::new("orders", 1)].offset, 7);
+}
+
+/// The values stored in a partition, in order, and the sequences their batches carry.
+fn stored(broker: &ScriptedBroker, partition: usize) -> (Vec<String>, Vec<i32>) {
+    let mut values = Vec::new();
+    let mut sequences = Vec::new();
+    for batch in broker.batches("orders", partition) {
+        for batch in BatchIter::new(batch) {
+            let batch = batch.unwrap();
+            sequences.push(batch.header().base_sequence);
+            for record in batch.records(callboard_client::testing::limit()).unwrap() {
+                let value = record.unwrap().value.unwrap();
+                values.push(String::from_utf8(value.to_vec()).unwrap());
+            }
+        }
+    }
+    (values, sequences)
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_keep_the_order_and_store_nothing_twice() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[("batch.size", "100"), ("linger.ms", "0")]).await;
+    let producer = Producer::new(client);
+    let mut deliveries = Vec::new();
+    for number in 0..100 {
+        if number % 20 == 7 {
+            broker.fail(ApiKey::PRODUCE, ErrorCode::NOT_LEADER_OR_FOLLOWER, 1);
+        }
+        if number % 20 == 14 {
+            broker.cut();
+        }
+        let value = number.to_string();
+        deliveries.push(
+            producer
+                .send("orders", None, Some(value.as_bytes()))
+                .await
+                .unwrap(),
+        );
+        tokio::task::yield_now().await;
+    }
+    producer.flush().await;
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    let (values, sequences) = stored(&broker, 0);
+    let expected: Vec<String> = (0..100).map(|number: i32| number.to_string()).collect();
+    assert_eq!(values, expected);
+    assert!(sequences.is_sorted());
+    assert_eq!(sequences[0], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_lost_is_made_good_by_the_sequence() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[("linger.ms", "0")]).await;
+    let producer = Producer::new(client);
+    producer
+        .send("orders", None, Some(b"first"))
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    // Stored, and the answer lost: the batch is sent again and refused as a duplicate, which is as good as stored.
+    broker.fail(ApiKey::PRODUCE, ErrorCode::DUPLICATE_SEQUENCE_NUMBER, 1);
+    let placed = producer
+        .send("orders", None, Some(b"second"))
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    assert_eq!(placed.offset, -1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_producer_begins_anew_under_another_id() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[("linger.ms", "0")]).await;
+    let producer = Producer::new(client);
+    broker.fail(ApiKey::PRODUCE, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, 1);
+    let placed = producer
+        .send("orders", None, Some(b"first"))
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    assert_eq!(placed.offset, 0);
+    assert_eq!(broker.count(ApiKey::INIT_PRODUCER_ID), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_always_goes_to_its_partition_and_errors_reach_the_record() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 4);
+    let client = client(&broker, &[]).await;
+    let producer = Producer::new(client);
+    let mut partitions = BTreeSet::new();
+    for _ in 0..5 {
+        let placed = producer
+            .send("orders", Some(b"alice"), Some(b"1"))
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+        partitions.insert(placed.partition);
+    }
+    assert_eq!(partitions.len(), 1);
+    broker.fail(ApiKey::PRODUCE, ErrorCode::TOPIC_AUTHORIZATION_FAILED, 1);
+    let refused = producer
+        .send("orders", Some(b"alice"), None)
+        .await
+        .unwrap()
+        .await;
+    assert_eq!(
+        refused.unwrap_err().code(),
+        Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+    );
+    let huge = vec![0; 2_000_000];
+    let error = producer
+        .send("orders", None, Some(&huge))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::RecordTooLarge { .. }));
+    let error = producer
+        .send("nothing", None, Some(b"1"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::UnknownTopic(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_delivered_fails_in_the_end() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[]).await;
+    let producer = Producer::new(client);
+    broker.fail(ApiKey::PRODUCE, ErrorCode::NOT_LEADER_OR_FOLLOWER, u32::MAX);
+    let started = tokio::time::Instant::now();
+    let delivery = producer.send("orders", None, Some(b"1")).await.unwrap();
+    let error = delivery.await.unwrap_err();
+    assert!(matches!(error, ClientError::Timeout), "{error:?}");
+    assert!(started.elapsed() >= Duration::from_secs(120));
+}
