@@ -1,0 +1,401 @@
+//! What each answer of the coordinator means, error by error: the table of reactions of Kafka 4.2.0's client.
+
+use std::time::Duration;
+
+use callboard_protocol::ErrorCode;
+
+use super::{
+    Coordinator, Effect, EncodedPlan, FatalError, JoinAnswer, LossCause, Membership, PlanFailure,
+    Reason, Refusal, State, SyncAnswer, Ticket,
+};
+
+/// The only protocol type a consumer joins with.
+const PROTOCOL_TYPE: &str = "consumer";
+
+impl Membership {
+    pub(super) fn coordinator_found(
+        &mut self,
+        now: Duration,
+        answered: Ticket,
+        answer: Result<i32, Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.coordinator != (Coordinator::Looking { ticket: answered }) {
+            return;
+        }
+        match answer {
+            Ok(node) => {
+                self.lookup_backoff.reset();
+                self.coordinator = Coordinator::Known { node };
+                self.alive(now);
+            }
+            Err(Refusal::Code(code)) if Self::code_is_fatal(code) => {
+                self.fatal(
+                    FatalError::Refused {
+                        request: "FindCoordinator",
+                        code,
+                    },
+                    effects,
+                );
+            }
+            Err(Refusal::Code(_) | Refusal::Disconnected | Refusal::Protocol(_)) => {
+                let wait = self.lookup_backoff.next_wait();
+                self.coordinator = Coordinator::Unknown {
+                    retry_at: now + wait,
+                };
+            }
+        }
+    }
+
+    pub(super) fn joined(
+        &mut self,
+        now: Duration,
+        answered: Ticket,
+        answer: Result<JoinAnswer, (Refusal, String)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.state != (State::Joining { ticket: answered }) {
+            return;
+        }
+        match answer {
+            Ok(answer) => self.join_succeeded(now, answer, effects),
+            Err((refusal, member_id)) => self.join_refused(now, refusal, member_id, effects),
+        }
+    }
+
+    fn join_succeeded(&mut self, now: Duration, answer: JoinAnswer, effects: &mut Vec<Effect>) {
+        if answer
+            .protocol_type
+            .as_deref()
+            .is_some_and(|kind| kind != PROTOCOL_TYPE)
+        {
+            self.fatal(
+                FatalError::Refused {
+                    request: "JoinGroup",
+                    code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+                },
+                effects,
+            );
+            return;
+        }
+        self.generation.id = answer.generation;
+        self.generation.member_id.clone_from(&answer.member_id);
+        self.generation.protocol.clone_from(&answer.protocol);
+        self.leader = answer.leader == answer.member_id;
+        self.planned_over = None;
+        self.alive(now);
+        self.heartbeat.in_flight = None;
+        self.heartbeat.due = now + self.config.heartbeat_interval;
+        if !self.leader {
+            self.sync(Vec::new(), effects);
+            return;
+        }
+        let ticket = self.ticket();
+        self.state = State::Planning { ticket };
+        effects.push(Effect::Plan {
+            ticket,
+            protocol: answer.protocol,
+            members: answer.members,
+            skip: answer.skip_assignment,
+        });
+    }
+
+    fn join_refused(
+        &mut self,
+        now: Duration,
+        refusal: Refusal,
+        member_id: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        match refusal {
+            Refusal::Code(ErrorCode::MEMBER_ID_REQUIRED) => {
+                // Only a member it does not know gets this; whatever we held under another id is lost.
+                self.reset_keep(now, LossCause::UnknownMember, effects);
+                self.generation.member_id = member_id;
+                self.unjoined(now);
+            }
+            Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) => {
+                self.reset_new(now, LossCause::UnknownMember, effects);
+                self.reason = Reason::UnknownMember;
+                self.unjoined(now);
+            }
+            Refusal::Code(ErrorCode::ILLEGAL_GENERATION) => {
+                self.reset_keep(now, LossCause::IllegalGeneration, effects);
+                self.unjoined(now);
+            }
+            Refusal::Code(
+                ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::REBALANCE_IN_PROGRESS,
+            ) => {
+                let wait = self.join_backoff.next_wait();
+                self.unjoined(now + wait);
+            }
+            Refusal::Code(ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR)
+            | Refusal::Disconnected => {
+                self.mark_coordinator_unknown(now, effects);
+                let wait = self.join_backoff.next_wait();
+                self.unjoined(now + wait);
+            }
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(code) => self.fatal(
+                FatalError::Refused {
+                    request: "JoinGroup",
+                    code,
+                },
+                effects,
+            ),
+            Refusal::Protocol(detail) => self.fatal(
+                FatalError::Protocol {
+                    request: "JoinGroup",
+                    detail,
+                },
+                effects,
+            ),
+        }
+    }
+
+    pub(super) fn planned(
+        &mut self,
+        now: Duration,
+        answered: Ticket,
+        plan: Result<EncodedPlan, PlanFailure>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.state != (State::Planning { ticket: answered }) {
+            return;
+        }
+        match plan {
+            Ok(plan) => {
+                self.planned_over = Some(plan.counts);
+                self.sync(plan.assignments, effects);
+            }
+            Err(failure) => self.plan_failed(now, failure, effects),
+        }
+    }
+
+    /// The followers must not hang in SyncGroup until the rebalance timeout: the leader leaves, which sends them back
+    /// to joining at once, and comes back later. A static leader stays and joins again.
+    fn plan_failed(&mut self, now: Duration, failure: PlanFailure, effects: &mut Vec<Effect>) {
+        let (PlanFailure::Metadata(why) | PlanFailure::Assignor(why)) = failure;
+        effects.push(Effect::AssignorFailed(why.clone()));
+        self.reason = Reason::Failed(why);
+        let wait = self.join_backoff.next_wait();
+        match self.coordinator {
+            Coordinator::Known { node } if self.config.instance_id.is_none() => {
+                let ticket = self.ticket();
+                effects.push(Effect::Leave {
+                    ticket,
+                    node,
+                    member_id: self.generation.member_id.clone(),
+                    reason: self.reason.to_string(),
+                });
+                self.reset_new(now, LossCause::UnknownMember, effects);
+            }
+            _ => self.reset_keep(now, LossCause::IllegalGeneration, effects),
+        }
+        self.unjoined(now + wait);
+    }
+
+    pub(super) fn synced(
+        &mut self,
+        now: Duration,
+        answered: Ticket,
+        answer: Result<SyncAnswer, Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.state != (State::Syncing { ticket: answered }) {
+            return;
+        }
+        match answer {
+            Ok(answer) => {
+                self.alive(now);
+                if answer
+                    .protocol
+                    .is_some_and(|name| name != self.generation.protocol)
+                {
+                    self.fatal(
+                        FatalError::Refused {
+                            request: "SyncGroup",
+                            code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+                        },
+                        effects,
+                    );
+                    return;
+                }
+                match answer.assigned {
+                    Some(assigned) => self.take_assignment(now, assigned, effects),
+                    None => self.fatal(
+                        FatalError::Protocol {
+                            request: "SyncGroup",
+                            detail: "the assignment does not parse".to_owned(),
+                        },
+                        effects,
+                    ),
+                }
+            }
+            Err(refusal) => self.sync_refused(now, refusal, effects),
+        }
+    }
+
+    fn sync_refused(&mut self, now: Duration, refusal: Refusal, effects: &mut Vec<Effect>) {
+        match refusal {
+            Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS) => {
+                self.reason = Reason::GroupRebalancing;
+                self.unjoined(now);
+            }
+            Refusal::Code(ErrorCode::ILLEGAL_GENERATION) => {
+                self.reset_keep(now, LossCause::IllegalGeneration, effects);
+                self.reason = Reason::IllegalGeneration;
+                self.unjoined(now);
+            }
+            Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) => {
+                self.reset_new(now, LossCause::UnknownMember, effects);
+                self.reason = Reason::UnknownMember;
+                self.unjoined(now);
+            }
+            Refusal::Code(ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR)
+            | Refusal::Disconnected => {
+                self.mark_coordinator_unknown(now, effects);
+                self.reason = Reason::Failed("the coordinator was lost".to_owned());
+                let wait = self.join_backoff.next_wait();
+                self.unjoined(now + wait);
+            }
+            Refusal::Code(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS) => {
+                let wait = self.join_backoff.next_wait();
+                self.unjoined(now + wait);
+            }
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(code) => self.fatal(
+                FatalError::Refused {
+                    request: "SyncGroup",
+                    code,
+                },
+                effects,
+            ),
+            Refusal::Protocol(detail) => self.fatal(
+                FatalError::Protocol {
+                    request: "SyncGroup",
+                    detail,
+                },
+                effects,
+            ),
+        }
+    }
+
+    pub(super) fn heartbeat_answered(
+        &mut self,
+        now: Duration,
+        answered: Ticket,
+        answer: Result<(), Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        // The ticket is forgotten whenever the generation changes, so a late answer of an older one ends here.
+        if self.heartbeat.in_flight != Some(answered) {
+            return;
+        }
+        self.heartbeat.in_flight = None;
+        match answer {
+            Ok(()) => self.beat_succeeded(now),
+            Err(Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS)) => {
+                self.beat_succeeded(now);
+                if self.state == State::Stable {
+                    self.request_rejoin(Reason::GroupRebalancing);
+                }
+            }
+            Err(Refusal::Code(ErrorCode::ILLEGAL_GENERATION)) => {
+                self.reset_keep(now, LossCause::IllegalGeneration, effects);
+                self.expelled(now, Reason::IllegalGeneration, effects);
+            }
+            Err(Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID)) => {
+                self.reset_new(now, LossCause::UnknownMember, effects);
+                self.expelled(now, Reason::UnknownMember, effects);
+            }
+            Err(Refusal::Code(ErrorCode::FENCED_INSTANCE_ID)) => {
+                self.fatal(FatalError::Fenced, effects)
+            }
+            Err(Refusal::Code(
+                code @ (ErrorCode::UNSUPPORTED_VERSION | ErrorCode::GROUP_AUTHORIZATION_FAILED),
+            )) => {
+                self.fatal(
+                    FatalError::Refused {
+                        request: "Heartbeat",
+                        code,
+                    },
+                    effects,
+                );
+            }
+            Err(Refusal::Code(
+                ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR,
+            )) => {
+                self.mark_coordinator_unknown(now, effects);
+                self.heartbeat.due = now;
+            }
+            Err(Refusal::Disconnected) => {
+                self.mark_coordinator_unknown(now, effects);
+                self.heartbeat.due = now + self.heartbeat.backoff.next_wait();
+            }
+            Err(Refusal::Code(_) | Refusal::Protocol(_)) => {
+                self.heartbeat.due = now + self.heartbeat.backoff.next_wait();
+            }
+        }
+    }
+
+    fn beat_succeeded(&mut self, now: Duration) {
+        self.alive(now);
+        self.heartbeat.due = now + self.config.heartbeat_interval;
+    }
+
+    /// The coordinator put us out while we held partitions; they are lost already. Join again, unless we were leaving.
+    fn expelled(&mut self, now: Duration, reason: Reason, effects: &mut Vec<Effect>) {
+        if let State::Revoking {
+            then: super::AfterRevoke::Leave { .. },
+            ..
+        } = &self.state
+        {
+            self.state = State::Ended;
+            effects.push(Effect::Stopped);
+            return;
+        }
+        self.reason = reason;
+        self.rejoin = None;
+        self.unjoined(now);
+    }
+
+    /// A commit was refused. Only what says something about our membership reaches this core.
+    pub(super) fn commit_refused(
+        &mut self,
+        now: Duration,
+        generation: i32,
+        refusal: Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        match refusal {
+            Refusal::Disconnected
+            | Refusal::Code(
+                ErrorCode::COORDINATOR_NOT_AVAILABLE
+                | ErrorCode::NOT_COORDINATOR
+                | ErrorCode::REQUEST_TIMED_OUT,
+            ) => {
+                // A parked JoinGroup or SyncGroup on that connection answers for itself.
+                if !matches!(self.state, State::Joining { .. } | State::Syncing { .. }) {
+                    self.mark_coordinator_unknown(now, effects);
+                }
+            }
+            Refusal::Code(_) if generation != self.generation.id || generation < 0 => {}
+            Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS) => {
+                if self.state == State::Stable {
+                    self.request_rejoin(Reason::GroupRebalancing);
+                }
+            }
+            Refusal::Code(ErrorCode::ILLEGAL_GENERATION) => {
+                self.reset_keep(now, LossCause::IllegalGeneration, effects);
+                self.expelled(now, Reason::IllegalGeneration, effects);
+            }
+            Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID) => {
+                self.reset_new(now, LossCause::UnknownMember, effects);
+                self.expelled(now, Reason::UnknownMember, effects);
+            }
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(_) | Refusal::Protocol(_) => {}
+        }
+    }
+}

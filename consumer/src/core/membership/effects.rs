@@ -1,0 +1,322 @@
+//! What the membership core hears and what it asks for. Plain values; the shell owns every answer port and socket.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_client::TopicPartition;
+use callboard_protocol::ErrorCode;
+
+use super::Generation;
+
+/// Ties an answer to its question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(super) u64);
+
+/// Why a request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The coordinator answered with an error.
+    Code(ErrorCode),
+    /// No answer: the connection failed or the request timed out.
+    Disconnected,
+    /// The answer was not Kafka's.
+    Protocol(String),
+}
+
+/// JoinGroup's answer, where it was a success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinAnswer {
+    /// The generation joined.
+    pub generation: i32,
+    /// The protocol type, from v7 on.
+    pub protocol_type: Option<String>,
+    /// The assignor chosen.
+    pub protocol: String,
+    /// The leader's member id.
+    pub leader: String,
+    /// Our member id.
+    pub member_id: String,
+    /// A static leader is back and the assignment stands (KIP-814, v9).
+    pub skip_assignment: bool,
+    /// All members, if we lead.
+    pub members: Vec<JoinMember>,
+}
+
+/// A member as the leader is told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JoinMember {
+    /// Its member id.
+    pub member_id: String,
+    /// Its instance id, if static.
+    pub instance_id: Option<String>,
+    /// Its subscription's bytes.
+    pub metadata: Bytes,
+}
+
+/// SyncGroup's answer, where it was a success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SyncAnswer {
+    /// The protocol name, from v5 on.
+    pub protocol: Option<String>,
+    /// What we are assigned; `None` if the bytes were no assignment.
+    pub assigned: Option<BTreeSet<TopicPartition>>,
+}
+
+/// The leader's plan, ready for SyncGroup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedPlan {
+    /// Encoded assignments by member id.
+    pub assignments: Vec<(String, Bytes)>,
+    /// The partition counts of the topics it was made over.
+    pub counts: BTreeMap<String, i32>,
+}
+
+/// Why the leader has no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanFailure {
+    /// Metadata could not be had; it is worth another try.
+    Metadata(String),
+    /// The assignor returned an error, panicked, took too long, or made an invalid plan.
+    Assignor(String),
+}
+
+/// What the core hears.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Begin.
+    Start,
+    /// The deadline has come.
+    Tick,
+    /// FindCoordinator's answer: the node.
+    CoordinatorFound(Ticket, Result<i32, Refusal>),
+    /// JoinGroup's answer. A refusal may carry the member id to use (MEMBER_ID_REQUIRED).
+    Joined(Ticket, Result<JoinAnswer, (Refusal, String)>),
+    /// The leader's plan is ready, or will not come.
+    Planned(Ticket, Result<EncodedPlan, PlanFailure>),
+    /// SyncGroup's answer.
+    Synced(Ticket, Result<SyncAnswer, Refusal>),
+    /// Heartbeat's answer.
+    HeartbeatAnswered(Ticket, Result<(), Refusal>),
+    /// The partitions are released: drained, committed, stopped.
+    Revoked(Ticket),
+    /// LeaveGroup is answered, or given up.
+    Left(Ticket),
+    /// Partition counts of the topics the client knows of.
+    MetadataChanged(BTreeMap<String, i32>),
+    /// A commit sent under `generation` was refused.
+    CommitRefused {
+        /// The generation it carried.
+        generation: i32,
+        /// Why.
+        code: Refusal,
+    },
+    /// Whoever holds the partitions began anew and may have missed the last effect that was for it.
+    PartitionsRestarted,
+    /// The application wants a rebalance (KIP-568).
+    Rejoin(String),
+    /// Give everything up in order and leave.
+    Leave(String),
+}
+
+/// A JoinGroup to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinQuestion {
+    /// The coordinator.
+    pub node: i32,
+    /// Our member id or "".
+    pub member_id: String,
+    /// What goes into the subscription as the generation.
+    pub generation: i32,
+    /// What goes into the subscription as owned partitions.
+    pub owned: BTreeSet<TopicPartition>,
+    /// Why, for the coordinator's log (v8).
+    pub reason: String,
+}
+
+/// A SyncGroup to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncQuestion {
+    /// The coordinator.
+    pub node: i32,
+    /// Who we are.
+    pub generation: Generation,
+    /// The leader's assignments; empty from a follower.
+    pub assignments: Vec<(String, Bytes)>,
+}
+
+/// What the core wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask any broker who coordinates the group.
+    FindCoordinator(Ticket),
+    /// Send JoinGroup.
+    Join(Ticket, JoinQuestion),
+    /// We lead: get metadata of every topic subscribed and run the assignor, or only note the metadata where the
+    /// assignment stands (KIP-814).
+    Plan {
+        /// For the answer.
+        ticket: Ticket,
+        /// Which assignor.
+        protocol: String,
+        /// The group.
+        members: Vec<JoinMember>,
+        /// The assignment stands: no assignments are to be made.
+        skip: bool,
+    },
+    /// Send SyncGroup.
+    Sync(Ticket, SyncQuestion),
+    /// Send a heartbeat.
+    Heartbeat {
+        /// For the answer.
+        ticket: Ticket,
+        /// The coordinator.
+        node: i32,
+        /// Who we are.
+        generation: Generation,
+    },
+    /// Send LeaveGroup, once, without retry.
+    Leave {
+        /// For the answer.
+        ticket: Ticket,
+        /// The coordinator.
+        node: i32,
+        /// Who leaves.
+        member_id: String,
+        /// Why, for the coordinator's log (v5).
+        reason: String,
+    },
+    /// Stop intake, finish what is in work, commit, release; then answer [`Input::Revoked`].
+    Revoke {
+        /// For the answer.
+        ticket: Ticket,
+        /// What to release.
+        partitions: BTreeSet<TopicPartition>,
+        /// How long the records in work may take.
+        drain: Duration,
+    },
+    /// Ownership is gone already: cancel, commit nothing. No answer.
+    Lose {
+        /// What is lost.
+        partitions: BTreeSet<TopicPartition>,
+        /// Why.
+        cause: LossCause,
+    },
+    /// A generation is complete.
+    Assign {
+        /// Who we are now.
+        generation: Generation,
+        /// Everything we own now.
+        owned: BTreeSet<TopicPartition>,
+        /// What of it is new.
+        added: BTreeSet<TopicPartition>,
+        /// Whether we lead.
+        leader: bool,
+        /// Why it came to this rebalance.
+        reason: Reason,
+        /// From the first sign of the rebalance to now.
+        took: Duration,
+    },
+    /// Close the coordination connection to this node.
+    Disconnect(i32),
+    /// The plan failed; the application should hear of it.
+    AssignorFailed(String),
+    /// The member ends and does not come back.
+    Fatal(FatalError),
+    /// The member has left.
+    Stopped,
+}
+
+/// Why a member rejoins. Its text goes to the coordinator as JoinGroup's reason (KIP-800).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The first join of this member.
+    FirstJoin,
+    /// The coordinator said that the group rebalances.
+    GroupRebalancing,
+    /// Leader: a topic has other partitions than the plan was made over.
+    MetadataChanged,
+    /// Cooperative: partitions were given up for others to take.
+    RevokedForOthers,
+    /// The assignment held topics that are not subscribed.
+    AssignmentMismatch,
+    /// The coordinator does not know the generation.
+    IllegalGeneration,
+    /// The coordinator does not know the member: its session ended.
+    UnknownMember,
+    /// The last attempt failed.
+    Failed(String),
+    /// The application asked.
+    Application(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstJoin => f.write_str("first join"),
+            Self::GroupRebalancing => f.write_str("group is already rebalancing"),
+            Self::MetadataChanged => f.write_str("cached metadata has changed"),
+            Self::RevokedForOthers => f.write_str("need to revoke partitions and re-join"),
+            Self::AssignmentMismatch => f.write_str("assignment does not match subscription"),
+            Self::IllegalGeneration => f.write_str("encountered ILLEGAL_GENERATION"),
+            Self::UnknownMember => f.write_str("encountered UNKNOWN_MEMBER_ID"),
+            Self::Failed(why) => write!(f, "rebalance failed due to {why}"),
+            Self::Application(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Why ownership ended without our doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossCause {
+    /// The coordinator removed the member: its session ended.
+    UnknownMember,
+    /// The group went on to a generation without us.
+    IllegalGeneration,
+    /// The records in work were not finished before the rebalance timeout.
+    RevokeOverdue,
+    /// The member ended with a fatal error.
+    Fatal,
+    /// The membership actor failed and begins again.
+    Restarted,
+}
+
+impl fmt::Display for LossCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownMember => "the coordinator no longer knows this member",
+            Self::IllegalGeneration => "the group is in another generation",
+            Self::RevokeOverdue => "revocation took longer than the rebalance timeout",
+            Self::Fatal => "the member ended",
+            Self::Restarted => "membership was restarted",
+        })
+    }
+}
+
+/// Why a member cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FatalError {
+    /// The coordinator refused for good.
+    #[error("{request} was refused: {}", code.name())]
+    Refused {
+        /// The request.
+        request: &'static str,
+        /// The error code.
+        code: ErrorCode,
+    },
+    /// Another process uses the same `group.instance.id`.
+    #[error("another member took over this group.instance.id")]
+    Fenced,
+    /// An answer that is not Kafka's.
+    #[error("protocol error in {request}: {detail}")]
+    Protocol {
+        /// The request.
+        request: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+}

@@ -1,0 +1,324 @@
+//! From the first sign of a rebalance to the assignment that ends it: revoking, joining, planning, syncing, applying.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use callboard_client::TopicPartition;
+
+use super::{
+    AfterRevoke, Coordinator, Effect, JoinQuestion, LossCause, Membership, Reason,
+    RebalanceProtocol, State, SyncQuestion, Ticket,
+};
+
+use std::collections::BTreeSet;
+
+/// Kafka cuts the reason at this many characters.
+const REASON_CHARS_MAX: usize = 255;
+
+impl Membership {
+    /// Starts the rebalance that was asked for, or goes on with the join that is due.
+    pub(super) fn begin_rebalance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        match &self.state {
+            State::Stable => {
+                let Some(reason) = self.rejoin.take() else {
+                    return;
+                };
+                self.reason = reason;
+                self.rebalance_since = Some(now);
+                let giving_up = self.to_give_up();
+                if giving_up.is_empty() {
+                    self.unjoined(now);
+                    self.join_if_due(now, effects);
+                } else {
+                    self.revoke(now, giving_up, AfterRevoke::Join, effects);
+                }
+            }
+            State::Unjoined { .. } => self.join_if_due(now, effects),
+            _ => {}
+        }
+    }
+
+    /// What has to go before JoinGroup.
+    fn to_give_up(&self) -> BTreeSet<TopicPartition> {
+        match self.config.protocol {
+            RebalanceProtocol::Eager => self.owned.clone(),
+            RebalanceProtocol::Cooperative => self
+                .owned
+                .iter()
+                .filter(|owned| !self.config.topics.contains(&*owned.topic))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    pub(super) fn revoke(
+        &mut self,
+        now: Duration,
+        partitions: BTreeSet<TopicPartition>,
+        then: AfterRevoke,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ticket = self.ticket();
+        for partition in &partitions {
+            self.owned.remove(partition);
+        }
+        let drain = self
+            .config
+            .drain_timeout
+            .min(self.config.rebalance_timeout / 2);
+        self.state = State::Revoking {
+            ticket,
+            partitions: partitions.clone(),
+            until: now + self.config.rebalance_timeout,
+            then,
+        };
+        effects.push(Effect::Revoke {
+            ticket,
+            partitions,
+            drain,
+        });
+    }
+
+    /// [`Input::Revoked`](super::Input::Revoked).
+    pub(super) fn revoked(&mut self, now: Duration, answered: Ticket, effects: &mut Vec<Effect>) {
+        let State::Revoking { ticket, then, .. } = &self.state else {
+            return;
+        };
+        if *ticket != answered {
+            return;
+        }
+        match then.clone() {
+            AfterRevoke::Join => self.unjoined(now),
+            AfterRevoke::Apply { assigned } => {
+                self.apply(now, assigned, effects);
+                self.rejoin = Some(Reason::RevokedForOthers);
+            }
+            AfterRevoke::Leave { reason } => self.send_leave(reason, effects),
+        }
+    }
+
+    /// The rebalance timeout is over and the partitions are not released: the coordinator goes on without us, so do we.
+    pub(super) fn revocation_overdue(
+        &mut self,
+        now: Duration,
+        ticket: Ticket,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let State::Revoking { partitions, .. } = &mut self.state {
+            effects.push(Effect::Lose {
+                partitions: std::mem::take(partitions),
+                cause: LossCause::RevokeOverdue,
+            });
+        }
+        self.revoked(now, ticket, effects);
+    }
+
+    fn join_if_due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let (State::Unjoined { retry_at }, Coordinator::Known { node }) =
+            (&self.state, self.coordinator)
+        else {
+            return;
+        };
+        if *retry_at > now {
+            return;
+        }
+        // Eager members own nothing here; a cooperative one says what it keeps.
+        debug_assert!(
+            self.config.protocol == RebalanceProtocol::Cooperative || self.owned.is_empty()
+        );
+        let ticket = self.ticket();
+        self.state = State::Joining { ticket };
+        // Whatever asked for a rebalance meanwhile is served by this one.
+        self.rejoin = None;
+        self.heartbeat.in_flight = None;
+        let reason: String = self
+            .reason
+            .to_string()
+            .chars()
+            .take(REASON_CHARS_MAX)
+            .collect();
+        effects.push(Effect::Join(
+            ticket,
+            JoinQuestion {
+                node,
+                member_id: self.generation.member_id.clone(),
+                generation: self.generation.id,
+                owned: self.owned.clone(),
+                reason,
+            },
+        ));
+    }
+
+    /// The group is formed: sync, from the leader with assignments.
+    pub(super) fn sync(
+        &mut self,
+        assignments: Vec<(String, bytes::Bytes)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ticket = self.ticket();
+        let Coordinator::Known { node } = self.coordinator else {
+            // Lost meanwhile. Once it is found again the join starts over.
+            self.unjoined(Duration::ZERO);
+            return;
+        };
+        self.state = State::Syncing { ticket };
+        effects.push(Effect::Sync(
+            ticket,
+            SyncQuestion {
+                node,
+                generation: self.generation.clone(),
+                assignments,
+            },
+        ));
+    }
+
+    /// SyncGroup succeeded with `assigned`.
+    pub(super) fn take_assignment(
+        &mut self,
+        now: Duration,
+        assigned: BTreeSet<TopicPartition>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.join_backoff.reset();
+        if assigned
+            .iter()
+            .any(|one| !self.config.topics.contains(&*one.topic))
+        {
+            // Computed over a subscription that we have changed since.
+            self.state = State::Stable;
+            self.request_rejoin(Reason::AssignmentMismatch);
+            return;
+        }
+        let moved: BTreeSet<_> = self.owned.difference(&assigned).cloned().collect();
+        if moved.is_empty() {
+            self.apply(now, assigned, effects);
+        } else {
+            debug_assert_eq!(self.config.protocol, RebalanceProtocol::Cooperative);
+            self.revoke(now, moved, AfterRevoke::Apply { assigned }, effects);
+        }
+    }
+
+    /// Says again what whoever holds the partitions should know.
+    pub(super) fn repeat(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        match &self.state {
+            State::Revoking {
+                ticket,
+                partitions,
+                until,
+                ..
+            } => effects.push(Effect::Revoke {
+                ticket: *ticket,
+                partitions: partitions.clone(),
+                drain: self.config.drain_timeout.min(until.saturating_sub(now) / 2),
+            }),
+            State::Stable => {
+                let owned = self.owned.clone();
+                self.apply(now, owned, effects);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply(
+        &mut self,
+        now: Duration,
+        assigned: BTreeSet<TopicPartition>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let added = assigned.difference(&self.owned).cloned().collect();
+        self.owned = assigned.clone();
+        self.state = State::Stable;
+        let since = self.rebalance_since.take().unwrap_or(now);
+        effects.push(Effect::Assign {
+            generation: self.generation.clone(),
+            owned: assigned,
+            added,
+            leader: self.leader,
+            reason: self.reason.clone(),
+            took: now.saturating_sub(since),
+        });
+    }
+
+    /// Leader: the topics' partitions are other ones than the plan was made over.
+    pub(super) fn metadata_changed(&mut self, counts: &BTreeMap<String, i32>) {
+        let Some(planned) = &self.planned_over else {
+            return;
+        };
+        // A topic that is gone has no partitions, like one that is not there yet.
+        let changed = planned
+            .iter()
+            .any(|(topic, partitions)| counts.get(topic).unwrap_or(&0) != partitions);
+        if changed && self.leader {
+            self.request_rejoin(Reason::MetadataChanged);
+        }
+    }
+
+    /// [`Input::Leave`](super::Input::Leave): gives up what is owned in order, then leaves.
+    pub(super) fn leave(&mut self, now: Duration, reason: String, effects: &mut Vec<Effect>) {
+        match &mut self.state {
+            State::Leaving { .. } | State::Ended => {}
+            State::Revoking { then, .. } => {
+                // What an assignment gave in the same breath is never taken on; what is kept goes next.
+                let kept = !self.owned.is_empty();
+                if kept {
+                    let State::Revoking { partitions, .. } = &self.state else {
+                        return;
+                    };
+                    let all = self.owned.union(partitions).cloned().collect();
+                    self.revoke(now, all, AfterRevoke::Leave { reason }, effects);
+                } else {
+                    *then = AfterRevoke::Leave { reason };
+                }
+            }
+            State::Idle
+            | State::Unjoined { .. }
+            | State::Joining { .. }
+            | State::Planning { .. }
+            | State::Syncing { .. }
+            | State::Stable => {
+                if self.owned.is_empty() {
+                    self.send_leave(reason, effects);
+                } else {
+                    let all = self.owned.clone();
+                    self.revoke(now, all, AfterRevoke::Leave { reason }, effects);
+                }
+            }
+        }
+    }
+
+    /// LeaveGroup for a dynamic member the coordinator may know; a static one stays until its session ends.
+    fn send_leave(&mut self, reason: String, effects: &mut Vec<Effect>) {
+        let ticket = self.ticket();
+        let member_id = self.generation.member_id.clone();
+        let parked = matches!(self.state, State::Joining { .. } | State::Syncing { .. });
+        match self.coordinator {
+            Coordinator::Known { node }
+                if self.config.instance_id.is_none() && !member_id.is_empty() =>
+            {
+                if parked {
+                    // A broker reads no further on a connection with a parked request: LeaveGroup needs a fresh one.
+                    effects.push(Effect::Disconnect(node));
+                }
+                self.state = State::Leaving { ticket };
+                effects.push(Effect::Leave {
+                    ticket,
+                    node,
+                    member_id,
+                    reason,
+                });
+            }
+            _ => {
+                self.state = State::Ended;
+                effects.push(Effect::Stopped);
+            }
+        }
+    }
+
+    /// [`Input::Left`](super::Input::Left): errors of LeaveGroup are of no use to anybody.
+    pub(super) fn left(&mut self, answered: Ticket, effects: &mut Vec<Effect>) {
+        if self.state == (State::Leaving { ticket: answered }) {
+            self.state = State::Ended;
+            effects.push(Effect::Stopped);
+        }
+    }
+}

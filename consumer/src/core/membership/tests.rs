@@ -1,0 +1,756 @@
+//! Transcripts of the member: given, when, then. Named after the rule each shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_client::TopicPartition;
+use callboard_protocol::ErrorCode;
+
+use super::*;
+
+const NODE: i32 = 3;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("orders", partition)
+}
+
+fn set(partitions: &[i32]) -> BTreeSet<TopicPartition> {
+    partitions.iter().copied().map(tp).collect()
+}
+
+fn config() -> MembershipConfig {
+    MembershipConfig {
+        instance_id: None,
+        topics: BTreeSet::from(["orders".to_owned()]),
+        session_timeout: 45 * SECOND,
+        rebalance_timeout: 300 * SECOND,
+        heartbeat_interval: 3 * SECOND,
+        retry_backoff: Duration::from_millis(100),
+        retry_backoff_max: SECOND,
+        drain_timeout: 30 * SECOND,
+        protocol: RebalanceProtocol::Eager,
+        seed: 11,
+    }
+}
+
+/// A member and the moment it is at.
+struct Story {
+    member: Membership,
+    now: Duration,
+}
+
+impl Story {
+    fn new(config: MembershipConfig) -> Self {
+        Self {
+            member: Membership::new(config, None),
+            now: Duration::ZERO,
+        }
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.member.step(self.now, input, &mut effects);
+        effects
+    }
+
+    /// Goes to the next deadline.
+    fn wait(&mut self) -> Vec<Effect> {
+        self.now = self.member.next_deadline().expect("nothing to wait for");
+        self.step(Input::Tick)
+    }
+
+    /// Started, with the coordinator found and the first JoinGroup out.
+    fn joining(config: MembershipConfig) -> (Self, Ticket) {
+        let mut story = Self::new(config);
+        let [Effect::FindCoordinator(ticket)] = story.step(Input::Start)[..] else {
+            panic!("no lookup");
+        };
+        let effects = story.step(Input::CoordinatorFound(ticket, Ok(NODE)));
+        let (join, question) = only_join(effects);
+        assert_eq!(question.member_id, "");
+        (story, join)
+    }
+
+    /// A follower of generation 1 that owns `partitions`.
+    fn stable(config: MembershipConfig, partitions: &[i32]) -> Self {
+        let (mut story, join) = Self::joining(config);
+        story.follow(join, 1, partitions);
+        story
+    }
+
+    /// From JoinGroup's answer to the assignment, as a follower.
+    fn follow(&mut self, join: Ticket, generation: i32, partitions: &[i32]) -> Vec<Effect> {
+        let effects = self.step(Input::Joined(join, Ok(joined(generation, "other"))));
+        let [Effect::Sync(sync, question)] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        assert!(question.assignments.is_empty());
+        self.step(Input::Synced(*sync, Ok(synced(partitions))))
+    }
+
+    fn heartbeat(&mut self) -> Ticket {
+        let effects = self.wait();
+        match &effects[..] {
+            [
+                Effect::Heartbeat {
+                    ticket,
+                    node: NODE,
+                    generation,
+                },
+            ] => {
+                assert_eq!(generation.id, self.member.generation().id);
+                *ticket
+            }
+            other => panic!("no heartbeat but {other:?}"),
+        }
+    }
+}
+
+fn joined(generation: i32, leader: &str) -> JoinAnswer {
+    JoinAnswer {
+        generation,
+        protocol_type: Some("consumer".to_owned()),
+        protocol: "range".to_owned(),
+        leader: leader.to_owned(),
+        member_id: "me".to_owned(),
+        ..JoinAnswer::default()
+    }
+}
+
+fn synced(partitions: &[i32]) -> SyncAnswer {
+    SyncAnswer {
+        protocol: Some("range".to_owned()),
+        assigned: Some(set(partitions)),
+    }
+}
+
+fn only_join(effects: Vec<Effect>) -> (Ticket, JoinQuestion) {
+    match &effects[..] {
+        [Effect::Join(ticket, question)] => (*ticket, question.clone()),
+        other => panic!("no join but {other:?}"),
+    }
+}
+
+fn code(code: ErrorCode) -> Refusal {
+    Refusal::Code(code)
+}
+
+#[test]
+fn the_first_join_takes_the_member_id_it_is_given_and_joins_again_at_once() {
+    let (mut story, join) = Story::joining(config());
+    let refused = Err((code(ErrorCode::MEMBER_ID_REQUIRED), "me-1".to_owned()));
+    let (_, question) = only_join(story.step(Input::Joined(join, refused)));
+    assert_eq!(question.member_id, "me-1");
+    assert_eq!(question.reason, "first join");
+}
+
+#[test]
+fn a_follower_syncs_with_nothing_and_takes_what_it_is_given() {
+    let (mut story, join) = Story::joining(config());
+    let effects = story.follow(join, 1, &[0, 1]);
+    let [
+        Effect::Assign {
+            generation,
+            owned,
+            added,
+            leader: false,
+            reason: Reason::FirstJoin,
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!((generation.id, generation.member_id.as_str()), (1, "me"));
+    assert_eq!((owned, added), (&set(&[0, 1]), &set(&[0, 1])));
+    assert!(story.member.is_stable());
+}
+
+#[test]
+fn the_leader_plans_and_syncs_for_everybody() {
+    let (mut story, join) = Story::joining(config());
+    let mut answer = joined(1, "me");
+    answer.members = vec![JoinMember {
+        member_id: "me".to_owned(),
+        ..JoinMember::default()
+    }];
+    let effects = story.step(Input::Joined(join, Ok(answer)));
+    let [
+        Effect::Plan {
+            ticket, protocol, ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(protocol, "range");
+    let plan = vec![("me".to_owned(), Bytes::from_static(b"plan"))];
+    let effects = story.step(Input::Planned(
+        *ticket,
+        Ok(EncodedPlan {
+            assignments: plan.clone(),
+            ..EncodedPlan::default()
+        }),
+    ));
+    let [Effect::Sync(_, question)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(question.assignments, plan);
+}
+
+#[test]
+fn heartbeats_go_on_while_the_leader_plans() {
+    let (mut story, join) = Story::joining(config());
+    let mut answer = joined(1, "me");
+    answer.members = vec![JoinMember::default()];
+    story.step(Input::Joined(join, Ok(answer)));
+    story.heartbeat();
+}
+
+#[test]
+fn a_rejoined_static_leader_makes_no_assignments_when_told_to_skip_and_still_sees_topics_grow() {
+    let mut settings = config();
+    settings.instance_id = Some("one".to_owned());
+    let (mut story, join) = Story::joining(settings);
+    let mut answer = joined(4, "me");
+    answer.skip_assignment = true;
+    let effects = story.step(Input::Joined(join, Ok(answer)));
+    let [
+        Effect::Plan {
+            ticket, skip: true, ..
+        },
+    ] = effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    let noted = EncodedPlan {
+        counts: BTreeMap::from([("orders".to_owned(), 4)]),
+        ..EncodedPlan::default()
+    };
+    let effects = story.step(Input::Planned(ticket, Ok(noted)));
+    let [Effect::Sync(sync, question)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(question.assignments.is_empty());
+    story.step(Input::Synced(*sync, Ok(synced(&[0]))));
+    let grown = Input::MetadataChanged(BTreeMap::from([("orders".to_owned(), 6)]));
+    assert!(matches!(story.step(grown)[..], [Effect::Revoke { .. }]));
+}
+
+#[test]
+fn eager_gives_everything_up_before_it_joins_again() {
+    let mut story = Story::stable(config(), &[0, 1]);
+    let beat = story.heartbeat();
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::REBALANCE_IN_PROGRESS)),
+    ));
+    let [
+        Effect::Revoke {
+            ticket,
+            partitions,
+            drain,
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*partitions, set(&[0, 1]));
+    assert_eq!(*drain, 30 * SECOND);
+    // The drain takes its time; the coordinator hears that we live.
+    let ticket = *ticket;
+    story.heartbeat();
+    let (_, question) = only_join(story.step(Input::Revoked(ticket)));
+    assert!(question.owned.is_empty());
+    assert_eq!(question.member_id, "me");
+    assert_eq!(question.reason, "group is already rebalancing");
+}
+
+#[test]
+fn a_drain_that_never_ends_is_cut_off_at_the_rebalance_timeout() {
+    let mut story = Story::stable(config(), &[0]);
+    story.step(Input::Rejoin("because".to_owned()));
+    let mut effects = Vec::new();
+    while story.now < 301 * SECOND
+        && !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Join(..)))
+    {
+        effects = story.wait();
+        if let [Effect::Heartbeat { ticket, .. }] = effects[..] {
+            story.step(Input::HeartbeatAnswered(ticket, Ok(())));
+        }
+    }
+    assert!(matches!(
+        &effects[..],
+        [
+            Effect::Lose {
+                cause: LossCause::RevokeOverdue,
+                ..
+            },
+            Effect::Join(..)
+        ]
+    ));
+}
+
+#[test]
+fn cooperative_keeps_what_stays_and_joins_again_after_giving_up_the_rest() {
+    let mut settings = config();
+    settings.protocol = RebalanceProtocol::Cooperative;
+    let mut story = Story::stable(settings, &[0, 1]);
+    let (join, question) = only_join(story.step(Input::Rejoin("grow".to_owned())));
+    assert_eq!((question.owned, question.generation), (set(&[0, 1]), 1));
+    let effects = story.follow(join, 2, &[0]);
+    let [
+        Effect::Revoke {
+            ticket, partitions, ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*partitions, set(&[1]));
+    let effects = story.step(Input::Revoked(*ticket));
+    let [
+        Effect::Assign { owned, added, .. },
+        Effect::Join(_, question),
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!((owned, added), (&set(&[0]), &set(&[])));
+    assert_eq!(question.reason, "need to revoke partitions and re-join");
+}
+
+#[test]
+fn an_unknown_member_loses_everything_and_joins_as_a_new_one() {
+    let mut story = Story::stable(config(), &[0, 1]);
+    let beat = story.heartbeat();
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ));
+    let [
+        Effect::Lose {
+            partitions,
+            cause: LossCause::UnknownMember,
+        },
+        Effect::Join(_, question),
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*partitions, set(&[0, 1]));
+    assert_eq!((question.member_id.as_str(), question.generation), ("", -1));
+}
+
+#[test]
+fn an_illegal_generation_loses_everything_and_keeps_the_member_id() {
+    let mut story = Story::stable(config(), &[0]);
+    let beat = story.heartbeat();
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::ILLEGAL_GENERATION)),
+    ));
+    let [Effect::Lose { .. }, Effect::Join(_, question)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(
+        (question.member_id.as_str(), question.generation),
+        ("me", -1)
+    );
+}
+
+#[test]
+fn an_answer_to_an_older_generation_is_ignored() {
+    let mut story = Story::stable(config(), &[0]);
+    let late = story.heartbeat();
+    let [Effect::Revoke { ticket, .. }] = &story.step(Input::Rejoin("go".to_owned()))[..] else {
+        panic!("no revoke");
+    };
+    let ticket = *ticket;
+    let (join, _) = only_join(story.step(Input::Revoked(ticket)));
+    story.follow(join, 2, &[0]);
+    let effects = story.step(Input::HeartbeatAnswered(
+        late,
+        Err(code(ErrorCode::ILLEGAL_GENERATION)),
+    ));
+    assert_eq!(effects, []);
+    assert!(story.member.is_stable());
+    let stale = Input::CommitRefused {
+        generation: 1,
+        code: code(ErrorCode::ILLEGAL_GENERATION),
+    };
+    assert_eq!(story.step(stale), []);
+}
+
+#[test]
+fn a_moved_coordinator_is_found_again_and_membership_kept() {
+    let mut story = Story::stable(config(), &[0]);
+    let beat = story.heartbeat();
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::NOT_COORDINATOR)),
+    ));
+    assert_eq!(effects, [Effect::Disconnect(NODE)]);
+    let effects = story.wait();
+    let [Effect::FindCoordinator(ticket)] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let effects = story.step(Input::CoordinatorFound(ticket, Ok(4)));
+    assert!(
+        matches!(&effects[..], [Effect::Heartbeat { node: 4, generation, .. }] if generation.id == 1),
+        "{effects:?}"
+    );
+    assert_eq!(*story.member.owned(), set(&[0]));
+}
+
+#[test]
+fn a_silent_coordinator_is_looked_up_again_after_the_session_timeout() {
+    let mut story = Story::stable(config(), &[0]);
+    story.heartbeat();
+    let effects = story.wait();
+    assert_eq!(story.now, 45 * SECOND);
+    assert_eq!(effects, [Effect::Disconnect(NODE)]);
+    assert!(matches!(story.wait()[..], [Effect::FindCoordinator(_)]));
+    assert!(story.member.is_stable());
+}
+
+#[test]
+fn a_loading_coordinator_is_joined_again_after_a_wait() {
+    let (mut story, join) = Story::joining(config());
+    let refused = Err((code(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS), String::new()));
+    assert_eq!(story.step(Input::Joined(join, refused)), []);
+    only_join(story.wait());
+    assert!(story.now >= Duration::from_millis(80));
+}
+
+#[test]
+fn a_rebalance_during_sync_joins_again() {
+    let (mut story, join) = Story::joining(config());
+    let effects = story.step(Input::Joined(join, Ok(joined(1, "other"))));
+    let [Effect::Sync(sync, _)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let refused = Err(code(ErrorCode::REBALANCE_IN_PROGRESS));
+    let (_, question) = only_join(story.step(Input::Synced(*sync, refused)));
+    assert_eq!(question.member_id, "me");
+}
+
+#[test]
+fn a_fenced_static_member_ends_once_and_does_not_come_back() {
+    let mut settings = config();
+    settings.instance_id = Some("one".to_owned());
+    let mut story = Story::stable(settings, &[0]);
+    let beat = story.heartbeat();
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::FENCED_INSTANCE_ID)),
+    ));
+    assert!(matches!(
+        &effects[..],
+        [Effect::Lose { .. }, Effect::Fatal(FatalError::Fenced)]
+    ));
+    assert_eq!(story.member.next_deadline(), None);
+    assert_eq!(story.step(Input::Tick), []);
+}
+
+#[test]
+fn errors_that_no_retry_cures_are_fatal() {
+    for refused in [
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        ErrorCode::INVALID_SESSION_TIMEOUT,
+        ErrorCode::GROUP_AUTHORIZATION_FAILED,
+        ErrorCode::GROUP_MAX_SIZE_REACHED,
+    ] {
+        let (mut story, join) = Story::joining(config());
+        let effects = story.step(Input::Joined(join, Err((code(refused), String::new()))));
+        assert_eq!(
+            effects,
+            [Effect::Fatal(FatalError::Refused {
+                request: "JoinGroup",
+                code: refused
+            })]
+        );
+    }
+}
+
+#[test]
+fn a_leader_without_a_plan_leaves_and_comes_back_after_a_wait() {
+    let (mut story, join) = Story::joining(config());
+    let mut answer = joined(1, "me");
+    answer.members = vec![JoinMember::default()];
+    let effects = story.step(Input::Joined(join, Ok(answer)));
+    let [Effect::Plan { ticket, .. }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let failed = Err(PlanFailure::Assignor("it panicked".to_owned()));
+    let effects = story.step(Input::Planned(ticket, failed));
+    assert!(matches!(
+        &effects[..],
+        [Effect::AssignorFailed(_), Effect::Leave { member_id, .. }] if member_id == "me"
+    ));
+    let (_, question) = only_join(story.wait());
+    assert_eq!(question.member_id, "");
+    assert_eq!(question.reason, "rebalance failed due to it panicked");
+}
+
+#[test]
+fn only_the_leader_asks_for_a_rebalance_when_a_topic_grows() {
+    let grown = Input::MetadataChanged(BTreeMap::from([("orders".to_owned(), 6)]));
+    let mut follower = Story::stable(config(), &[0]);
+    assert_eq!(follower.step(grown.clone()), []);
+
+    let (mut story, join) = Story::joining(config());
+    let mut answer = joined(1, "me");
+    answer.members = vec![JoinMember::default()];
+    let effects = story.step(Input::Joined(join, Ok(answer)));
+    let [Effect::Plan { ticket, .. }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let over = BTreeMap::from([("orders".to_owned(), 4)]);
+    let effects = story.step(Input::Planned(
+        ticket,
+        Ok(EncodedPlan {
+            counts: over,
+            ..EncodedPlan::default()
+        }),
+    ));
+    let [Effect::Sync(sync, _)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    story.step(Input::Synced(*sync, Ok(synced(&[0]))));
+    let effects = story.step(grown);
+    assert!(
+        matches!(effects[..], [Effect::Revoke { .. }]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn an_assignment_of_topics_we_do_not_want_is_not_taken() {
+    let (mut story, join) = Story::joining(config());
+    let effects = story.step(Input::Joined(join, Ok(joined(1, "other"))));
+    let [Effect::Sync(sync, _)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let strange = SyncAnswer {
+        protocol: None,
+        assigned: Some(BTreeSet::from([TopicPartition::new("other", 0)])),
+    };
+    let (_, question) = only_join(story.step(Input::Synced(*sync, Ok(strange))));
+    assert_eq!(question.reason, "assignment does not match subscription");
+}
+
+#[test]
+fn leaving_gives_up_commits_and_then_leaves() {
+    let mut story = Story::stable(config(), &[0]);
+    let effects = story.step(Input::Leave("closing".to_owned()));
+    let [Effect::Revoke { ticket, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let effects = story.step(Input::Revoked(*ticket));
+    let [Effect::Leave { ticket, reason, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(reason, "closing");
+    assert_eq!(story.step(Input::Left(*ticket)), [Effect::Stopped]);
+    assert_eq!(story.member.next_deadline(), None);
+}
+
+#[test]
+fn a_static_member_does_not_leave() {
+    let mut settings = config();
+    settings.instance_id = Some("one".to_owned());
+    let mut story = Story::stable(settings, &[0]);
+    let effects = story.step(Input::Leave("closing".to_owned()));
+    let [Effect::Revoke { ticket, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(story.step(Input::Revoked(*ticket)), [Effect::Stopped]);
+}
+
+#[test]
+fn leaving_while_a_join_is_parked_needs_another_connection() {
+    let mut story = Story::stable(config(), &[]);
+    only_join(story.step(Input::Rejoin("go".to_owned())));
+    let effects = story.step(Input::Leave("closing".to_owned()));
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Disconnect(NODE), Effect::Leave { .. }]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_member_that_is_put_out_while_it_leaves_has_left() {
+    let mut story = Story::stable(config(), &[0]);
+    let beat = story.heartbeat();
+    story.step(Input::Leave("closing".to_owned()));
+    let effects = story.step(Input::HeartbeatAnswered(
+        beat,
+        Err(code(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ));
+    assert!(
+        matches!(&effects[..], [Effect::Lose { .. }, Effect::Stopped]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_refused_commit_says_what_a_heartbeat_would_have_said() {
+    let mut story = Story::stable(config(), &[0]);
+    let refused = Input::CommitRefused {
+        generation: 1,
+        code: code(ErrorCode::UNKNOWN_MEMBER_ID),
+    };
+    let effects = story.step(refused);
+    assert!(
+        matches!(&effects[..], [Effect::Lose { .. }, Effect::Join(..)]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn partitions_that_began_anew_are_told_again() {
+    let mut story = Story::stable(config(), &[0]);
+    assert!(matches!(
+        &story.step(Input::PartitionsRestarted)[..],
+        [Effect::Assign { owned, .. }] if *owned == set(&[0])
+    ));
+    let effects = story.step(Input::Rejoin("go".to_owned()));
+    let [Effect::Revoke { ticket, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert!(matches!(
+        &story.step(Input::PartitionsRestarted)[..],
+        [Effect::Revoke { ticket: again, .. }] if again == ticket
+    ));
+}
+
+/// Whatever happens, in any order: a member never owns a partition outside of a generation, an eager one owns nothing
+/// while it joins, and there is always something to wait for until it has ended.
+#[test]
+fn random_stories_keep_the_invariants() {
+    use rand::Rng;
+    let seed = std::env::var("CALLBOARD_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
+    println!("CALLBOARD_SEED={seed}");
+    let mut random = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(seed);
+    const CODES: &[ErrorCode] = &[
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::NOT_COORDINATOR,
+        ErrorCode::ILLEGAL_GENERATION,
+        ErrorCode::UNKNOWN_MEMBER_ID,
+        ErrorCode::REBALANCE_IN_PROGRESS,
+        ErrorCode::MEMBER_ID_REQUIRED,
+    ];
+    for _ in 0..300 {
+        let mut settings = config();
+        if random.random() {
+            settings.protocol = RebalanceProtocol::Cooperative;
+        }
+        let eager = settings.protocol == RebalanceProtocol::Eager;
+        let mut story = Story::new(settings);
+        let mut open: Vec<Effect> = story.step(Input::Start);
+        let mut generation = 0;
+        for _ in 0..200 {
+            let refusal = || Refusal::Disconnected;
+            let bad = random.random_range(0..3) == 0;
+            let refused = if random.random() {
+                refusal()
+            } else {
+                code(CODES[random.random_range(0..CODES.len())])
+            };
+            let input = if open.is_empty() || random.random_range(0..10) == 0 {
+                match random.random_range(0..4) {
+                    0 => Input::Rejoin("chaos".to_owned()),
+                    1 => Input::CommitRefused {
+                        generation,
+                        code: refused,
+                    },
+                    _ => {
+                        if let Some(due) = story.member.next_deadline() {
+                            story.now = story.now.max(due);
+                        }
+                        Input::Tick
+                    }
+                }
+            } else {
+                let at = random.random_range(0..open.len());
+                match open.remove(at) {
+                    Effect::FindCoordinator(ticket) => {
+                        Input::CoordinatorFound(ticket, if bad { Err(refusal()) } else { Ok(NODE) })
+                    }
+                    Effect::Join(ticket, question) => {
+                        assert!(
+                            !eager || question.owned.is_empty(),
+                            "an eager member joins with partitions"
+                        );
+                        generation += 1;
+                        let leader = if random.random() { "me" } else { "other" };
+                        let answer = joined(generation, leader);
+                        Input::Joined(
+                            ticket,
+                            if bad {
+                                Err((refused, "me".to_owned()))
+                            } else {
+                                Ok(answer)
+                            },
+                        )
+                    }
+                    Effect::Plan { ticket, .. } => Input::Planned(
+                        ticket,
+                        if bad {
+                            Err(PlanFailure::Assignor("no".to_owned()))
+                        } else {
+                            Ok(EncodedPlan::default())
+                        },
+                    ),
+                    Effect::Sync(ticket, _) => {
+                        let some: Vec<i32> = (0..4).filter(|_| random.random()).collect();
+                        let refused = if refused == code(ErrorCode::MEMBER_ID_REQUIRED) {
+                            refusal()
+                        } else {
+                            refused
+                        };
+                        Input::Synced(ticket, if bad { Err(refused) } else { Ok(synced(&some)) })
+                    }
+                    Effect::Heartbeat { ticket, .. } => {
+                        Input::HeartbeatAnswered(ticket, if bad { Err(refused) } else { Ok(()) })
+                    }
+                    Effect::Revoke { ticket, .. } => Input::Revoked(ticket),
+                    Effect::Leave { ticket, .. } => Input::Left(ticket),
+                    Effect::Lose { .. }
+                    | Effect::Assign { .. }
+                    | Effect::Disconnect(_)
+                    | Effect::AssignorFailed(_) => Input::Tick,
+                    Effect::Fatal(error) => panic!("nothing here is fatal: {error}"),
+                    Effect::Stopped => panic!("nobody asked it to stop"),
+                }
+            };
+            open.extend(story.step(input));
+            let member = &story.member;
+            assert!(
+                member.generation.id >= 0 || member.owned.is_empty(),
+                "partitions outside of a generation"
+            );
+            let waits_for_answer = matches!(
+                member.state,
+                State::Joining { .. } | State::Planning { .. } | State::Syncing { .. }
+            ) || matches!(member.coordinator, Coordinator::Looking { .. });
+            assert!(
+                waits_for_answer || member.next_deadline().is_some(),
+                "nothing to wait for in {:?}",
+                member.state
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The leader's duty: read what the members subscribe to, get metadata of all those topics, have the chosen assignor
+//! make a plan off every mailbox, check it, and encode it for SyncGroup. Keeps nothing between rebalances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callboard_assignor::{Assignor, Group, MemberInfo, Plan, RebalanceProtocol, TopicInfo};
+use callboard_client::{ClientError, Cluster};
+use callboard_protocol::consumer_protocol::{Assignment, Subscription};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::assignment::{self, Assignors};
+use crate::core::membership::{EncodedPlan, JoinMember, PlanFailure};
+use crate::shared::Shared;
+
+/// Makes the plan for `members` with the assignor that the group chose. With `skip` the assignment stands (KIP-814):
+/// nothing is assigned, only the metadata it is watched against is noted.
+pub(super) async fn plan(
+    shared: &Shared,
+    assignors: &Assignors,
+    protocol: &str,
+    members: Vec<JoinMember>,
+    skip: bool,
+) -> Result<EncodedPlan, PlanFailure> {
+    let infos = subscriptions(&members, assignors.protocol())?;
+    let topics: BTreeSet<String> = infos
+        .iter()
+        .flat_map(|info| info.topics.iter().cloned())
+        .collect();
+    let cluster = metadata(shared, &topics).await?;
+    // A topic that is not there yet has none: when it comes that is a change.
+    let counts: BTreeMap<String, i32> = topics
+        .into_iter()
+        .map(|topic| {
+            let count = cluster.partition_count(&topic).unwrap_or(0);
+            (topic, count)
+        })
+        .collect();
+    if skip {
+        return Ok(EncodedPlan {
+            assignments: Vec::new(),
+            counts,
+        });
+    }
+    let Some(assignor) = assignors.get(protocol) else {
+        return Err(PlanFailure::Assignor(format!(
+            "the group chose the assignor {protocol}, which this member did not offer"
+        )));
+    };
+    let group = Arc::new(Group::new(topic_infos(&counts, &cluster), infos));
+    let plan = assign(assignors, &assignor, &group).await?;
+    Ok(EncodedPlan {
+        assignments: encode(&group, &plan, &members),
+        counts,
+    })
+}
+
+/// What each member told of itself. Newer versions of the format, and what their writers add at its end, are read as far
+/// as they are known.
+///
+/// A member whose bytes cannot be read is assigned nothing and the others go on; except under the cooperative protocol,
+/// where it may still own what would be given to them.
+fn subscriptions(
+    members: &[JoinMember],
+    protocol: RebalanceProtocol,
+) -> Result<Vec<MemberInfo>, PlanFailure> {
+    let mut infos = Vec::with_capacity(members.len());
+    for member in members {
+        match Subscription::decode(&member.metadata) {
+            Ok(subscription) => infos.push(MemberInfo {
+                id: member.member_id.clone(),
+                instance_id: member.instance_id.clone(),
+                rack: subscription.rack_id,
+                topics: subscription.topics,
+                owned: subscription.owned_partitions,
+                generation: subscription.generation_id,
+                user_data: subscription.user_data.map(|bytes| bytes.to_vec()),
+            }),
+            Err(error) if protocol == RebalanceProtocol::Eager => {
+                warn!(member_id = member.member_id, %error, "subscription cannot be read, assigning nothing to its member");
+            }
+            Err(error) => {
+                return Err(PlanFailure::Assignor(format!(
+                    "the subscription of {} cannot be read: {error}",
+                    member.member_id
+                )));
+            }
+        }
+    }
+    Ok(infos)
+}
+
+/// The cluster as of now, every topic of the group included. The followers wait for us in SyncGroup, so this gives up
+/// while there is time left for the plan.
+async fn metadata(shared: &Shared, topics: &BTreeSet<String>) -> Result<Arc<Cluster>, PlanFailure> {
+    let deadline = Instant::now() + shared.client.config().max_poll_interval / 4;
+    let mut backoff = shared.client.retry_backoff();
+    loop {
+        let error = match fresh(shared, topics).await {
+            Ok(cluster) => return Ok(cluster),
+            Err(error) => error,
+        };
+        let again = Instant::now() + backoff.next_wait();
+        if !error.is_retriable() || again >= deadline {
+            return Err(PlanFailure::Metadata(format!("no metadata: {error}")));
+        }
+        debug!(%error, "no metadata for the assignor yet");
+        tokio::time::sleep_until(again).await;
+    }
+}
+
+async fn fresh(shared: &Shared, topics: &BTreeSet<String>) -> Result<Arc<Cluster>, ClientError> {
+    shared.client.track(topics.iter().cloned()).await?;
+    shared.client.refresh().await
+}
+
+fn topic_infos(counts: &BTreeMap<String, i32>, cluster: &Cluster) -> Vec<TopicInfo> {
+    let info = |(name, partitions): (&String, &i32)| TopicInfo {
+        name: name.clone(),
+        partitions: *partitions,
+        racks: cluster.racks(name),
+    };
+    counts.iter().map(info).collect()
+}
+
+async fn assign(
+    assignors: &Assignors,
+    assignor: &Arc<dyn Assignor>,
+    group: &Arc<Group>,
+) -> Result<Plan, PlanFailure> {
+    let failed = |why: String| PlanFailure::Assignor(why);
+    let started = Instant::now();
+    let view = Arc::clone(group);
+    let plan = assignors
+        .run(assignor, move |assignor| assignor.assign(&view))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if let Err(error) = plan.check(group, assignors.protocol()) {
+        assignment::failed(assignor.name(), "invalid");
+        return Err(failed(format!(
+            "assignor {} made an invalid plan: {error}",
+            assignor.name()
+        )));
+    }
+    info!(
+        assignor = assignor.name(),
+        members = group.member_indices().len(),
+        topics = group.topic_indices().len(),
+        took = ?started.elapsed(),
+        "group assigned"
+    );
+    Ok(plan)
+}
+
+/// An assignment for every member, empty where it gets nothing.
+fn encode(group: &Group, plan: &Plan, members: &[JoinMember]) -> Vec<(String, Bytes)> {
+    members
+        .iter()
+        .map(|member| {
+            let mut assignment = Assignment::default();
+            if let Some(index) = group.member_index(&member.member_id) {
+                let name = |(topic, numbers)| (group.topic(topic).name().to_owned(), numbers);
+                assignment.partitions = plan.by_topic(index).into_iter().map(name).collect();
+                assignment.user_data = plan.user_data(index).map(Bytes::copy_from_slice);
+            }
+            (member.member_id.clone(), assignment.encode())
+        })
+        .collect()
+}

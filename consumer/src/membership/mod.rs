@@ -1,0 +1,384 @@
+//! The membership shell, a child of the consumer: carries the [membership core](crate::core::membership)'s questions to
+//! the coordinator and its answers back. Runs no user code, not even assignors, and awaits nothing in its mailbox.
+
+mod leader;
+mod member;
+mod requests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use callboard_client::{Purpose, TopicPartition};
+use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
+use metrics::{counter, gauge};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::assignment::Assignors;
+use crate::core::membership::{
+    Effect, FatalError, Generation, Input, LossCause, Membership, MembershipConfig, Reason,
+    Refusal, Ticket,
+};
+use crate::event::Event;
+use crate::metrics::{
+    CONSUMER_HEARTBEAT_FAILURES_TOTAL, CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS,
+    CONSUMER_REBALANCES_TOTAL,
+};
+use crate::partitions::PartitionsMsg;
+use crate::shared::{Identity, Shared};
+
+/// Its kind in metrics and logs.
+pub(crate) const KIND: &str = "membership";
+
+/// What membership is told.
+#[derive(Debug)]
+pub(crate) enum MembershipMsg {
+    /// An answer to one of the core's questions, or the start, or a change of metadata.
+    Step(Input),
+    /// The core's deadline has come.
+    Due,
+    /// The partitions of this revocation are released.
+    Revoked(Ticket),
+    /// A commit or an offset fetch under this generation was refused.
+    CommitRefused { generation: i32, code: Refusal },
+    /// Give everything up in order and leave. Answers when that is done.
+    Leave(String, RpcReplyPort<()>),
+}
+
+pub(crate) struct MembershipActor;
+
+pub(crate) struct Args {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: MembershipConfig,
+    pub(crate) assignors: Arc<Assignors>,
+    /// Told once when the member ends for good: how.
+    pub(crate) ended: Arc<tokio::sync::watch::Sender<Option<Result<(), FatalError>>>>,
+    /// 0 the first time.
+    pub(crate) incarnation: u64,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    myself: Addr<MembershipMsg>,
+    core: Membership,
+    assignors: Arc<Assignors>,
+    ended: Arc<tokio::sync::watch::Sender<Option<Result<(), FatalError>>>>,
+    /// Requests in flight, the assignor at work and the watch on metadata; they end with this actor.
+    tasks: JoinSet<()>,
+    timer: Option<Timer>,
+    leaving: Vec<RpcReplyPort<()>>,
+    origin: Instant,
+}
+
+#[ractor::async_trait]
+impl Actor for MembershipActor {
+    type Msg = Envelope<MembershipMsg>;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        let shared = args.shared;
+        let myself = Addr::new(myself, KIND);
+        // A second incarnation rejoins under the member id of the first, so the group sees no second member; what the
+        // first one owned it cannot vouch for any more.
+        let member_id = shared.identity().generation.member_id;
+        let member_id = (!member_id.is_empty()).then_some(member_id);
+        if args.incarnation > 0 {
+            let partitions = shared.cells().into_keys().collect();
+            shared.slots.partitions.cast(PartitionsMsg::Lose {
+                partitions,
+                cause: LossCause::Restarted,
+            });
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch_metadata(Arc::clone(&shared), myself.clone()));
+        myself
+            .cast(MembershipMsg::Step(Input::Start))
+            .map_err(|_| "stopped while starting")?;
+        Ok(State {
+            core: Membership::new(args.config, member_id),
+            assignors: args.assignors,
+            ended: args.ended,
+            tasks,
+            timer: None,
+            leaving: Vec::new(),
+            origin: Instant::now(),
+            myself,
+            shared,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        while state.tasks.try_join_next().is_some() {}
+        match message.open() {
+            MembershipMsg::Step(input) => {
+                state.note_heartbeat(&input);
+                state.step(input);
+            }
+            MembershipMsg::Due => state.step(Input::Tick),
+            MembershipMsg::Revoked(ticket) => state.step(Input::Revoked(ticket)),
+            MembershipMsg::CommitRefused { generation, code } => {
+                state.step(Input::CommitRefused { generation, code })
+            }
+            MembershipMsg::Leave(reason, reply) => {
+                state.leaving.push(reply);
+                state.step(Input::Leave(reason));
+                state.answer_leavers();
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        _event: SupervisionEvent,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // Links nobody.
+        Ok(())
+    }
+}
+
+impl State {
+    fn step(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        let now = self.origin.elapsed();
+        self.core.step(now, input, &mut effects);
+        // Before the effects: what they set in motion reads it.
+        self.shared.set_identity(Identity {
+            generation: self.core.generation().clone(),
+            coordinator: self.core.coordinator(),
+        });
+        for effect in effects {
+            self.act(effect);
+        }
+        self.timer = self.core.next_deadline().map(|due| {
+            self.myself
+                .send_after(due.saturating_sub(now), MembershipMsg::Due)
+        });
+    }
+
+    fn act(&mut self, effect: Effect) {
+        let shared = Arc::clone(&self.shared);
+        match effect {
+            Effect::FindCoordinator(ticket) => {
+                self.ask(async move {
+                    Input::CoordinatorFound(ticket, requests::find_coordinator(&shared).await)
+                });
+            }
+            Effect::Join(ticket, question) => {
+                let assignors = Arc::clone(&self.assignors);
+                self.ask(async move {
+                    Input::Joined(ticket, requests::join(&shared, &assignors, question).await)
+                });
+            }
+            Effect::Plan {
+                ticket,
+                protocol,
+                members,
+                skip,
+            } => {
+                let assignors = Arc::clone(&self.assignors);
+                self.ask(async move {
+                    Input::Planned(
+                        ticket,
+                        leader::plan(&shared, &assignors, &protocol, members, skip).await,
+                    )
+                });
+            }
+            Effect::Sync(ticket, question) => {
+                let assignors = Arc::clone(&self.assignors);
+                self.ask(async move {
+                    Input::Synced(ticket, requests::sync(&shared, &assignors, question).await)
+                });
+            }
+            Effect::Heartbeat {
+                ticket,
+                node,
+                generation,
+            } => {
+                self.ask(async move {
+                    Input::HeartbeatAnswered(
+                        ticket,
+                        requests::heartbeat(&shared, node, generation).await,
+                    )
+                });
+            }
+            Effect::Leave {
+                ticket,
+                node,
+                member_id,
+                reason,
+            } => {
+                self.ask(async move {
+                    requests::leave(&shared, node, member_id, reason).await;
+                    Input::Left(ticket)
+                });
+            }
+            Effect::Revoke {
+                ticket,
+                partitions,
+                drain,
+            } => self.shared.slots.partitions.cast(PartitionsMsg::Revoke {
+                ticket,
+                partitions,
+                drain,
+            }),
+            Effect::Lose { partitions, cause } => {
+                self.shared
+                    .slots
+                    .partitions
+                    .cast(PartitionsMsg::Lose { partitions, cause });
+            }
+            Effect::Assign {
+                generation,
+                owned,
+                added,
+                leader,
+                reason,
+                took,
+            } => self.assigned(generation, owned, added, leader, &reason, took),
+            Effect::Disconnect(node) => self.shared.client.disconnect(node, Purpose::Coordination),
+            Effect::AssignorFailed(why) => {
+                warn!(error = why, "no assignment");
+                self.shared
+                    .events
+                    .send(Event::AssignorFailed { error: why });
+            }
+            Effect::Fatal(fatal) => {
+                error!(error = %fatal, "membership ended");
+                self.shared.events.send(Event::Fatal {
+                    error: fatal.to_string(),
+                });
+                self.ended.send_replace(Some(Err(fatal)));
+                self.answer_leavers();
+            }
+            Effect::Stopped => {
+                self.shared.events.send(Event::Left);
+                self.ended.send_replace(Some(Ok(())));
+                self.answer_leavers();
+            }
+        }
+    }
+
+    /// Runs a question off the mailbox; its answer comes back as a step.
+    fn ask(&mut self, question: impl Future<Output = Input> + Send + 'static) {
+        let myself = self.myself.clone();
+        self.tasks.spawn(async move {
+            let input = question.await;
+            // Gone only if this incarnation is, and then nobody has asked.
+            let _ = myself.cast(MembershipMsg::Step(input));
+        });
+    }
+
+    fn assigned(
+        &mut self,
+        generation: Generation,
+        owned: BTreeSet<TopicPartition>,
+        added: BTreeSet<TopicPartition>,
+        leader: bool,
+        reason: &Reason,
+        took: Duration,
+    ) {
+        info!(
+            group_id = %self.shared.group_id,
+            generation = generation.id,
+            member_id = generation.member_id,
+            partitions = owned.len(),
+            leader,
+            %reason,
+            "assigned"
+        );
+        let group = self.shared.group_id.to_string();
+        counter!(CONSUMER_REBALANCES_TOTAL, "group" => group, "kind" => "assigned").increment(1);
+        self.shared.count(|totals| totals.rebalances += 1);
+        self.shared.events.send(Event::Assigned {
+            generation: generation.id,
+            member_id: generation.member_id.clone(),
+            owned: owned.iter().cloned().collect(),
+            added: added.into_iter().collect(),
+            leader,
+            reason: reason.to_string(),
+            took,
+        });
+        self.shared
+            .slots
+            .partitions
+            .cast(PartitionsMsg::Assign { generation, owned });
+    }
+
+    /// Whoever waits for the leave hears when the member has ended, one way or the other.
+    fn answer_leavers(&mut self) {
+        if self.ended.borrow().is_some() {
+            for reply in self.leaving.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn note_heartbeat(&self, input: &Input) {
+        let Input::HeartbeatAnswered(_, answer) = input else {
+            return;
+        };
+        let group = self.shared.group_id.to_string();
+        match answer {
+            Ok(()) => gauge!(CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS, "group" => group)
+                .set(now_seconds()),
+            Err(refusal) => {
+                let error = match refusal {
+                    Refusal::Code(code) => code.name(),
+                    Refusal::Disconnected => "DISCONNECTED",
+                    Refusal::Protocol(_) => "PROTOCOL",
+                };
+                counter!(CONSUMER_HEARTBEAT_FAILURES_TOTAL, "group" => group, "error" => error)
+                    .increment(1);
+            }
+        }
+    }
+}
+
+/// Tells the core of every change of partition counts, for as long as the actor lives.
+async fn watch_metadata(shared: Arc<Shared>, membership: Addr<MembershipMsg>) {
+    let mut cluster = shared.client.watch_cluster();
+    while cluster.changed().await.is_ok() {
+        let counts: BTreeMap<String, i32> = {
+            let cluster = cluster.borrow_and_update();
+            cluster
+                .topics
+                .keys()
+                .filter_map(|topic| Some((topic.to_string(), cluster.partition_count(topic)?)))
+                .collect()
+        };
+        if membership
+            .cast(MembershipMsg::Step(Input::MetadataChanged(counts)))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a gauge of wall time, in the shell that sets it"
+)]
+fn now_seconds() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}

@@ -1,0 +1,354 @@
+//! The actor around one partition's handler, a child of [`partitions`](crate::partitions): decodes fetched batches one
+//! record at a time and hands them to user code. Fails with it. Keeps nothing that a restart would lose: what is
+//! acknowledged stands in the partition's cell.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callboard_protocol::records::{BatchIter, DecompressLimit, RecordsError};
+use callboard_supervision::{Addr, Envelope};
+use metrics::{Counter, Histogram, counter, histogram};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::event::Event;
+use crate::handler::{HandlerError, Outcome, PartitionContext, PartitionHandler};
+use crate::metrics::{
+    CONSUMER_BYTES_TOTAL, CONSUMER_PROCESS_DURATION_SECONDS, CONSUMER_RECORDS_TOTAL,
+    CONSUMER_REDELIVERIES_TOTAL,
+};
+use crate::partition::{Cell, Dispatch, Intake};
+use crate::partitions::PartitionsMsg;
+use crate::record::Record;
+use crate::shared::Shared;
+
+/// Its kind in metrics and logs.
+pub(crate) const KIND: &str = "partition_handler";
+
+/// A decompressed batch may be this large: Kafka's brokers take batches of a few MiB, and a bomb is not worked on.
+const DECOMPRESSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// After so many records without an await that waits, other tasks get a turn.
+const RECORDS_PER_TURN: u32 = 64;
+
+/// What a handler actor is told.
+#[derive(Debug)]
+pub(crate) enum HandlerMsg {
+    /// Call the handler's `started`.
+    Begin,
+    /// Records fetched for this incarnation.
+    Records(Chunk),
+    /// Intake is closed. Wait for deferred acknowledgements until then, call `revoked`, and say that it is done.
+    Drain(Instant),
+    /// The partition is lost. Call `lost` and end.
+    Lost,
+}
+
+/// Batches of one partition as they came from the broker.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) incarnation: u64,
+    pub(crate) batches: Bytes,
+    /// The offset after the last batch.
+    pub(crate) next: i64,
+}
+
+pub(crate) struct PartitionHandlerActor;
+
+pub(crate) struct Args {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cell: Arc<Cell>,
+}
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    cell: Arc<Cell>,
+    handler: Box<dyn PartitionHandler>,
+    context: PartitionContext,
+    records: Counter,
+    bytes: Counter,
+    duration: Histogram,
+    redeliveries: Counter,
+    turns: u32,
+}
+
+/// Why a chunk was not worked off to its end.
+enum Break {
+    /// Intake is closed or another incarnation has taken over.
+    Stopped,
+    /// The batch cannot be read.
+    Unreadable(RecordsError),
+    /// User code failed.
+    Failed(HandlerError),
+}
+
+impl From<RecordsError> for Break {
+    fn from(error: RecordsError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+#[ractor::async_trait]
+impl Actor for PartitionHandlerActor {
+    type Msg = Envelope<HandlerMsg>;
+    type State = State;
+    type Arguments = Args;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: Args,
+    ) -> Result<State, ActorProcessingErr> {
+        let Args { shared, cell } = args;
+        // User code runs here for the first time; a panic in it is this actor's.
+        let handler = (shared.settings.factory)(&cell.partition);
+        let labels = [
+            ("group", shared.group_id.to_string()),
+            ("topic", cell.partition.topic.to_string()),
+        ];
+        let cause = if cell.incarnation() == 0 {
+            "rebalance"
+        } else {
+            "actor_restart"
+        };
+        let state = State {
+            records: counter!(CONSUMER_RECORDS_TOTAL, &labels),
+            bytes: counter!(CONSUMER_BYTES_TOTAL, &labels),
+            duration: histogram!(CONSUMER_PROCESS_DURATION_SECONDS, &labels),
+            redeliveries: counter!(
+                CONSUMER_REDELIVERIES_TOTAL,
+                "group" => shared.group_id.to_string(),
+                "cause" => cause
+            ),
+            context: PartitionContext {
+                cell: Arc::clone(&cell),
+                incarnation: cell.incarnation(),
+                offset: -1,
+                attempt: 1,
+            },
+            shared,
+            cell,
+            handler,
+            turns: 0,
+        };
+        let begin = Addr::new(myself, KIND).cast(HandlerMsg::Begin);
+        begin.map_err(|_| "stopped while starting")?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message.open() {
+            HandlerMsg::Begin => state.begin().await,
+            HandlerMsg::Records(chunk) => state.work(chunk).await,
+            HandlerMsg::Drain(deadline) => {
+                state.drain(deadline).await;
+                Ok(())
+            }
+            HandlerMsg::Lost => {
+                state.handler.lost(&state.context).await;
+                myself.stop(None);
+                Ok(())
+            }
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        _event: SupervisionEvent,
+        _state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // Links nobody.
+        Ok(())
+    }
+}
+
+impl State {
+    async fn begin(&mut self) -> Result<(), ActorProcessingErr> {
+        tokio::select! {
+            biased;
+            () = self.cell.released.cancelled() => Ok(()),
+            started = self.handler.started(&self.context) => started,
+        }
+    }
+
+    /// Works off a chunk, or as much of it as there may be, and gives its credit back either way.
+    async fn work(&mut self, chunk: Chunk) -> Result<(), ActorProcessingErr> {
+        let size = chunk.batches.len();
+        let worked = self.each_record(chunk).await;
+        let outcome = match worked {
+            Ok(()) | Err(Break::Stopped) => Ok(()),
+            Err(Break::Unreadable(error)) => {
+                let stuck = PartitionsMsg::Stuck {
+                    partition: self.cell.partition.clone(),
+                    incarnation: self.context.incarnation,
+                    reason: format!("offset {}: {error}", self.cell.progress().position),
+                };
+                self.shared.slots.partitions.cast(stuck);
+                Ok(())
+            }
+            // The crash throws away what is buffered, credit included.
+            Err(Break::Failed(error)) => return Err(error),
+        };
+        self.shared.give_back(&self.cell.partition, size);
+        self.shared.show_lag(&self.cell);
+        outcome
+    }
+
+    async fn each_record(&mut self, chunk: Chunk) -> Result<(), Break> {
+        let check_crcs = self.shared.client.config().check_crcs;
+        let mut leader_epoch = -1;
+        for batch in BatchIter::new(chunk.batches) {
+            let batch = batch?;
+            if check_crcs {
+                batch.verify_crc()?;
+            }
+            leader_epoch = batch.header().partition_leader_epoch;
+            if batch.header().is_control() {
+                // Markers of transactions: they move the position and are nobody's records.
+                continue;
+            }
+            for record in batch.records(DecompressLimit::new(DECOMPRESSED_BYTES_MAX))? {
+                let record = record?;
+                let Dispatch::Go { attempt, again } =
+                    self.cell.dispatch(chunk.incarnation, record.offset)
+                else {
+                    if self.cell.intake() == Intake::Open
+                        && self.cell.incarnation() == chunk.incarnation
+                    {
+                        // A batch may begin before the offset asked for.
+                        continue;
+                    }
+                    return Err(Break::Stopped);
+                };
+                let headers = record.headers.iter();
+                let headers = headers.map(|one| (one.key, one.value)).collect();
+                let record = Record {
+                    topic_partition: self.cell.partition.clone(),
+                    offset: record.offset,
+                    timestamp_ms: record.timestamp,
+                    key: record.key,
+                    value: record.value,
+                    headers,
+                };
+                self.one_record(&record, chunk.incarnation, attempt, again)
+                    .await?;
+            }
+        }
+        self.cell
+            .finished_chunk(chunk.incarnation, chunk.next, leader_epoch);
+        Ok(())
+    }
+
+    async fn one_record(
+        &mut self,
+        record: &Record,
+        incarnation: u64,
+        attempt: u32,
+        again: bool,
+    ) -> Result<(), Break> {
+        self.context.offset = record.offset;
+        self.context.attempt = attempt;
+        if again {
+            self.redeliveries.increment(1);
+            self.shared.count(|totals| totals.redelivered += 1);
+            self.shared.events.send(Event::Redelivered {
+                partition: record.topic_partition.clone(),
+                offset: record.offset,
+                attempt,
+            });
+        }
+        let started = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            () = self.cell.released.cancelled() => return Err(Break::Stopped),
+            outcome = self.handler.handle(record, &self.context) => outcome.map_err(Break::Failed)?,
+        };
+        self.duration.record(started.elapsed());
+        match outcome {
+            Outcome::Done => {
+                self.cell.done(incarnation, record.offset);
+            }
+            Outcome::Deferred => {
+                self.cell.answered(incarnation);
+                let max = self.shared.settings.policy.unacknowledged_max.max(1);
+                wait_for_window(&self.cell, incarnation, max).await?;
+            }
+        }
+        self.records.increment(1);
+        self.bytes.increment(record.size() as u64);
+        self.shared.count(|totals| totals.records += 1);
+        self.turns += 1;
+        if self.turns >= RECORDS_PER_TURN {
+            self.turns = 0;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// The last words of an owner. The deadline is the supervisor's too; it does not wait longer.
+    async fn drain(&mut self, deadline: Instant) {
+        let waiting = wait_for_acknowledgements(&self.cell, self.shared.settings.is_stream);
+        let clean = tokio::time::timeout_at(deadline, waiting).await.is_ok();
+        let revoked = tokio::select! {
+            biased;
+            () = self.cell.released.cancelled() => return,
+            revoked = tokio::time::timeout_at(deadline, self.handler.revoked(&self.context)) => revoked,
+        };
+        match revoked {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                warn!(partition = %self.cell.partition, %error, "handler failed to give up its partition")
+            }
+            Err(_elapsed) => {
+                warn!(partition = %self.cell.partition, "handler took too long to give up its partition")
+            }
+        }
+        self.shared.slots.partitions.cast(PartitionsMsg::Drained {
+            cell: Arc::clone(&self.cell),
+            clean,
+        });
+    }
+}
+
+/// Waits until less than `max` records are unacknowledged.
+async fn wait_for_window(cell: &Cell, incarnation: u64, max: usize) -> Result<(), Break> {
+    loop {
+        let changed = cell.changed.notified();
+        tokio::pin!(changed);
+        // Registered before the check, or an acknowledgement between the two would be missed.
+        changed.as_mut().enable();
+        if cell.intake() != Intake::Open || cell.incarnation() != incarnation {
+            return Err(Break::Stopped);
+        }
+        if cell.pending() < max {
+            return Ok(());
+        }
+        changed.await;
+    }
+}
+
+/// Until every record handed to the application has come back, acknowledged or not. What a stream has not given out
+/// needs no waiting for.
+async fn wait_for_acknowledgements(cell: &Cell, is_stream: bool) {
+    loop {
+        let changed = cell.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        let held = if is_stream {
+            cell.handed_out()
+        } else {
+            cell.pending()
+        };
+        if held == 0 {
+            return;
+        }
+        changed.await;
+    }
+}

@@ -1,0 +1,177 @@
+//! Where an assigned partition begins: at the group's committed offset, or where the reset policy says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use callboard_client::{ClientError, OffsetReset, OffsetSpec, TopicPartition};
+use callboard_protocol::ErrorCode;
+use tracing::debug;
+
+use super::PartitionsMsg;
+use crate::core::membership::Refusal;
+use crate::membership::MembershipMsg;
+use crate::shared::Shared;
+
+/// Where a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) offset: i64,
+    /// What the group has committed.
+    pub(crate) committed: Option<i64>,
+    /// Set where the reset policy chose: the offset that would not do, -1 if there was none.
+    pub(crate) reset_from: Option<i64>,
+}
+
+/// Looks up where `partitions` begin, as long as it takes, and tells the supervisor. Ends with it.
+pub(super) async fn locate(
+    shared: Arc<Shared>,
+    generation: i32,
+    partitions: BTreeSet<TopicPartition>,
+) {
+    let committed = committed(&shared, &partitions).await;
+    let mut found = Vec::new();
+    let mut without = BTreeSet::new();
+    match committed {
+        Ok(committed) => {
+            for partition in partitions {
+                match committed.get(&partition) {
+                    Some(at) => {
+                        let start = Start {
+                            offset: at.offset,
+                            committed: Some(at.offset),
+                            reset_from: None,
+                        };
+                        found.push((partition, Ok(start)));
+                    }
+                    None => {
+                        without.insert(partition);
+                    }
+                }
+            }
+        }
+        Err(reason) => {
+            let refused = partitions
+                .into_iter()
+                .map(|partition| (partition, Err(reason.clone())));
+            found.extend(refused);
+        }
+    }
+    if !without.is_empty() {
+        found.extend(by_policy(&shared, without).await);
+    }
+    shared
+        .slots
+        .partitions
+        .cast(PartitionsMsg::Located { generation, found });
+}
+
+type Committed = std::collections::BTreeMap<TopicPartition, callboard_client::FoundOffset>;
+
+/// OffsetFetch until the coordinator answers. An error is for good.
+async fn committed(
+    shared: &Shared,
+    partitions: &BTreeSet<TopicPartition>,
+) -> Result<Committed, String> {
+    let mut backoff = shared.client.retry_backoff();
+    loop {
+        let identity = shared.identity();
+        if let Some(node) = identity.coordinator {
+            let asked = shared
+                .client
+                .committed_at(node, &shared.group_id, partitions)
+                .await;
+            let error = match asked {
+                Ok(committed) => return Ok(committed),
+                Err(error) => error,
+            };
+            debug!(%error, "cannot fetch committed offsets");
+            let refusal = match error.code() {
+                Some(
+                    code @ (ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE),
+                ) => Some(Refusal::Code(code)),
+                None if error.is_retriable() => Some(Refusal::Disconnected),
+                Some(
+                    ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::UNSTABLE_OFFSET_COMMIT,
+                ) => None,
+                Some(code) if code.is_retriable() => None,
+                _ => return Err(format!("its committed offset cannot be read: {error}")),
+            };
+            if let Some(code) = refusal {
+                shared.slots.membership.cast(MembershipMsg::CommitRefused {
+                    generation: identity.generation.id,
+                    code,
+                });
+            }
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+}
+
+async fn by_policy(
+    shared: &Shared,
+    partitions: BTreeSet<TopicPartition>,
+) -> Vec<(TopicPartition, Result<Start, String>)> {
+    let Some(spec) = spec(shared) else {
+        let none = "it has no committed offset and auto.offset.reset=none";
+        return partitions
+            .into_iter()
+            .map(|partition| (partition, Err(none.to_owned())))
+            .collect();
+    };
+    let mut backoff = shared.client.retry_backoff();
+    loop {
+        match shared.client.list_offsets(&partitions, spec).await {
+            Ok(offsets) => {
+                return offsets
+                    .into_iter()
+                    .map(|(partition, found)| {
+                        let start = Start {
+                            offset: found.offset.max(0),
+                            committed: None,
+                            reset_from: Some(-1),
+                        };
+                        (partition, Ok(start))
+                    })
+                    .collect();
+            }
+            Err(error) if is_for_good(&error) => {
+                let reason = format!("its first offset cannot be looked up: {error}");
+                return partitions
+                    .into_iter()
+                    .map(|partition| (partition, Err(reason.clone())))
+                    .collect();
+            }
+            Err(error) => {
+                debug!(%error, "cannot look up offsets");
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+        }
+    }
+}
+
+/// Where to go on when the log has no record at the position.
+pub(super) async fn reset_offset(
+    shared: &Shared,
+    partition: &TopicPartition,
+) -> Result<i64, String> {
+    let found = by_policy(shared, BTreeSet::from([partition.clone()])).await;
+    match found.into_iter().next() {
+        Some((_, Ok(start))) => Ok(start.offset),
+        Some((_, Err(_))) | None => {
+            Err("its position is not in the log and auto.offset.reset=none".to_owned())
+        }
+    }
+}
+
+fn spec(shared: &Shared) -> Option<OffsetSpec> {
+    match shared.client.config().auto_offset_reset {
+        OffsetReset::Earliest => Some(OffsetSpec::Earliest),
+        OffsetReset::Latest => Some(OffsetSpec::Latest),
+        OffsetReset::None => None,
+    }
+}
+
+fn is_for_good(error: &ClientError) -> bool {
+    // A topic that is just being made, or unmade, may be back in a moment.
+    !error.is_retriable() && !matches!(error, ClientError::UnknownTopic(_))
+}

@@ -1,0 +1,203 @@
+//! The supervisor of partition handlers, a child of the consumer: seats a handler for every assigned partition, brings
+//! it back after a failure, and empties the seats when partitions are revoked or lost. Never runs user code itself and
+//! never waits: whatever takes time answers with a message.
+
+mod locate;
+mod release;
+mod seats;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_client::TopicPartition;
+use callboard_supervision::{Addr, Envelope, RestartCore, RpcReplyPort, Timer};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::core::membership::{Generation, LossCause, Ticket};
+use crate::partition::Cell;
+use crate::shared::Shared;
+pub(crate) use locate::Start;
+use release::Release;
+use seats::Seat;
+
+/// Its kind in metrics and logs.
+pub(crate) const KIND: &str = "partitions";
+
+/// What the supervisor of handlers is told.
+pub(crate) enum PartitionsMsg {
+    /// A generation is complete.
+    Assign {
+        generation: Generation,
+        owned: BTreeSet<TopicPartition>,
+    },
+    /// The start offsets of partitions assigned in this generation are known, or cannot be.
+    Located {
+        generation: i32,
+        found: Vec<(TopicPartition, Result<Start, String>)>,
+    },
+    /// The wait before a handler's restart is over.
+    Restart { cell: Arc<Cell>, incarnation: u64 },
+    /// Give partitions up in order, then tell membership. Answered with `Revoked`.
+    Revoke {
+        ticket: Ticket,
+        partitions: BTreeSet<TopicPartition>,
+        drain: Duration,
+    },
+    /// Partitions are gone.
+    Lose {
+        partitions: BTreeSet<TopicPartition>,
+        cause: LossCause,
+    },
+    /// A handler has finished its last record; whether nothing was left in hand.
+    Drained { cell: Arc<Cell>, clean: bool },
+    /// A revocation has taken as long as it may in its present phase.
+    Overdue(Ticket),
+    /// The committer has done what it could.
+    Flushed {
+        ticket: Ticket,
+        uncommitted: Vec<TopicPartition>,
+    },
+    /// A partition cannot go on: its records cannot be read, or its broker refuses.
+    Stuck {
+        partition: TopicPartition,
+        incarnation: u64,
+        reason: String,
+    },
+    /// The broker has no record at this offset.
+    OutOfRange {
+        partition: TopicPartition,
+        incarnation: u64,
+        offset: i64,
+    },
+    /// Where to go on instead.
+    Reset {
+        cell: Arc<Cell>,
+        incarnation: u64,
+        from: i64,
+        to: Result<i64, String>,
+    },
+    /// The application wants a paused partition consumed again. Answers whether it was paused.
+    Resume(TopicPartition, RpcReplyPort<bool>),
+    /// A handler that was asked to end had its time.
+    Kill(ActorId),
+}
+
+pub(crate) struct Partitions;
+
+pub(crate) struct State {
+    shared: Arc<Shared>,
+    myself: Addr<PartitionsMsg>,
+    supervisor: ActorCell,
+    seats: BTreeMap<TopicPartition, Seat>,
+    /// Revocations under way. More than one only where a leave overtakes a rebalance.
+    releases: Vec<Release>,
+    /// Handlers without a seat that were asked to end, and when they are killed.
+    leaving: HashMap<ActorId, (ActorCell, Timer)>,
+    restarts: RestartCore<TopicPartition>,
+    /// How far handlers of this consumer have ever seen each partition; tells a redelivery after a rebalance.
+    seen: BTreeMap<TopicPartition, i64>,
+    /// Lookups under way; they end with this actor.
+    tasks: JoinSet<()>,
+    origin: Instant,
+}
+
+#[ractor::async_trait]
+impl Actor for Partitions {
+    type Msg = Envelope<PartitionsMsg>;
+    type State = State;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        shared: Arc<Shared>,
+    ) -> Result<State, ActorProcessingErr> {
+        let mut state = State {
+            supervisor: myself.get_cell(),
+            myself: Addr::new(myself, KIND),
+            seats: BTreeMap::new(),
+            releases: Vec::new(),
+            leaving: HashMap::new(),
+            restarts: RestartCore::default(),
+            seen: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            origin: Instant::now(),
+            shared,
+        };
+        state.adopt();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        // Lookups that have ended; nobody waits for their handles.
+        while state.tasks.try_join_next().is_some() {}
+        match message.open() {
+            PartitionsMsg::Assign { generation, owned } => state.assign(&generation, &owned),
+            PartitionsMsg::Located { generation, found } => state.located(generation, found).await,
+            PartitionsMsg::Restart { cell, incarnation } => state.restart(&cell, incarnation).await,
+            PartitionsMsg::Revoke {
+                ticket,
+                partitions,
+                drain,
+            } => state.revoke(ticket, partitions, drain),
+            PartitionsMsg::Lose { partitions, cause } => state.lose(partitions, cause),
+            PartitionsMsg::Drained { cell, clean } => state.drained(&cell, clean),
+            PartitionsMsg::Overdue(ticket) => state.overdue(ticket),
+            PartitionsMsg::Flushed {
+                ticket,
+                uncommitted,
+            } => state.flushed(ticket, uncommitted),
+            PartitionsMsg::Stuck {
+                partition,
+                incarnation,
+                reason,
+            } => state.stuck(&partition, incarnation, reason),
+            PartitionsMsg::OutOfRange {
+                partition,
+                incarnation,
+                offset,
+            } => state.out_of_range(&partition, incarnation, offset),
+            PartitionsMsg::Reset {
+                cell,
+                incarnation,
+                from,
+                to,
+            } => state.reset(&cell, incarnation, from, to).await,
+            PartitionsMsg::Resume(partition, reply) => {
+                let was_paused = state.resume(&partition).await;
+                // The caller may have stopped waiting; the partition is resumed all the same.
+                let _ = reply.send(was_paused);
+            }
+            PartitionsMsg::Kill(actor) => {
+                if let Some((actor, _timer)) = state.leaving.remove(&actor) {
+                    actor.kill();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(actor, error) => state.ended(&actor, &error.to_string()),
+            SupervisionEvent::ActorTerminated(actor, _last_state, reason) => {
+                state.ended(&actor, reason.as_deref().unwrap_or("it stopped"));
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}

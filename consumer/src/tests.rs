@@ -1,0 +1,150 @@
+//! The consumer's own actors are killed one after the other, under records and rebalances, and nothing is lost.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use callboard_client::testing::ScriptedBroker;
+use callboard_client::{Client, ClientConfig};
+use callboard_protocol::{ApiKey, ErrorCode};
+use callboard_supervision::testing::Stage;
+use ractor::ActorCell;
+
+use crate::shared::Slot;
+use crate::{ConsumerGroup, ConsumerHandle, HandlerError, Record, ShutdownOptions};
+
+const TOPIC: &str = "orders";
+
+struct World {
+    stage: Stage,
+    broker: ScriptedBroker,
+    consumer: ConsumerHandle,
+    seen: Arc<Mutex<BTreeSet<i64>>>,
+    appended: i64,
+}
+
+impl World {
+    async fn new() -> Self {
+        let broker = ScriptedBroker::new();
+        broker.create_topic(TOPIC, 1);
+        let mut config = ClientConfig::default();
+        config.set("auto.offset.reset", "earliest").unwrap();
+        config.set("auto.commit.interval.ms", "100").unwrap();
+        let client = Client::connect_with(config, broker.connector())
+            .await
+            .unwrap();
+        let stage = Stage::new().await;
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let noted = Arc::clone(&seen);
+        let consumer = ConsumerGroup::builder(&client)
+            .supervisor(stage.cell())
+            .group_id("billing")
+            .topics([TOPIC])
+            .handle(move |record: Record, _context| {
+                noted.lock().unwrap().insert(record.offset);
+                async { Ok::<_, HandlerError>(()) }
+            })
+            .start()
+            .await
+            .unwrap();
+        Self {
+            stage,
+            broker,
+            consumer,
+            seen,
+            appended: 0,
+        }
+    }
+
+    /// Appends a record and waits until it is committed.
+    async fn consume_one(&mut self) {
+        self.broker.append(TOPIC, 0, ["one"]);
+        self.appended += 1;
+        let end = self.appended;
+        self.broker
+            .until(|broker| broker.committed(TOPIC, 0) == Some(end))
+            .await;
+    }
+
+    async fn finish(self) {
+        assert_eq!(*self.seen.lock().unwrap(), (0..self.appended).collect());
+        let report = self.consumer.shutdown(ShutdownOptions::default()).await;
+        assert!(report.drained, "{report:?}");
+        self.stage.finish().await;
+    }
+}
+
+fn cell<M: Send + 'static>(slot: &Slot<M>) -> ActorCell {
+    slot.get().unwrap().actor().get_cell()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_actor_may_be_killed_and_consumption_goes_on() {
+    let mut world = World::new().await;
+    world.consume_one().await;
+    for round in 0..3 {
+        for which in 0..4 {
+            let slots = &world.consumer.shared.slots;
+            let victim = match which {
+                0 => cell(&slots.partitions),
+                1 => cell(&slots.fetchers),
+                2 => cell(&slots.committer),
+                _ => cell(&slots.membership),
+            };
+            victim.kill();
+            world.consume_one().await;
+            // Far enough apart for the restart budgets.
+            tokio::time::sleep(Duration::from_secs(60 + round)).await;
+        }
+    }
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_membership_rejoins_under_its_member_id() {
+    let mut world = World::new().await;
+    world.consume_one().await;
+    cell(&world.consumer.shared.slots.membership).kill();
+    world.consume_one().await;
+    let joins: Vec<String> = world
+        .broker
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.api == ApiKey::JOIN_GROUP)
+        .map(|seen| seen.detail)
+        .collect();
+    assert_eq!(
+        joins,
+        [
+            "\"\" \"first join\"",
+            "\"member-1\" \"first join\"",
+            "\"member-1\" \"first join\""
+        ]
+    );
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_that_die_during_a_revocation_are_asked_again() {
+    let mut world = World::new().await;
+    world.consume_one().await;
+    world
+        .broker
+        .fail(ApiKey::HEARTBEAT, ErrorCode::REBALANCE_IN_PROGRESS, 1);
+    world.broker.hold(ApiKey::OFFSET_COMMIT);
+    world.broker.append(TOPIC, 0, ["held"]);
+    world.appended += 1;
+    let beats = world.broker.count(ApiKey::HEARTBEAT);
+    world
+        .broker
+        .until(|broker| broker.count(ApiKey::HEARTBEAT) > beats)
+        .await;
+    cell(&world.consumer.shared.slots.partitions).kill();
+    world.broker.release(ApiKey::OFFSET_COMMIT);
+    world
+        .broker
+        .until(|broker| broker.count(ApiKey::SYNC_GROUP) == 2)
+        .await;
+    world.consume_one().await;
+    world.finish().await;
+}

@@ -1,0 +1,334 @@
+//! The leader's duty and the assignors' part in it, against a scripted broker whose group has members that never speak.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use callboard_assignor::{
+    AssignError, Assignment, Assignor, Group, MemberIndex, Plan, RebalanceProtocol,
+};
+use callboard_consumer::{Event, HandlerError, Record, ShutdownOptions};
+use callboard_protocol::consumer_protocol;
+use callboard_protocol::{ApiKey, ErrorCode};
+
+use common::{Seen, TOPIC, World, event, tp};
+
+/// A subscription to `orders` as the oldest clients write it: version 0, no user data, nothing owned.
+const OLD_SUBSCRIPTION: &[u8] = b"\0\0\0\0\0\x01\0\x06orders\xff\xff\xff\xff";
+
+/// What the leader gave to a member.
+fn given(world: &World, member: &str) -> Vec<(String, Vec<i32>)> {
+    let bytes = world.broker.assignment(member).expect("assigned");
+    let assignment = consumer_protocol::Assignment::decode(&bytes).unwrap();
+    assignment.partitions
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_assigns_to_members_of_other_clients() {
+    let world = World::new(4, 0).await;
+    world
+        .broker
+        .add_peer("another", Bytes::from_static(OLD_SUBSCRIPTION));
+    let consumer = world.noting(&Seen::default()).await;
+    let mut events = consumer.events();
+    let assigned = event(&mut events, |event| matches!(event, Event::Assigned { .. }));
+    let Event::Assigned { owned, leader, .. } = assigned.await else {
+        unreachable!()
+    };
+    assert!(leader);
+    // "another" comes before "member-1".
+    assert_eq!(owned, [tp(2), tp(3)]);
+    assert_eq!(given(&world, "another"), [(TOPIC.to_owned(), vec![0, 1])]);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_subscription_cannot_be_read_gets_nothing_and_the_others_go_on() {
+    let world = World::new(2, 0).await;
+    let cut = OLD_SUBSCRIPTION.len() - 5;
+    world
+        .broker
+        .add_peer("broken", Bytes::from_static(&OLD_SUBSCRIPTION[..cut]));
+    let consumer = world.noting(&Seen::default()).await;
+    let mut events = consumer.events();
+    let assigned = event(&mut events, |event| matches!(event, Event::Assigned { .. }));
+    let Event::Assigned { owned, .. } = assigned.await else {
+        unreachable!()
+    };
+    assert_eq!(owned, [tp(0), tp(1)]);
+    assert_eq!(given(&world, "broken"), []);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// Gives everything to the last member, and fails as it is told.
+struct Moody {
+    runs: AtomicUsize,
+    /// What it does in its first runs.
+    moods: Vec<Mood>,
+    told: Arc<Mutex<Vec<Assignment>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Mood {
+    Panics,
+    Refuses,
+    LeavesOneOut,
+}
+
+impl Moody {
+    fn new(moods: impl IntoIterator<Item = Mood>) -> Self {
+        Self {
+            runs: AtomicUsize::new(0),
+            moods: moods.into_iter().collect(),
+            told: Arc::default(),
+        }
+    }
+}
+
+impl Assignor for Moody {
+    fn name(&self) -> &str {
+        "moody"
+    }
+
+    fn user_data(&self, topics: &BTreeSet<String>, last: Option<&Assignment>) -> Option<Vec<u8>> {
+        let generation = last.map_or(-1, |last| last.generation);
+        Some(format!("{} topics, generation {generation}", topics.len()).into_bytes())
+    }
+
+    fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+        let mut plan = Plan::new(group);
+        let Some(last) = group.member_indices().last() else {
+            return Ok(plan);
+        };
+        for topic in group.topic_indices() {
+            plan.give_all(last, group.partitions(topic));
+        }
+        plan.set_user_data(
+            last,
+            group.member(last).user_data().unwrap_or_default().to_vec(),
+        );
+        match self.moods.get(self.runs.fetch_add(1, Ordering::Relaxed)) {
+            Some(Mood::Panics) => panic!("what a day"),
+            Some(Mood::Refuses) => return Err(AssignError::new("not today")),
+            Some(Mood::LeavesOneOut) => {
+                let one = plan.of(last)[0];
+                plan.take(last, one);
+            }
+            None => {}
+        }
+        Ok(plan)
+    }
+
+    fn on_assignment(&self, assignment: &Assignment) {
+        self.told.lock().unwrap().push(assignment.clone());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assignor_that_fails_fails_its_generation_and_the_group_tries_again() {
+    let world = World::with(
+        2,
+        1,
+        &[
+            ("partition.assignment.strategy", "moody"),
+            ("auto.commit.interval.ms", "100"),
+        ],
+    )
+    .await;
+    let moody = Moody::new([Mood::Panics, Mood::Refuses, Mood::LeavesOneOut]);
+    let consumer = world
+        .consumer()
+        .register(moody)
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    for why in [
+        "assignor moody panicked: what a day",
+        "assignor moody has no plan: not today",
+        "assignor moody made an invalid plan: orders/0 is given to nobody",
+    ] {
+        let failed = event(&mut events, |event| {
+            matches!(event, Event::AssignorFailed { .. })
+        });
+        let error = why.to_owned();
+        assert_eq!(failed.await, Event::AssignorFailed { error });
+    }
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 1) == Some(1))
+        .await;
+    // Each time it left, so that nobody hung in SyncGroup for it.
+    assert_eq!(world.broker.count(ApiKey::LEAVE_GROUP), 3);
+    assert_eq!(consumer.member_id(), "member-4");
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_data_travels_to_the_leader_and_back() {
+    let world = World::new(2, 0).await;
+    let moody = Moody::new([]);
+    let told = Arc::clone(&moody.told);
+    let consumer = world
+        .consumer()
+        .assignors([Arc::new(moody) as Arc<dyn Assignor>])
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    for _generation in 1..=2 {
+        event(&mut events, |event| matches!(event, Event::Assigned { .. })).await;
+        world
+            .broker
+            .fail(ApiKey::HEARTBEAT, ErrorCode::REBALANCE_IN_PROGRESS, 1);
+    }
+    let expected = |generation: i32, user_data: &str| Assignment {
+        partitions: BTreeMap::from([(TOPIC.to_owned(), vec![0, 1])]),
+        generation,
+        user_data: Some(user_data.as_bytes().to_vec()),
+    };
+    assert_eq!(
+        told.lock().unwrap()[..2],
+        [
+            expected(1, "1 topics, generation -1"),
+            expected(2, "1 topics, generation 1")
+        ]
+    );
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_comes_later_is_assigned_when_metadata_tells_of_it() {
+    let world = World::with(1, 0, &[("metadata.max.age.ms", "1000")]).await;
+    let seen = Seen::default();
+    let noted = seen.clone();
+    let consumer = world
+        .consumer()
+        .topics(["later"])
+        .handle(move |record: Record, _context| {
+            noted.note(&record);
+            async { Ok::<_, HandlerError>(()) }
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let assigned = |event: &Event| matches!(event, Event::Assigned { .. });
+    event(&mut events, assigned).await;
+    world.broker.create_topic("later", 3);
+    let Event::Assigned { added, reason, .. } = event(&mut events, assigned).await else {
+        unreachable!()
+    };
+    assert_eq!(reason, "cached metadata has changed");
+    assert_eq!(added.len(), 4);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strategy_that_nobody_knows_is_refused_at_the_start() {
+    let world = World::with(1, 0, &[("partition.assignment.strategy", "range, uniform")]).await;
+    let started = world
+        .consumer()
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await;
+    assert_eq!(
+        started.unwrap_err().to_string(),
+        "partition.assignment.strategy=uniform: no such assignor, known are range, roundrobin"
+    );
+    world.stage.finish().await;
+}
+
+/// Partition n belongs to member n modulo the members, once whoever owns it has given it up.
+#[derive(Default)]
+struct InTurn {
+    /// Generation and number of partitions owned, as the last member told each time.
+    told: Arc<Mutex<Vec<(i32, usize)>>>,
+}
+
+impl Assignor for InTurn {
+    fn name(&self) -> &str {
+        "in-turn"
+    }
+
+    fn protocols(&self) -> &[RebalanceProtocol] {
+        &[RebalanceProtocol::Cooperative]
+    }
+
+    fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+        let members: Vec<_> = group.member_indices().collect();
+        let last = group.member(members[members.len() - 1]);
+        self.told
+            .lock()
+            .unwrap()
+            .push((last.generation(), last.owned().len()));
+        let mut plan = Plan::new(group);
+        for topic in group.topic_indices() {
+            for (partition, turn) in group.partitions(topic).zip((0..members.len()).cycle()) {
+                let owns = |one: &MemberIndex| group.member(*one).owned().contains(&partition);
+                let owner = members.iter().find(|one| owns(one));
+                if owner.is_none_or(|owner| *owner == members[turn]) {
+                    plan.give(members[turn], partition);
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cooperative_member_gives_up_only_what_moves_and_joins_again_for_it() {
+    let world = World::new(2, 1).await;
+    let assignor = InTurn::default();
+    let told = Arc::clone(&assignor.told);
+    let consumer = world
+        .consumer()
+        .assignors([Arc::new(assignor) as Arc<dyn Assignor>])
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let assigned = |event: &Event| matches!(event, Event::Assigned { .. });
+    event(&mut events, assigned).await;
+
+    world
+        .broker
+        .add_peer("another", Bytes::from_static(OLD_SUBSCRIPTION));
+    world
+        .broker
+        .fail(ApiKey::HEARTBEAT, ErrorCode::REBALANCE_IN_PROGRESS, 1);
+    let mut story = Vec::new();
+    while story.len() < 3 {
+        let next = event(&mut events, |event| {
+            matches!(event, Event::Assigned { .. } | Event::Revoked { .. })
+        });
+        story.push(match next.await {
+            Event::Assigned {
+                generation, owned, ..
+            } => (generation, owned),
+            Event::Revoked { partitions, .. } => (-1, partitions),
+            other => panic!("{other:?}"),
+        });
+    }
+    // "another" comes first in the order of members, so partition 0 is to be its own.
+    assert_eq!(
+        story,
+        [(-1, vec![tp(0)]), (2, vec![tp(1)]), (3, vec![tp(1)])]
+    );
+    assert_eq!(given(&world, "another"), [(TOPIC.to_owned(), vec![0])]);
+    assert_eq!(*told.lock().unwrap(), [(-1, 0), (1, 2), (2, 1)]);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
