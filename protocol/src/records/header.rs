@@ -81,15 +81,6 @@ impl BatchHeader {
         }
     }
 
-    /// The header in these bytes alone, for whoever walks a file without reading the batches; `None` when they are no
-    /// header of a batch of version 2.
-    #[must_use]
-    pub fn parse_alone(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
-        let header = Self::read(bytes);
-        (bytes[16] == 2 && header.length >= LENGTH_MIN && header.size() >= HEADER_BYTES)
-            .then_some(header)
-    }
-
     fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
         let at = Fields(bytes);
         Self {
