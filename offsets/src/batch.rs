@@ -1,26 +1,26 @@
 //! Between [`Record`]s and the two byte sections of a [`Batch`](crate::log::Batch): one Kafka v2 record batch, uncompressed, as
 //! Kafka 4.2.0 writes `__consumer_offsets` by default, and the generation marks. Pure; replay and live share it.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use callboard_protocol::records::{
+    BatchBuilder, BatchIter, Compression, DecompressLimit, RecordsError,
+};
 
 use crate::record::Record;
 use crate::record::codec::{self, Decoded, RecordError};
 
-/// Where the fields of a v2 batch header lie.
-const LENGTH_AT: usize = 8;
-const MAGIC_AT: usize = 16;
-const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
-const COUNT_AT: usize = 57;
-/// Bytes of a v2 batch header.
-const HEADER_BYTES: usize = 61;
+/// The topic has one leader, ever.
+const LEADER_EPOCH: i32 = 0;
 
 /// Why stored bytes are no batch of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BatchError {
-    /// The Kafka batch is damaged or of a form this crate never writes.
+    /// The Kafka batch is damaged.
     #[error("record batch: {0}")]
-    Batch(&'static str),
+    Batch(#[from] RecordsError),
+    /// It is of a form this crate never writes.
+    #[error("record batch: {0}")]
+    Foreign(&'static str),
     /// A record in it does not parse.
     #[error("record at offset {offset}: {source}")]
     Record {
@@ -49,66 +49,23 @@ pub(crate) fn encode(
     timestamp_ms: i64,
 ) -> Result<Encoded, RecordError> {
     let marks = Bytes::from(codec::encode_marks(records)?);
-    let mut out = BytesMut::with_capacity(HEADER_BYTES + records.len() * 96);
-    out.resize(HEADER_BYTES, 0);
-    let mut count: u32 = 0;
-    let mut body = Vec::new();
+    let mut batch = BatchBuilder::new(base_offset, Compression::None).leader_epoch(LEADER_EPOCH);
+    let mut count = 0;
     for record in records {
-        let Some((key, value)) = codec::encode(record)? else {
-            continue;
-        };
-        body.clear();
-        body.push(0); // record attributes: unused
-        put_varint(&mut body, 0); // timestamp delta
-        put_varint(&mut body, i64::from(count));
-        put_varint(&mut body, key.len() as i64);
-        body.extend(&key);
-        match value {
-            Some(value) => {
-                put_varint(&mut body, value.len() as i64);
-                body.extend(&value);
-            }
-            None => put_varint(&mut body, -1),
+        if let Some((key, value)) = codec::encode(record)? {
+            batch.push(timestamp_ms, Some(&key), value.as_deref(), &[]);
+            count += 1;
         }
-        put_varint(&mut body, 0); // headers
-        let mut prefix = Vec::with_capacity(5);
-        put_varint(&mut prefix, body.len() as i64);
-        out.extend_from_slice(&prefix);
-        out.extend_from_slice(&body);
-        count += 1;
     }
-    if count == 0 {
-        return Ok(Encoded {
-            records: 0,
-            marks,
-            kafka: Bytes::new(),
-        });
-    }
-    let length = i32::try_from(out.len() - LENGTH_AT - 4).map_err(|_| RecordError::TooLong {
+    let bytes = batch.size();
+    let kafka = batch.build().map_err(|_| RecordError::TooLong {
         field: "batch",
-        bytes: out.len(),
+        bytes,
     })?;
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.put_i64(base_offset);
-    header.put_i32(length);
-    header.put_i32(0); // partition leader epoch
-    header.put_i8(2); // magic
-    header.put_u32(0); // CRC, below
-    header.put_i16(0); // attributes: no codec, create time
-    header.put_i32(count.cast_signed() - 1);
-    header.put_i64(timestamp_ms);
-    header.put_i64(timestamp_ms);
-    header.put_i64(-1); // producer id
-    header.put_i16(-1);
-    header.put_i32(-1);
-    header.put_i32(count.cast_signed());
-    out[..HEADER_BYTES].copy_from_slice(&header);
-    let crc = crc32c::crc32c(&out[ATTRIBUTES_AT..]);
-    out[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
     Ok(Encoded {
         records: count,
         marks,
-        kafka: out.freeze(),
+        kafka,
     })
 }
 
@@ -118,7 +75,7 @@ pub(crate) fn encode(
 /// # Errors
 /// [`BatchError`]; what was given before stays given.
 pub(crate) fn decode(
-    kafka: &[u8],
+    kafka: &Bytes,
     marks: &[u8],
     base_offset: i64,
     mut each: impl FnMut(Result<Record, i16>, i64),
@@ -134,101 +91,122 @@ pub(crate) fn decode(
 }
 
 fn decode_kafka(
-    bytes: &[u8],
+    bytes: &Bytes,
     base_offset: i64,
     each: &mut impl FnMut(Result<Record, i16>, i64),
 ) -> Result<i64, BatchError> {
-    let (header, mut body) = bytes
-        .split_at_checked(HEADER_BYTES)
-        .ok_or(BatchError::Batch("shorter than its header"))?;
-    if header[MAGIC_AT] != 2 {
-        return Err(BatchError::Batch("not of magic 2"));
+    let mut batches = BatchIter::new(bytes.clone());
+    let batch = batches
+        .next()
+        .ok_or(BatchError::Foreign("it is cut short"))??;
+    if !batches.rest().is_empty() {
+        return Err(BatchError::Foreign("bytes behind it"));
     }
-    if field::<8>(header, 0) != base_offset.to_be_bytes() {
-        return Err(BatchError::Batch("base offset differs from the frame's"));
+    batch.verify_crc()?;
+    let header = batch.header();
+    if header.base_offset != base_offset {
+        return Err(BatchError::Foreign("its base offset is not the frame's"));
     }
-    if i32::from_be_bytes(field(header, LENGTH_AT)) as usize != bytes.len() - LENGTH_AT - 4 {
-        return Err(BatchError::Batch("length differs from the bytes"));
+    if header.compression()? != Compression::None
+        || header.is_transactional()
+        || header.is_control()
+    {
+        return Err(BatchError::Foreign("compressed, transactional or control"));
     }
-    if u32::from_be_bytes(field(header, CRC_AT)) != crc32c::crc32c(&bytes[ATTRIBUTES_AT..]) {
-        return Err(BatchError::Batch("checksum differs"));
-    }
-    if i16::from_be_bytes(field(header, ATTRIBUTES_AT)) & 0x37 != 0 {
-        return Err(BatchError::Batch("compressed, transactional or control"));
-    }
-    let count = i32::from_be_bytes(field(header, COUNT_AT));
-    for _ in 0..count {
-        let length = get_length(&mut body)?.ok_or(MALFORMED)?;
-        let mut record = take(&mut body, length)?;
-        take(&mut record, 1)?;
-        get_varint(&mut record)?;
-        let offset = base_offset
-            .checked_add(get_varint(&mut record)?)
-            .ok_or(MALFORMED)?;
-        let key = nullable(&mut record)?;
-        let value = nullable(&mut record)?;
+    // Nothing is compressed, so nothing grows.
+    for record in &batch.body(DecompressLimit::new(0))? {
+        let record = record?;
         let decoded =
-            codec::decode(key, value).map_err(|source| BatchError::Record { offset, source })?;
-        each(
-            match decoded {
-                Decoded::Record(record) => Ok(record),
-                Decoded::Unknown { record_type } => Err(record_type),
-            },
-            offset,
-        );
+            codec::decode(record.key, record.value).map_err(|source| BatchError::Record {
+                offset: record.offset,
+                source,
+            })?;
+        let decoded = match decoded {
+            Decoded::Record(record) => Ok(record),
+            Decoded::Unknown { record_type } => Err(record_type),
+        };
+        each(decoded, record.offset);
     }
-    if !body.is_empty() {
-        return Err(BatchError::Batch("bytes behind the last record"));
+    Ok(base_offset + i64::from(header.last_offset_delta) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::OffsetCommitValue;
+
+    const TIMESTAMP: i64 = 1_700_000_000_000;
+    /// A batch of two records at offset 1000, field by field as Kafka's format has it.
+    const KAFKA: &str = "00000000000003e80000007000000000023f4412e80000000000010000018bcfe56800\
+        0000018bcfe56800ffffffffffffffffffffffffffff000000025600000018000100016700017400000003\
+        320004000000000000002a00000007026d0000018bcfe56800000024000002180001000167000174000000040100";
+    const MARKS: &str = "00016700000006";
+
+    fn records() -> Vec<Record> {
+        let commit = OffsetCommitValue {
+            offset: 42,
+            leader_epoch: 7,
+            metadata: "m".into(),
+            commit_timestamp_ms: TIMESTAMP,
+            expire_timestamp_ms: None,
+            topic_id: [0; 16],
+        };
+        let offset = |partition, value| Record::OffsetCommit {
+            group: "g".into(),
+            topic: "t".into(),
+            partition,
+            value,
+        };
+        let mark = Record::GenerationMark {
+            group: "g".into(),
+            generation: 6,
+        };
+        vec![mark, offset(3, Some(commit)), offset(4, None)]
     }
-    Ok(base_offset + i64::from(count))
-}
 
-const MALFORMED: BatchError = BatchError::Batch("malformed record");
-
-fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
-    let mut out = [0; N];
-    out.copy_from_slice(&header[at..at + N]);
-    out
-}
-
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], BatchError> {
-    let (taken, rest) = bytes.split_at_checked(length).ok_or(MALFORMED)?;
-    *bytes = rest;
-    Ok(taken)
-}
-
-fn nullable<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>, BatchError> {
-    match get_length(bytes)? {
-        Some(length) => take(bytes, length).map(Some),
-        None => Ok(None),
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
 
-fn get_length(bytes: &mut &[u8]) -> Result<Option<usize>, BatchError> {
-    match get_varint(bytes)? {
-        -1 => Ok(None),
-        length => usize::try_from(length).map(Some).map_err(|_| MALFORMED),
+    #[test]
+    fn what_is_stored_is_what_it_was() {
+        let encoded = encode(&records(), 1000, TIMESTAMP).unwrap();
+        assert_eq!(encoded.records, 2);
+        assert_eq!(hex(&encoded.kafka), KAFKA);
+        assert_eq!(hex(&encoded.marks), MARKS);
     }
-}
 
-/// Kafka's zigzag varint.
-fn get_varint(bytes: &mut &[u8]) -> Result<i64, BatchError> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
+    #[test]
+    fn marks_come_back_last() {
+        let encoded = encode(&records(), 1000, TIMESTAMP).unwrap();
+        let mut back = Vec::new();
+        decode(&encoded.kafka, &encoded.marks, 1000, |record, offset| {
+            back.push((record.unwrap(), offset));
+        })
+        .unwrap();
+        let [mark, first, second] = <[Record; 3]>::try_from(records()).unwrap();
+        assert_eq!(back, [(first, 1000), (second, 1001), (mark, 1002)]);
+    }
+
+    #[test]
+    fn damaged_anywhere_it_is_an_error() {
+        let encoded = encode(&records(), 1000, TIMESTAMP).unwrap();
+        for at in 0..encoded.kafka.len() {
+            let mut damaged = encoded.kafka.to_vec();
+            damaged[at] ^= 1;
+            let read = decode(&damaged.into(), &[], 1000, |_, _| {});
+            // The leader epoch alone is outside of the checksum and means nothing here.
+            assert_eq!(read.is_ok(), (12..16).contains(&at), "byte {at}: {read:?}");
+            let cut = encoded.kafka.slice(..at);
+            assert_eq!(
+                decode(&cut, &[], 1000, |_, _| {}).is_ok(),
+                at == 0,
+                "cut at {at}"
+            );
+        }
+        assert!(decode(&encoded.kafka, &[], 999, |_, _| {}).is_err());
+        for at in 1..encoded.marks.len() {
+            assert!(decode(&Bytes::new(), &encoded.marks[..at], 0, |_, _| {}).is_err());
         }
     }
-    Err(MALFORMED)
-}
-
-fn put_varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }
