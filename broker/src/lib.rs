@@ -1,5 +1,26 @@
 //! The embedded broker: listener, connections and topic logs around the group coordinator.
+//!
+//! * [`Broker`] starts everything and ends everything; [`BrokerConfig`] has Kafka's own keys.
+//! * A connection turns frames into requests, `handlers` turn requests into calls of coordinators and logs.
+//! * [`topics`] and [`log`] are the data: what topics there are, and one log of record batches per partition.
 
+mod admin;
+mod bind;
+mod broker;
 mod config;
+mod connection;
+mod data_dir;
+mod error;
+mod handlers;
+mod listener;
+pub mod log;
+pub mod metrics;
+mod parts;
+mod shared;
+#[cfg(test)]
+mod testing;
+pub mod topics;
 
+pub use broker::Broker;
 pub use config::{BrokerConfig, ConfigError, KEYS, Key, Kind, ListenAddress};
+pub use error::BrokerError;

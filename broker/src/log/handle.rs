@@ -101,6 +101,12 @@ impl LogHandle {
         self.shared.partition
     }
 
+    /// Whether the partition was given up after a failure that a restart does not cure.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        matches!(&*self.shared.stage(), Stage::Offline(_))
+    }
+
     /// Appends one batch, the bytes as the producer sent them, after all that were given before. Checks them here, on
     /// the caller's task; the reply comes from the log's actor, or at once when the batch is refused or nobody is there.
     pub fn append(&self, records: Bytes, reply: AppendReply) {

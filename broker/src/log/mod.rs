@@ -28,6 +28,7 @@ mod waiters;
 pub use self::core::{CleanupPolicy, LogConfig, StampedBy};
 pub(crate) use actor::{KIND, TopicLog};
 pub use batch::ValidBatch;
+pub(crate) use batch::{first_record_at_or_after, parse_header as batch_header};
 pub use error::LogError;
 pub use handle::{AppendReply, LogHandle};
 pub use partition::{Appended, PartitionLog};
@@ -39,4 +40,8 @@ pub use waiters::{FetchWaiter, Watch};
 #[cfg(test)]
 pub(crate) fn test_batch(records: usize) -> bytes::Bytes {
     testing::batch_of(&vec![testing::NOW; records], 10, None)
+}
+#[cfg(test)]
+pub(crate) fn test_batch_at(timestamps: &[i64]) -> bytes::Bytes {
+    testing::batch_of(timestamps, 10, None)
 }

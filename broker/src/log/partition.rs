@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use callboard_protocol::ErrorCode;
 use tracing::{info, warn};
 
 use super::LogError;
@@ -180,6 +181,12 @@ impl PartitionLog {
         self.config.takes_size(batch.size())?;
         if batch.claims_append_time() {
             return Err(LogError::InvalidTimestampType);
+        }
+        if self.config.cleanup.compact && batch.has_keyless_record() {
+            return Err(LogError::Invalid {
+                code: ErrorCode::INVALID_RECORD,
+                reason: "a record without a key has no place in a compacted topic".into(),
+            });
         }
         // Nobody here ends transactions: such records would be served as committed, or never.
         if batch.is_transactional() {

@@ -16,6 +16,7 @@ use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
 mod core;
 mod from_broker;
 mod keeper;
+mod lookup;
 mod settings;
 mod store;
 

@@ -1,0 +1,154 @@
+//! The admin port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever watches the process. An actor under
+//! the broker's supervisor; it owns the HTTP server's task and fails when that ends. Changes nothing in the broker.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use callboard_supervision::{Addr, ChildSpec, Envelope, spawn_linked};
+use metrics_exporter_prometheus::PrometheusHandle;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::task::JoinSet;
+
+/// The kind of this actor in metrics and logs.
+const KIND: &str = "admin";
+/// Without upkeep the histograms keep every sample.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Whether the broker can do its work, asked anew for each `/readyz`. The error says what is missing.
+pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the admin port shows.
+#[derive(Clone)]
+pub(crate) struct AdminPages {
+    pub(crate) recorder: Option<PrometheusHandle>,
+    pub(crate) ready: Readiness,
+}
+
+pub(crate) enum AdminMsg {
+    /// The server's task has ended, which it never does by itself.
+    ServerEnded(String),
+}
+
+pub(crate) struct AdminServer;
+
+pub(crate) struct AdminArgs {
+    listener: TcpListener,
+    pages: AdminPages,
+}
+
+/// The child of the broker's supervisor. `listener` is bound already: an address in use is told by `Broker::start`.
+pub(crate) fn child(listener: TcpListener, pages: AdminPages) -> ChildSpec {
+    let listener = Arc::new(listener);
+    ChildSpec::new(KIND, KIND, move |supervisor, _incarnation| {
+        let (listener, pages) = (listener.try_clone(), pages.clone());
+        async move {
+            let failed = |error: std::io::Error| callboard_supervision::SpawnError {
+                kind: KIND,
+                reason: error.to_string(),
+            };
+            let args = AdminArgs {
+                listener: listener.map_err(failed)?,
+                pages,
+            };
+            let (address, _join) = spawn_linked(KIND, AdminServer, args, supervisor).await?;
+            Ok(address.actor().get_cell())
+        }
+    })
+}
+
+#[ractor::async_trait]
+impl Actor for AdminServer {
+    type Msg = Envelope<AdminMsg>;
+    /// The server and the upkeep; dropping the set ends both.
+    type State = JoinSet<()>;
+    type Arguments = AdminArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: AdminArgs,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let listener = tokio::net::TcpListener::from_std(args.listener)?;
+        let myself = Addr::new(myself, KIND);
+        let mut tasks = JoinSet::new();
+        if let Some(recorder) = args.pages.recorder.clone() {
+            tasks.spawn(async move {
+                let mut ticks = tokio::time::interval(UPKEEP);
+                loop {
+                    ticks.tick().await;
+                    recorder.run_upkeep();
+                }
+            });
+        }
+        let router = router(args.pages);
+        tasks.spawn(async move {
+            let ended = axum::serve(listener, router).await;
+            let reason = ended.map_or_else(
+                |error| error.to_string(),
+                |()| "the server stopped".to_owned(),
+            );
+            // If the actor is gone, so is the wish for a server.
+            let _ = myself.cast(AdminMsg::ServerEnded(reason));
+        });
+        Ok(tasks)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message.open() {
+            AdminMsg::ServerEnded(reason) => Err(reason.into()),
+        }
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<Self::Msg>,
+        _children_it_has_none_of: SupervisionEvent,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+}
+
+fn router(pages: AdminPages) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(pages)
+}
+
+async fn metrics(State(pages): State<AdminPages>) -> Response {
+    match pages.recorder {
+        Some(recorder) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            recorder.render(),
+        )
+            .into_response(),
+        None => (
+            StatusCode::NOT_FOUND,
+            "this process has a metrics recorder of its own\n",
+        )
+            .into_response(),
+    }
+}
+
+async fn readyz(State(pages): State<AdminPages>) -> Response {
+    match (pages.ready)() {
+        Ok(()) => "ready\n".into_response(),
+        Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")).into_response(),
+    }
+}

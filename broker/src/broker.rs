@@ -1,0 +1,225 @@
+//! The broker as one value: starts the parts in order under one supervisor, and ends them in order.
+//!
+//! ```text
+//! broker (supervisor)
+//! ├─ topics … one topic log per partition
+//! ├─ coordinators … group coordinators, each with its offsets partition writer
+//! ├─ listener … connections, as tasks
+//! └─ admin
+//! ```
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use callboard_coordinator::Coordinators;
+use callboard_offsets::journal::Journal;
+use callboard_supervision::{Addr, ChildSpec, JoinHandle, Supervisor, SupervisorMsg};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, AdminPages};
+use crate::bind::bind;
+use crate::data_dir::DataDir;
+use crate::listener::{self, ListenerMsg};
+use crate::parts::{Parts, Started};
+use crate::{BrokerConfig, BrokerError};
+
+/// How long connections may take to flush their last answers.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long one part may take to start. What takes longer (recovery) happens behind its start.
+const START_PART: Duration = Duration::from_secs(60);
+/// How long one part may take to stop before it is killed.
+const STOP_PART: Duration = Duration::from_secs(10);
+/// Parts, for the time all of them may take.
+const PARTS: u32 = 4;
+
+/// A running broker. Everything it started ends with [`shutdown`](Self::shutdown); dropping it stops the same parts
+/// without waiting for them.
+#[derive(Debug)]
+pub struct Broker {
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    root: Root,
+    /// The listener's present incarnation.
+    listener: Arc<Mutex<Option<Addr<ListenerMsg>>>>,
+    coordinators: Coordinators,
+    journal: Arc<Journal>,
+    /// Has the reason once the disk has refused the journal a write.
+    poisoned: watch::Receiver<Option<String>>,
+    stopping: CancellationToken,
+    data: DataDir,
+}
+
+/// The supervisor of all parts, and its end.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) address: Addr<SupervisorMsg>,
+    pub(crate) ended: JoinHandle,
+}
+
+impl Root {
+    /// Starts a part and keeps it.
+    pub(crate) async fn adopt(&self, child: ChildSpec) -> Result<(), BrokerError> {
+        let started = self
+            .address
+            .call(|reply| SupervisorMsg::Start(child, reply), START_PART)
+            .await;
+        match started {
+            Ok(Ok(_cell)) => Ok(()),
+            Ok(Err(error)) => Err(not_started(&error)),
+            Err(error) => Err(not_started(&error)),
+        }
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Its children end with it. After a shutdown it has ended already.
+        self.address.actor().stop(None);
+    }
+}
+
+pub(crate) fn not_started(error: &dyn std::fmt::Display) -> BrokerError {
+    BrokerError::Start {
+        reason: error.to_string(),
+    }
+}
+
+impl Broker {
+    /// Starts a broker and returns once it serves.
+    ///
+    /// # Errors
+    /// [`BrokerError`], each one sentence: a setting, the data directory (in use, with the pid; unwritable; of another
+    /// shape), an address, or a part that did not come up. Nothing keeps running then.
+    pub async fn start(config: BrokerConfig) -> Result<Self, BrokerError> {
+        config.validate()?;
+        // Before any actor: handles made before the recorder count into nothing.
+        let recorder = crate::metrics::recorder();
+        let data = DataDir::open(&config)?;
+        let (socket, address) = bind(&config.listeners, config.socket_listen_backlog).await?;
+        let admin_socket = match &config.admin_listener {
+            Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
+            None => None,
+        };
+        let (root, ended) = Supervisor::spawn("broker")
+            .await
+            .map_err(|error| not_started(&error))?;
+        let mut root = Root {
+            address: root,
+            ended,
+        };
+        let Started {
+            shared,
+            topics,
+            journal,
+            poisoned,
+        } = Parts::new(config, &data).start(&mut root).await?;
+        let broker = Self {
+            address,
+            admin_address: admin_socket.as_ref().map(|(_, address)| *address),
+            root,
+            listener: Arc::default(),
+            coordinators: shared.coordinators.clone(),
+            journal,
+            poisoned,
+            stopping: shared.stopping.clone(),
+            data,
+        };
+        let published = Arc::clone(&broker.listener);
+        let publish = move |address| {
+            *published.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        };
+        let listener = listener::child(socket, Arc::clone(&shared), publish);
+        broker.root.adopt(listener).await?;
+        if let Some((socket, _)) = admin_socket {
+            let coordinators = broker.coordinators.clone();
+            let ready = Arc::new(move || coordinators.ready());
+            let pages = AdminPages { recorder, ready };
+            broker.root.adopt(admin::child(socket, pages)).await?;
+        }
+        info!(listen = %address, cluster_id = shared.cluster_id.as_ref(), topics, "broker started");
+        Ok(broker)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where `/metrics` is served, if it is.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Waits until the broker has failed for good: a part used up its restarts, or the disk under the offsets refused a
+    /// write that may not be asked for twice. It serves nobody then; drop it.
+    pub async fn failed(&mut self) -> BrokerError {
+        let poisoned = &mut self.poisoned;
+        let reason = tokio::select! {
+            // Without a sender the journal is closed, and so is everything else.
+            Ok(reason) = poisoned.wait_for(Option::is_some) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("the journal of offsets cannot be written: {reason}")
+            }
+            // Says Ok whatever the reason; the log has it.
+            _ = &mut self.root.ended => "a part used up its restarts".to_owned(),
+        };
+        error!(%reason, "the broker failed");
+        BrokerError::Failed { reason }
+    }
+
+    /// Ends the broker in order: no more requests are read, what is in work is answered, then part after part stops.
+    ///
+    /// # Errors
+    /// [`BrokerError::Failed`] when a part did not stop in time and was killed. What was acknowledged is safe all the
+    /// same.
+    pub async fn shutdown(mut self) -> Result<(), BrokerError> {
+        info!("broker is stopping");
+        self.stopping.cancel();
+        let listener = self
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(listener) = listener
+            && let Err(error) = listener.call(ListenerMsg::Drain, DRAIN).await
+        {
+            warn!(%error, "not every connection ended in time");
+        }
+        let stopped = self
+            .root
+            .address
+            .call(
+                |reply| SupervisorMsg::Shutdown(STOP_PART, reply),
+                STOP_PART * PARTS,
+            )
+            .await;
+        if let Err(error) = stopped {
+            return Err(BrokerError::Failed {
+                reason: format!("it did not stop in order: {error}"),
+            });
+        }
+        let _ = (&mut self.root.ended).await;
+        let journal = Arc::clone(&self.journal);
+        let closed = tokio::task::spawn_blocking(move || journal.close()).await;
+        let failed = |error: &dyn std::fmt::Display| BrokerError::Failed {
+            reason: format!("the journal of offsets did not close: {error}"),
+        };
+        closed
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?;
+        info!("broker stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,500 @@
+//! One client connection: reads all whole frames a socket read brought, starts what the order allows, hands every
+//! coordinator its share in one message, and writes answers in the order of the requests. Owned by the listener's
+//! accepting task. Never executes a request itself and never waits for one.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use callboard_protocol::frame::FrameReader;
+use callboard_protocol::{ApiKey, header};
+use callboard_supervision::BoxFuture;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use metrics::{Counter, Gauge, counter, gauge};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::handlers;
+use crate::metrics::{
+    BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL, BROKER_PROTOCOL_ERRORS_TOTAL,
+};
+use crate::shared::Shared;
+
+pub(crate) mod budget;
+mod core;
+mod request;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use request::{Answer, Context, Request, Responder, Work};
+
+use budget::Held;
+pub(crate) use core::Follow;
+use core::{Order, Ticket};
+
+/// Bytes one read takes from the socket at most. On the stack, for the time of the read only.
+const READ_BYTES: usize = 64 * 1024;
+/// Answers waiting for a slow reader, in bytes; beyond it no more requests are read.
+const UNSENT_BYTES: usize = 1024 * 1024;
+/// How long a connection waits for its share of the byte budget before it is closed to break the jam.
+const STARVE: Duration = Duration::from_secs(10);
+
+/// Serves one accepted socket until either side closes it.
+pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Answers are small and awaited: never hold one back for the next.
+    let prepared = stream
+        .set_nodelay(true)
+        .and_then(|()| Ok((stream.peer_addr()?, stream.local_addr()?)));
+    let (peer, local) = match prepared {
+        Ok(addresses) => addresses,
+        // The peer was gone before we looked.
+        Err(error) => return debug!(%error, "a connection ended as it began"),
+    };
+    let context = Context {
+        advertised: shared.advertised(local),
+        client_host: format!("/{}", peer.ip()).into(),
+        shared,
+    };
+    let (reader, writer) = stream.into_split();
+    Connection::new(context, reader, writer).run().await;
+}
+
+/// What has arrived and waits for its turn.
+#[derive(Debug)]
+enum Arrived {
+    Frame {
+        bytes: Bytes,
+        held: Option<Held>,
+    },
+    /// Bytes that are no frame, with the metric's word for it. Nothing follows.
+    Broken(&'static str),
+}
+
+/// What is kept of a started request until its answer leaves.
+struct Started {
+    at: Instant,
+    meters: Option<usize>,
+    _held: Option<Held>,
+    bytes: usize,
+}
+
+pub(crate) struct Connection<R, W> {
+    context: Arc<Context>,
+    reader: R,
+    writer: W,
+    frames: FrameReader,
+    order: Order<Arrived, Answer>,
+    /// One for each started request whose answer has not left, in their order.
+    started: VecDeque<Started>,
+    /// Budget of the bytes read that are not yet a frame.
+    partial: Option<Held>,
+    /// Bytes are read for which the budget has no room: the wait for it, and when it ends.
+    starving: Option<(BoxFuture<Option<Held>>, Instant)>,
+    /// Bytes of requests this connection holds, whole or not.
+    held_bytes: usize,
+    sink: UnboundedSender<(Ticket, Answer)>,
+    answers: UnboundedReceiver<(Ticket, Answer)>,
+    futures: FuturesUnordered<BoxFuture<()>>,
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+    reading: Reading,
+    /// Flush, then close.
+    finished: bool,
+    last_active: Instant,
+    meters: Meters,
+}
+
+/// Whether more requests come from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The peer sends no more, or what it sends is no frame. What has arrived still runs.
+    Over,
+    /// The broker is stopping: what has started is answered, nothing more starts.
+    Stopped,
+}
+
+struct Meters {
+    bytes_in: Counter,
+    bytes_out: Counter,
+    in_flight: Gauge,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    pub(crate) fn new(context: Context, reader: R, writer: W) -> Self {
+        let (sink, answers) = mpsc::unbounded_channel();
+        Self {
+            frames: FrameReader::new(context.shared.config.socket_request_max_bytes),
+            partial: context.shared.budget.nothing(),
+            context: Arc::new(context),
+            reader,
+            writer,
+            order: Order::default(),
+            started: VecDeque::new(),
+            starving: None,
+            held_bytes: 0,
+            sink,
+            answers,
+            futures: FuturesUnordered::new(),
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            reading: Reading::Open,
+            finished: false,
+            last_active: Instant::now(),
+            meters: Meters {
+                bytes_in: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "in"),
+                bytes_out: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "out"),
+                in_flight: gauge!(BROKER_IN_FLIGHT_REQUESTS),
+            },
+        }
+    }
+
+    /// Runs until the peer or the broker closes it.
+    pub(crate) async fn run(mut self) {
+        let idle_limit = self.context.shared.config.connections_max_idle;
+        let stopping = self.context.shared.stopping.clone().cancelled_owned();
+        let mut stopping = std::pin::pin!(stopping);
+        // One timer for the connection's life: moved when it fires early, not at every request.
+        let mut timer = std::pin::pin!(tokio::time::sleep(idle_limit));
+        loop {
+            self.advance();
+            if self.unsent.is_empty() && (self.finished || self.is_done()) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                written = write(&mut self.writer, &self.unsent), if !self.unsent.is_empty() => match written {
+                    Ok(bytes) => self.written(bytes),
+                    Err(error) => return debug!(%error, "a connection broke while it was written"),
+                },
+                Some((ticket, answer)) = self.answers.recv() => {
+                    self.order.answer(ticket, answer);
+                }
+                Some(()) = self.futures.next(), if !self.futures.is_empty() => {}
+                held = granted(&mut self.starving), if self.starving.is_some() => self.take(held),
+                read = read(&mut self.reader, &mut self.frames), if self.may_read() => match read {
+                    Ok(0) => self.reading = Reading::Over,
+                    Ok(bytes) => self.read(bytes),
+                    Err(error) => return debug!(%error, "a connection broke while it was read"),
+                },
+                () = &mut stopping, if self.reading != Reading::Stopped => {
+                    self.reading = Reading::Stopped;
+                    self.order.forget_waiting();
+                }
+                () = &mut timer => match self.deadline(idle_limit) {
+                    Some(deadline) => timer.as_mut().reset(deadline),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Does everything that can be done without waiting.
+    fn advance(&mut self) {
+        loop {
+            self.collect();
+            let mut progress = self.start();
+            while let Ok((ticket, answer)) = self.answers.try_recv() {
+                self.order.answer(ticket, answer);
+                progress = true;
+            }
+            self.leave();
+            if !progress || self.finished {
+                return;
+            }
+        }
+    }
+
+    /// Takes whole frames out of what was read, as many as may be in flight.
+    fn collect(&mut self) {
+        let most = self.context.shared.config.connection_max_requests;
+        while self.reading != Reading::Stopped && self.starving.is_none() && self.order.len() < most
+        {
+            match self.frames.pop() {
+                Ok(Some(bytes)) => {
+                    let size = bytes.len() + 4;
+                    let held = self
+                        .partial
+                        .as_mut()
+                        .and_then(|partial| partial.split(size));
+                    self.order.arrived(Arrived::Frame { bytes, held });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    // Once: the reader is not asked again.
+                    if self.reading == Reading::Open {
+                        warn!(client = %self.context.client_host, %error, "a frame is larger than allowed");
+                        self.order.arrived(Arrived::Broken("too_large"));
+                        self.reading = Reading::Over;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Starts every request that may start. One message goes to each coordinator that has work.
+    fn start(&mut self) -> bool {
+        let mut work = Work::default();
+        let mut any = false;
+        while let Some((ticket, arrived)) = self.order.start() {
+            any = true;
+            self.meters.in_flight.increment(1.0);
+            match arrived {
+                Arrived::Frame { bytes, held } => {
+                    let (follow, meters) = self.dispatch(ticket, &bytes, &mut work);
+                    let size = bytes.len() + 4;
+                    self.started.push_back(Started {
+                        at: Instant::now(),
+                        meters,
+                        _held: held,
+                        bytes: size,
+                    });
+                    if follow == Follow::Barrier {
+                        // It may be answered already: then its answer is in the channel and lifts the barrier at once.
+                        self.order.raise(ticket, follow);
+                    }
+                }
+                Arrived::Broken(kind) => {
+                    self.started.push_back(Started {
+                        at: Instant::now(),
+                        meters: None,
+                        _held: None,
+                        bytes: 0,
+                    });
+                    self.order.answer(ticket, Answer::Close(kind));
+                }
+            }
+        }
+        if !work.calls.is_empty() {
+            self.context.shared.coordinators.submit(work.calls);
+        }
+        self.futures.extend(work.futures);
+        any
+    }
+
+    /// Reads the header and hands the request to its handler.
+    fn dispatch(
+        &mut self,
+        ticket: Ticket,
+        frame: &Bytes,
+        work: &mut Work,
+    ) -> (Follow, Option<usize>) {
+        let (key, version) = match header::peek(frame) {
+            Ok(head) => (head.api_key, head.api_version),
+            Err(error) => {
+                warn!(client = %self.context.client_host, %error, "a request without a header");
+                self.order.answer(ticket, Answer::Close("malformed"));
+                return (Follow::AtOnce, None);
+            }
+        };
+        let Some((place, api)) = handlers::find(key) else {
+            warn!(client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
+            self.order.answer(ticket, Answer::Close("unknown_api"));
+            return (Follow::AtOnce, None);
+        };
+        if !api.serves(version) && key != ApiKey::API_VERSIONS {
+            warn!(client = %self.context.client_host, api = key.name(), version, "a request of a version not offered");
+            self.order
+                .answer(ticket, Answer::Close("unsupported_version"));
+            return (Follow::AtOnce, None);
+        }
+        let read = if api.serves(version) {
+            header::read_request(frame)
+        } else {
+            header::read_request_start(frame)
+        };
+        let (header, body) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                warn!(client = %self.context.client_host, api = key.name(), version, %error, "a malformed request header");
+                self.order.answer(ticket, Answer::Close("malformed"));
+                return (Follow::AtOnce, None);
+            }
+        };
+        let responder = Responder::new(ticket, &header, self.sink.clone());
+        (api.handle)(
+            Request {
+                header,
+                context: &self.context,
+                frame,
+                body,
+                responder,
+            },
+            work,
+        );
+        (api.follow, Some(place))
+    }
+
+    /// Moves the answers whose turn it is to the socket's queue.
+    fn leave(&mut self) {
+        while !self.finished
+            && let Some(answer) = self.order.leave()
+        {
+            self.meters.in_flight.decrement(1.0);
+            self.last_active = Instant::now();
+            if let Some(started) = self.started.pop_front() {
+                self.held_bytes = self.held_bytes.saturating_sub(started.bytes);
+                if let Some(place) = started.meters {
+                    self.context
+                        .shared
+                        .api_meters
+                        .answered(place, started.at.elapsed());
+                }
+            }
+            match answer {
+                Answer::Send(chunks) => {
+                    self.unsent_bytes += chunks.iter().map(Bytes::len).sum::<usize>();
+                    self.unsent.extend(chunks);
+                }
+                Answer::Nothing => {}
+                Answer::Close(kind) => {
+                    counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => kind).increment(1);
+                    self.finished = true;
+                }
+            }
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        let config = &self.context.shared.config;
+        self.reading == Reading::Open
+            && self.starving.is_none()
+            && self.unsent_bytes < UNSENT_BYTES
+            && self.order.len() < config.connection_max_requests
+            // A lone frame may always be completed: its size is bounded by itself.
+            && (self.held_bytes < config.connection_max_request_bytes || self.order.len() == 0)
+    }
+
+    /// Nothing is left to do although nothing went wrong.
+    fn is_done(&self) -> bool {
+        match self.reading {
+            Reading::Open => false,
+            // Kafka closes when it sees the end; what has not started yet must still run.
+            Reading::Over => !self.order.has_waiting(),
+            Reading::Stopped => self.order.len() == 0,
+        }
+    }
+
+    fn read(&mut self, bytes: usize) {
+        self.last_active = Instant::now();
+        self.meters.bytes_in.increment(bytes as u64);
+        self.held_bytes += bytes;
+        let budget = &self.context.shared.budget;
+        match budget.try_take(bytes) {
+            Some(held) => self.take(Some(held)),
+            None => {
+                self.starving = Some((
+                    Box::pin(budget.clone().take(bytes)),
+                    Instant::now() + STARVE,
+                ))
+            }
+        }
+    }
+
+    /// Room for what was read. None: there was none in time, and somebody has to give way.
+    fn take(&mut self, held: Option<Held>) {
+        self.starving = None;
+        match (held, &mut self.partial) {
+            (Some(held), Some(partial)) => partial.merge(held),
+            (Some(held), none) => *none = Some(held),
+            (None, _) => {
+                warn!(client = %self.context.client_host, "connection closed, requests of all connections take too much memory");
+                counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "starved").increment(1);
+                self.finished = true;
+            }
+        }
+    }
+
+    fn written(&mut self, mut bytes: usize) {
+        self.last_active = Instant::now();
+        self.meters.bytes_out.increment(bytes as u64);
+        self.unsent_bytes -= bytes;
+        while let Some(first) = self.unsent.front_mut() {
+            if bytes < first.len() {
+                first.advance(bytes);
+                return;
+            }
+            bytes -= first.len();
+            self.unsent.pop_front();
+        }
+    }
+
+    /// When to look again whether the connection is idle; None when it has been for too long. A request in work is
+    /// no idleness, but answers that nobody reads are.
+    fn deadline(&self, idle_limit: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.started.is_empty() {
+            return Some(now + idle_limit);
+        }
+        let deadline = self.last_active + idle_limit;
+        if deadline > now {
+            return Some(deadline);
+        }
+        debug!(client = %self.context.client_host, "idle connection closed");
+        None
+    }
+}
+
+impl<R, W> Drop for Connection<R, W> {
+    fn drop(&mut self) {
+        // Thousands at most: exact in a double.
+        self.meters.in_flight.decrement(self.started.len() as f64);
+    }
+}
+
+/// Waits for room in the budget, until the deadline.
+async fn granted(starving: &mut Option<(BoxFuture<Option<Held>>, Instant)>) -> Option<Held> {
+    match starving {
+        Some((room, deadline)) => tokio::time::timeout_at(*deadline, room)
+            .await
+            .unwrap_or(None),
+        None => std::future::pending().await,
+    }
+}
+
+/// One read, through the stack: an idle connection owns no buffer. 0 is the end.
+async fn read<R: AsyncRead + Unpin>(reader: &mut R, frames: &mut FrameReader) -> io::Result<usize> {
+    poll_fn(|cx| {
+        let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
+        frames.push(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
+}
+
+/// One write of what is queued, at most this many pieces of it.
+const WRITE_PIECES: usize = 64;
+
+async fn write<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    unsent: &VecDeque<Bytes>,
+) -> io::Result<usize> {
+    poll_fn(|cx: &mut TaskContext<'_>| {
+        let mut pieces = [IoSlice::new(&[]); WRITE_PIECES];
+        let count = unsent
+            .iter()
+            .zip(&mut pieces)
+            .map(|(bytes, piece)| *piece = IoSlice::new(bytes))
+            .count();
+        let written = ready!(Pin::new(&mut *writer).poll_write_vectored(cx, &pieces[..count]))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        Poll::Ready(Ok(written))
+    })
+    .await
+}

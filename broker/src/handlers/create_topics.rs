@@ -1,0 +1,108 @@
+//! CreateTopics, versions 2 to 7. Topics are created one after the other, each durably before its answer; one that is
+//! refused does not hold up the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use callboard_protocol::ErrorCode;
+use callboard_protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
+};
+
+use crate::connection::{Request, Work};
+use crate::topics::{CreatedTopic, NewTopic, TopicError};
+
+/// `config_source` of a setting that was given for this topic.
+const OF_THE_TOPIC: i8 = 1;
+/// One broker keeps one copy.
+const REPLICAS: i16 = 1;
+
+pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    let Some((body, request)) = request.decode::<CreateTopicsRequest<'_>>() else {
+        return;
+    };
+    let shared = Arc::clone(request.shared());
+    let validate_only = body.validate_only;
+    let wanted: Vec<NewTopic> = body.topics.into_iter().map(new_topic).collect();
+    let responder = request.responder;
+    work.later(async move {
+        let mut times: HashMap<String, usize> = HashMap::new();
+        for topic in &wanted {
+            *times.entry(topic.name.clone()).or_default() += 1;
+        }
+        let mut topics: BTreeMap<String, CreatableTopicResult<'static>> = BTreeMap::new();
+        for topic in wanted {
+            let name = topic.name.clone();
+            let outcome = if times.get(&name).is_some_and(|times| *times > 1) {
+                Err(TopicError {
+                    code: ErrorCode::INVALID_REQUEST,
+                    message: "Duplicate topic name.".to_owned(),
+                })
+            } else if validate_only {
+                shared.topics.validate(&topic)
+            } else {
+                shared.topics.create_topic(topic).await
+            };
+            topics.insert(name.clone(), result(name, outcome));
+        }
+        responder.send(&CreateTopicsResponse {
+            topics: topics.into_values().collect(),
+            ..Default::default()
+        });
+    });
+}
+
+fn new_topic(topic: CreatableTopic<'_>) -> NewTopic {
+    NewTopic {
+        name: topic.name.into_owned(),
+        partitions: topic.num_partitions,
+        replication_factor: topic.replication_factor,
+        assignments: topic
+            .assignments
+            .into_iter()
+            .map(|one| (one.partition_index, one.broker_ids))
+            .collect(),
+        configs: topic
+            .configs
+            .into_iter()
+            .map(|config| {
+                (
+                    config.name.into_owned(),
+                    config.value.map(std::borrow::Cow::into_owned),
+                )
+            })
+            .collect(),
+    }
+}
+
+fn result(
+    name: String,
+    outcome: Result<CreatedTopic, TopicError>,
+) -> CreatableTopicResult<'static> {
+    match outcome {
+        Ok(created) => CreatableTopicResult {
+            name: name.into(),
+            topic_id: created.id,
+            num_partitions: created.partitions,
+            replication_factor: REPLICAS,
+            configs: Some(created.configs.into_iter().map(setting).collect()),
+            ..Default::default()
+        },
+        Err(refused) => CreatableTopicResult {
+            name: name.into(),
+            error_code: refused.code.0,
+            error_message: Some(refused.message.into()),
+            ..Default::default()
+        },
+    }
+}
+
+fn setting((name, value): (String, String)) -> CreatableTopicConfigs<'static> {
+    CreatableTopicConfigs {
+        name: name.into(),
+        value: Some(value.into()),
+        config_source: OF_THE_TOPIC,
+        ..Default::default()
+    }
+}

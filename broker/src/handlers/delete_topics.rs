@@ -1,0 +1,122 @@
+//! DeleteTopics, versions 1 to 6 (by id from 6). A topic is durably gone before its answer, and the coordinators have
+//! been told to forget its offsets.
+
+use std::sync::Arc;
+
+use callboard_protocol::messages::delete_topics::{
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use callboard_protocol::{ErrorCode, Uuid};
+
+use super::resolve::UNKNOWN;
+use crate::connection::{Request, Work};
+use crate::shared::Shared;
+use crate::topics::TopicError;
+
+/// The first version that may name topics by id.
+const BY_ID: i16 = 6;
+
+pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    let Some((body, request)) = request.decode::<DeleteTopicsRequest<'_>>() else {
+        return;
+    };
+    let wanted: Vec<Wanted> = if request.version() >= BY_ID {
+        body.topics.into_iter().map(Wanted::from).collect()
+    } else {
+        let named = |name: std::borrow::Cow<'_, str>| Wanted {
+            name: Some(name.into_owned()),
+            id: Uuid::ZERO,
+        };
+        body.topic_names.into_iter().map(named).collect()
+    };
+    let shared = Arc::clone(request.shared());
+    let responder = request.responder;
+    work.later(async move {
+        let mut responses: Vec<DeletableTopicResult<'static>> = Vec::with_capacity(wanted.len());
+        for (at, topic) in wanted.iter().enumerate() {
+            let twice = wanted
+                .iter()
+                .enumerate()
+                .any(|(other, same)| other != at && same == topic);
+            if twice {
+                // Answered once.
+                if !wanted[..at].contains(topic) {
+                    responses.push(
+                        topic.refused(ErrorCode::INVALID_REQUEST, "Duplicate topic name or id."),
+                    );
+                }
+                continue;
+            }
+            responses.push(topic.delete(&shared).await);
+        }
+        responder.send(&DeleteTopicsResponse {
+            responses,
+            ..Default::default()
+        });
+    });
+}
+
+/// A topic to delete, by name or by id.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    name: Option<String>,
+    id: Uuid,
+}
+
+impl From<DeleteTopicState<'_>> for Wanted {
+    fn from(state: DeleteTopicState<'_>) -> Self {
+        Self {
+            name: state.name.map(std::borrow::Cow::into_owned),
+            id: state.topic_id,
+        }
+    }
+}
+
+impl Wanted {
+    async fn delete(&self, shared: &Shared) -> DeletableTopicResult<'static> {
+        let name = match (&self.name, self.id) {
+            (Some(_), id) if id != Uuid::ZERO => {
+                return self.refused(
+                    ErrorCode::INVALID_REQUEST,
+                    "You may not specify both topic name and topic id.",
+                );
+            }
+            (Some(name), _) => name.clone(),
+            (None, Uuid::ZERO) => {
+                return self.refused(
+                    ErrorCode::INVALID_REQUEST,
+                    "Neither topic name nor id were specified.",
+                );
+            }
+            (None, id) => match shared.topics.snapshot().by_id(id) {
+                Some(topic) => topic.name.to_string(),
+                None => return self.refused(ErrorCode::UNKNOWN_TOPIC_ID, UNKNOWN),
+            },
+        };
+        match shared.topics.delete_topic(&name).await {
+            Ok(deleted) => {
+                shared.coordinators.topic_deleted(&deleted.name);
+                DeletableTopicResult {
+                    name: Some(name.into()),
+                    topic_id: deleted.id,
+                    ..Default::default()
+                }
+            }
+            Err(TopicError { code, message }) => self.refused(code, &message),
+        }
+    }
+
+    fn refused(&self, code: ErrorCode, reason: &str) -> DeletableTopicResult<'static> {
+        DeletableTopicResult {
+            name: self.name.clone().map(Into::into),
+            topic_id: self.id,
+            error_code: code.0,
+            error_message: Some(reason.to_owned().into()),
+            ..Default::default()
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "delete_topics_tests.rs"]
+mod tests;

@@ -1,0 +1,83 @@
+//! DescribeGroups, versions 0 to 6. Only from 6 on a group that does not exist is an error (KIP-1043); before, it is
+//! Dead.
+
+use callboard_coordinator::{Call, Reply, request, response};
+use callboard_protocol::ErrorCode;
+use callboard_protocol::messages::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+
+use super::operations;
+use crate::connection::{Request, Work};
+
+const KNOWS_NOT_FOUND: i16 = 6;
+
+pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    let version = request.version();
+    let Some((body, request)) = request.decode::<DescribeGroupsRequest<'_>>() else {
+        return;
+    };
+    let asked = body.include_authorized_operations;
+    let group_ids = body
+        .groups
+        .iter()
+        .map(|group| group.as_ref().into())
+        .collect();
+    let responder = request.responder;
+    let reply = Reply::new(move |answer: response::DescribeGroups| {
+        let groups = answer
+            .groups
+            .iter()
+            .map(|group| wire(group, asked, version))
+            .collect();
+        responder.send(&DescribeGroupsResponse {
+            groups,
+            ..Default::default()
+        });
+    });
+    work.calls.push(Call::DescribeGroups(
+        request::DescribeGroups { group_ids },
+        reply,
+    ));
+}
+
+fn wire(
+    group: &response::DescribedGroup,
+    operations_asked: bool,
+    version: i16,
+) -> DescribedGroup<'_> {
+    let absent = group.error == ErrorCode::GROUP_ID_NOT_FOUND;
+    let error = if absent && version < KNOWS_NOT_FOUND {
+        ErrorCode::NONE
+    } else {
+        group.error
+    };
+    let message = (absent && version >= KNOWS_NOT_FOUND)
+        .then(|| format!("Group {} not found.", group.group_id));
+    DescribedGroup {
+        error_code: error.0,
+        error_message: message.map(Into::into),
+        group_id: group.group_id.as_ref().into(),
+        group_state: group.state.into(),
+        protocol_type: group.protocol_type.as_ref().into(),
+        protocol_data: group.protocol_name.as_ref().into(),
+        members: group.members.iter().map(member).collect(),
+        authorized_operations: operations::if_asked(
+            operations_asked && error == ErrorCode::NONE,
+            operations::GROUP,
+        ),
+        ..Default::default()
+    }
+}
+
+fn member(member: &response::DescribedMember) -> DescribedGroupMember<'_> {
+    DescribedGroupMember {
+        member_id: member.member_id.as_ref().into(),
+        group_instance_id: member.group_instance_id.as_deref().map(Into::into),
+        client_id: member.client_id.as_ref().into(),
+        client_host: member.client_host.as_ref().into(),
+        member_metadata: member.metadata.as_ref().into(),
+        member_assignment: member.assignment.as_ref().into(),
+        ..Default::default()
+    }
+}

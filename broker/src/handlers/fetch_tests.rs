@@ -1,0 +1,307 @@
+//! Fetch as a consumer sees it.
+
+use bytes::Bytes;
+use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
+use callboard_protocol::{ErrorCode, Uuid};
+
+use crate::log::{AppendReply, test_batch};
+use crate::testing::{Bench, Wire};
+
+/// The newest version that names topics.
+const BY_NAME: i16 = 12;
+
+fn request(
+    topic: &str,
+    partitions: &[(i32, i64)],
+    wait: i32,
+    min_bytes: i32,
+) -> FetchRequest<'static> {
+    let partition = |(partition, fetch_offset): &(i32, i64)| FetchPartition {
+        partition: *partition,
+        fetch_offset: *fetch_offset,
+        partition_max_bytes: 1024 * 1024,
+        ..Default::default()
+    };
+    FetchRequest {
+        max_wait_ms: wait,
+        min_bytes,
+        topics: vec![FetchTopic {
+            topic: topic.to_owned().into(),
+            partitions: partitions.iter().map(partition).collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// What a partition's answer says.
+#[derive(Debug, PartialEq, Eq)]
+struct Got {
+    code: ErrorCode,
+    high_watermark: i64,
+    log_start: i64,
+    bytes: Bytes,
+}
+
+async fn fetch(wire: &mut Wire, request: &FetchRequest<'static>, version: i16) -> Vec<Got> {
+    let answer = wire.ask(request, version).await;
+    let read = answer.read();
+    assert_eq!(ErrorCode(read.error_code), ErrorCode::NONE);
+    assert_eq!(read.session_id, 0);
+    let partitions = read.responses.iter().flat_map(|topic| &topic.partitions);
+    partitions
+        .map(|partition| Got {
+            code: ErrorCode(partition.error_code),
+            high_watermark: partition.high_watermark,
+            log_start: partition.log_start_offset,
+            bytes: partition
+                .records
+                .as_ref()
+                .map(|records| records.to_bytes(answer.frame()))
+                .unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Appends batches and waits for them.
+async fn fill(bench: &Bench, topic: &str, partition: i32, batches: usize) {
+    let snapshot = bench.shared.topics.snapshot();
+    let log = snapshot
+        .by_name(topic)
+        .unwrap()
+        .log(partition)
+        .unwrap()
+        .clone();
+    for _ in 0..batches {
+        let (done, appended) = tokio::sync::oneshot::channel();
+        log.append(
+            test_batch(1),
+            AppendReply::new(|outcome| drop(done.send(outcome))),
+        );
+        appended.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_version_reads_what_was_appended() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 1).await;
+    fill(&bench, "t", 0, 3).await;
+    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let mut wire = bench.connect();
+    let size = test_batch(1).len();
+    for version in 4..=18 {
+        let mut request = request("t", &[(0, 1)], 0, 1);
+        request.topics[0].topic_id = id;
+        let got = fetch(&mut wire, &request, version).await;
+        assert_eq!(
+            (got.len(), got[0].code, got[0].high_watermark),
+            (1, ErrorCode::NONE, 3)
+        );
+        assert_eq!(got[0].bytes.len(), 2 * size);
+        assert_eq!(got[0].bytes[..8], 1_i64.to_be_bytes());
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn waits_for_enough_bytes_and_no_longer() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 2).await;
+    let mut wire = bench.connect();
+    let size = i32::try_from(test_batch(1).len()).unwrap();
+    let asked = request("t", &[(0, 0), (1, 0)], 30_000, 2 * size);
+    wire.send(&asked, BY_NAME).await;
+    fill(&bench, "t", 0, 1).await;
+    assert!(wire.is_silent());
+    fill(&bench, "t", 1, 1).await;
+    let answer = wire.answer::<FetchRequest<'static>>(BY_NAME).await.unwrap();
+    let read = answer.read();
+    let sizes = read.responses[0]
+        .partitions
+        .iter()
+        .map(|one| one.records.as_ref().map_or(0, |bytes| bytes.len()));
+    assert_eq!(sizes.collect::<Vec<_>>(), [size.unsigned_abs() as usize; 2]);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn answers_with_nothing_when_the_wait_is_over() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 1).await;
+    let mut wire = bench.connect();
+    let got = fetch(&mut wire, &request("t", &[(0, 0)], 30, 1), BY_NAME).await;
+    assert_eq!(
+        got[0],
+        Got {
+            code: ErrorCode::NONE,
+            high_watermark: 0,
+            log_start: 0,
+            bytes: Bytes::new()
+        }
+    );
+    // One that waits is answered when the broker stops, too.
+    wire.send(&request("t", &[(0, 0)], 30_000, 1), BY_NAME)
+        .await;
+    fetch_started(&mut wire).await;
+    bench.stop().await;
+    assert!(
+        wire.answer::<FetchRequest<'static>>(BY_NAME)
+            .await
+            .is_some()
+    );
+}
+
+/// Returns when what was sent has been read by the connection.
+async fn fetch_started(wire: &mut Wire) {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        assert!(wire.is_silent());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_says_why() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 1).await;
+    fill(&bench, "t", 0, 1).await;
+    let mut wire = bench.connect();
+    let with = |change: fn(&mut FetchPartition)| {
+        let mut asked = request("t", &[(0, 0)], 30_000, 1_000_000);
+        change(&mut asked.topics[0].partitions[0]);
+        asked
+    };
+    for (asked, code) in [
+        (
+            request("nobody", &[(0, 0)], 30_000, 1),
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        ),
+        (
+            request("t", &[(1, 0)], 30_000, 1),
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        ),
+        (
+            with(|one| one.fetch_offset = 2),
+            ErrorCode::OFFSET_OUT_OF_RANGE,
+        ),
+        (
+            with(|one| one.fetch_offset = -1),
+            ErrorCode::OFFSET_OUT_OF_RANGE,
+        ),
+        (
+            with(|one| one.current_leader_epoch = 1),
+            ErrorCode::UNKNOWN_LEADER_EPOCH,
+        ),
+        (
+            with(|one| one.current_leader_epoch = -2),
+            ErrorCode::FENCED_LEADER_EPOCH,
+        ),
+        (
+            with(|one| one.last_fetched_epoch = 3),
+            ErrorCode::OFFSET_OUT_OF_RANGE,
+        ),
+    ] {
+        let got = fetch(&mut wire, &asked, BY_NAME).await;
+        assert_eq!(
+            (got[0].code, got[0].high_watermark),
+            (code, -1),
+            "{asked:?}"
+        );
+    }
+    let mut follower = request("t", &[(0, 0)], 0, 1);
+    follower.replica_id = 5;
+    assert_eq!(
+        fetch(&mut wire, &follower, BY_NAME).await[0].code,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+    );
+    let mut follower = request("", &[(0, 0)], 0, 1);
+    follower.replica_state = ReplicaState {
+        replica_id: 5,
+        ..Default::default()
+    };
+    follower.topics[0].topic_id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    assert_eq!(
+        fetch(&mut wire, &follower, 15).await[0].code,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER
+    );
+    follower.topics[0].topic_id = Uuid([9; 16]);
+    assert_eq!(
+        fetch(&mut wire, &follower, 15).await[0].code,
+        ErrorCode::UNKNOWN_TOPIC_ID
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_log_is_longer_is_told_where_ours_ends() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 1).await;
+    fill(&bench, "t", 0, 2).await;
+    let mut wire = bench.connect();
+    let mut asked = request("t", &[(0, 9)], 30_000, 1);
+    asked.topics[0].partitions[0].last_fetched_epoch = 0;
+    let answer = wire.ask(&asked, BY_NAME).await;
+    let read = answer.read();
+    let partition = &read.responses[0].partitions[0];
+    assert_eq!(
+        (
+            partition.error_code,
+            partition.diverging_epoch.epoch,
+            partition.diverging_epoch.end_offset
+        ),
+        (0, 0, 2)
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_incremental_request_finds_no_session() {
+    let mut bench = Bench::start().await;
+    let mut wire = bench.connect();
+    let mut asked = request("t", &[], 0, 0);
+    (asked.session_id, asked.session_epoch) = (77, 1);
+    let answer = wire.ask(&asked, BY_NAME).await;
+    let read = answer.read();
+    assert_eq!(
+        (ErrorCode(read.error_code), read.responses.len()),
+        (ErrorCode::FETCH_SESSION_ID_NOT_FOUND, 0)
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_limits_hold_but_for_the_first_batch() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 2).await;
+    fill(&bench, "t", 0, 3).await;
+    fill(&bench, "t", 1, 3).await;
+    let mut wire = bench.connect();
+    let size = test_batch(1).len();
+    let limit = i32::try_from(size).unwrap();
+    // A limit of nothing: one batch all the same, of the first partition that has one.
+    let mut asked = request("t", &[(0, 3), (1, 0), (0, 0)], 0, 1);
+    asked.max_bytes = 1;
+    let sizes: Vec<usize> = fetch(&mut wire, &asked, BY_NAME)
+        .await
+        .iter()
+        .map(|got| got.bytes.len())
+        .collect();
+    assert_eq!(sizes, [0, size, 0]);
+    // The whole answer's limit, and the partition's.
+    asked = request("t", &[(0, 0), (1, 0)], 0, 1);
+    asked.max_bytes = limit * 4;
+    let sizes: Vec<usize> = fetch(&mut wire, &asked, BY_NAME)
+        .await
+        .iter()
+        .map(|got| got.bytes.len())
+        .collect();
+    assert_eq!(sizes, [3 * size, size]);
+    asked.topics[0].partitions[0].partition_max_bytes = limit * 2 + 1;
+    let sizes: Vec<usize> = fetch(&mut wire, &asked, BY_NAME)
+        .await
+        .iter()
+        .map(|got| got.bytes.len())
+        .collect();
+    assert_eq!(sizes, [2 * size, 2 * size]);
+    bench.stop().await;
+}

@@ -1,0 +1,159 @@
+//! `__consumer_offsets` as a topic: what clients read of it comes from the journal under the coordinators. The journal
+//! reads from the disk and blocks while it does, so this runs on the blocking pool.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use callboard_offsets::log::{LogError as OffsetsError, OffsetsLog};
+
+use crate::log::{AtLeast, Chunk, FoundOffset, LogError, Offsets, first_record_at_or_after};
+use crate::shared::Shared;
+
+/// The topic's name.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Bytes a search by timestamp reads at once.
+const SEARCH_BYTES: usize = 1024 * 1024;
+
+/// Reads whole batches as a topic log would.
+pub(super) async fn read(
+    shared: &Arc<Shared>,
+    partition: u32,
+    from: i64,
+    max_bytes: usize,
+    at_least: AtLeast,
+) -> Result<Chunk, LogError> {
+    blocking(shared, move |log| {
+        let offsets = offsets_of(log, partition)?;
+        if from < offsets.log_start || from > offsets.end {
+            return Err(LogError::OffsetOutOfRange {
+                asked: from,
+                start: offsets.log_start,
+                end: offsets.end,
+            });
+        }
+        let fetched = log.read(partition, from, max_bytes).map_err(failed)?;
+        let offsets = edges(&fetched.offsets);
+        let bytes: usize = fetched.batches.iter().map(Bytes::len).sum();
+        // The journal gives at least one batch, whatever its size.
+        let too_large = bytes > max_bytes && at_least == AtLeast::Nothing;
+        let records = if too_large {
+            Bytes::new()
+        } else {
+            joined(fetched.batches)
+        };
+        Ok(Chunk { records, offsets })
+    })
+    .await
+}
+
+/// What ListOffsets answers for `timestamp`, as a topic log would.
+pub(super) async fn offset_for(
+    shared: &Arc<Shared>,
+    partition: u32,
+    timestamp: i64,
+) -> Result<Option<FoundOffset>, LogError> {
+    blocking(shared, move |log| {
+        let Offsets { log_start, end } = offsets_of(log, partition)?;
+        let edge = |offset| {
+            Ok(Some(FoundOffset {
+                offset,
+                timestamp: -1,
+            }))
+        };
+        match timestamp {
+            -1 => edge(end),
+            -2 | -4 => edge(log_start),
+            -5 | -6 => Ok(None),
+            -3 => search(log, partition, |newest: Option<FoundOffset>, found| {
+                newest.is_none_or(|newest| found.timestamp > newest.timestamp)
+            }),
+            _ => search(log, partition, |first, found| {
+                first.is_none() && found.timestamp >= timestamp
+            }),
+        }
+    })
+    .await
+}
+
+/// Looks at the newest record of every batch in order and keeps the one `prefer` ends with. There is no index of time:
+/// the topic is compacted, and hardly anybody asks.
+fn search(
+    log: &dyn OffsetsLog,
+    partition: u32,
+    prefer: impl Fn(Option<FoundOffset>, FoundOffset) -> bool,
+) -> Result<Option<FoundOffset>, LogError> {
+    let Offsets { log_start, end } = offsets_of(log, partition)?;
+    let mut kept = None;
+    let mut next = log_start;
+    while next < end {
+        let fetched = log.read(partition, next, SEARCH_BYTES).map_err(failed)?;
+        let before = next;
+        for batch in fetched.batches {
+            let Some(header) = crate::log::batch_header(&batch) else {
+                break;
+            };
+            next = next.max(header.last_offset + 1);
+            let newest = FoundOffset {
+                offset: header.last_offset,
+                timestamp: header.max_timestamp,
+            };
+            if prefer(kept, newest) {
+                let found = first_record_at_or_after(batch, newest.timestamp, i64::MIN);
+                kept = found.ok().flatten().or(Some(newest));
+            }
+        }
+        if next == before {
+            break;
+        }
+    }
+    Ok(kept)
+}
+
+async fn blocking<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&dyn OffsetsLog) -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let log = Arc::clone(&shared.offsets_log);
+    let done = tokio::task::spawn_blocking(move || work(log.as_ref())).await;
+    done.unwrap_or_else(|_panicked| Err(unavailable("the read failed")))
+}
+
+fn offsets_of(log: &dyn OffsetsLog, partition: u32) -> Result<Offsets, LogError> {
+    let offsets = log.offsets(partition);
+    offsets
+        .map(|range| edges(&range))
+        .ok_or_else(|| unavailable("the partition is not open"))
+}
+
+fn edges(range: &Range<i64>) -> Offsets {
+    Offsets {
+        log_start: range.start,
+        end: range.end,
+    }
+}
+
+fn joined(mut batches: Vec<Bytes>) -> Bytes {
+    if batches.len() == 1
+        && let Some(batch) = batches.pop()
+    {
+        return batch;
+    }
+    let mut all = BytesMut::with_capacity(batches.iter().map(Bytes::len).sum());
+    for batch in batches {
+        all.extend_from_slice(&batch);
+    }
+    all.freeze()
+}
+
+fn failed(error: OffsetsError) -> LogError {
+    tracing::warn!(%error, "the offsets topic cannot be read");
+    unavailable(&error.to_string())
+}
+
+fn unavailable(reason: &str) -> LogError {
+    LogError::Unavailable {
+        reason: reason.into(),
+    }
+}

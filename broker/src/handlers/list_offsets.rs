@@ -1,0 +1,168 @@
+//! ListOffsets, versions 1 to 11: a partition's first, next and timed offsets.
+//!
+//! * -3 (newest timestamp) came with 7, -4 (local log start) with 8, -5 (tiered) with 9, -6 (pending upload) with 11;
+//!   asked for earlier they are UNSUPPORTED_VERSION. Nothing is tiered here.
+//! * The high watermark and the last stable offset are the end of the log, so the isolation level changes nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_protocol::ErrorCode;
+use callboard_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+
+use super::internal;
+use super::resolve::{LEADER_EPOCH, check_leader_epoch, has_partition};
+use crate::connection::{Request, Work};
+use crate::log::{FoundOffset, LogError, LogHandle};
+use crate::shared::Shared;
+use crate::topics::TopicsSnapshot;
+
+/// The first version that tells leader epochs.
+const LEADER_EPOCHS: i16 = 4;
+/// How long one log may take to come up with what was appended before.
+const SETTLE: Duration = Duration::from_secs(30);
+
+pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    let Some((body, request)) = request.decode::<ListOffsetsRequest<'_>>() else {
+        return;
+    };
+    let version = request.version();
+    let shared = Arc::clone(request.shared());
+    let snapshot = shared.topics.snapshot();
+    let mut lookups = Vec::new();
+    let mut topics = Vec::with_capacity(body.topics.len());
+    for (topic_at, topic) in body.topics.into_iter().enumerate() {
+        let mut seen = HashSet::new();
+        let twice: HashSet<i32> = topic
+            .partitions
+            .iter()
+            .map(|partition| partition.partition_index)
+            .filter(|index| !seen.insert(*index))
+            .collect();
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for (at, asked) in topic.partitions.iter().enumerate() {
+            let source = if twice.contains(&asked.partition_index) {
+                Err(ErrorCode::INVALID_REQUEST)
+            } else {
+                source(asked, &topic.name, version, &snapshot)
+            };
+            let code = source.as_ref().err().copied().unwrap_or(ErrorCode::NONE);
+            partitions.push(answer(asked.partition_index, code, None, version));
+            if let Ok(source) = source {
+                lookups.push((topic_at, at, source, asked.timestamp));
+            }
+        }
+        topics.push(ListOffsetsTopicResponse {
+            name: topic.name.into_owned().into(),
+            partitions,
+            ..Default::default()
+        });
+    }
+    let responder = request.responder;
+    work.later(async move {
+        for (topic, at, source, timestamp) in lookups {
+            let found = source.look_up(timestamp, &shared).await;
+            let topic: Option<&mut ListOffsetsTopicResponse<'_>> = topics.get_mut(topic);
+            if let Some(place) = topic.and_then(|topic| topic.partitions.get_mut(at)) {
+                *place = match found {
+                    Ok(found) => answer(place.partition_index, ErrorCode::NONE, found, version),
+                    Err(error) => answer(place.partition_index, error.code(), None, version),
+                };
+            }
+        }
+        responder.send(&ListOffsetsResponse {
+            topics,
+            ..Default::default()
+        });
+    });
+}
+
+/// Where to look.
+enum Source {
+    Log(LogHandle),
+    /// A partition of `__consumer_offsets`.
+    Offsets(u32),
+}
+
+impl Source {
+    async fn look_up(
+        &self,
+        timestamp: i64,
+        shared: &Arc<Shared>,
+    ) -> Result<Option<FoundOffset>, LogError> {
+        match self {
+            Self::Log(log) => {
+                // Behind what this connection produced before: its appends may still be on their way to the log.
+                log.opened(SETTLE).await?;
+                log.offset_for(timestamp)
+            }
+            Self::Offsets(partition) => internal::offset_for(shared, *partition, timestamp).await,
+        }
+    }
+}
+
+fn source(
+    asked: &ListOffsetsPartition,
+    topic: &str,
+    version: i16,
+    snapshot: &TopicsSnapshot,
+) -> Result<Source, ErrorCode> {
+    if asked.timestamp < 0 && first_version(asked.timestamp).is_none_or(|first| version < first) {
+        return Err(ErrorCode::UNSUPPORTED_VERSION);
+    }
+    let topic = snapshot
+        .by_name(topic)
+        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+    let source = match topic.log(asked.partition_index) {
+        Some(log) => Source::Log(log.clone()),
+        None if topic.internal && has_partition(topic, asked.partition_index) => {
+            Source::Offsets(asked.partition_index.unsigned_abs())
+        }
+        None => return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    };
+    check_leader_epoch(asked.current_leader_epoch)?;
+    Ok(source)
+}
+
+/// The first version that knows a special timestamp.
+fn first_version(timestamp: i64) -> Option<i16> {
+    match timestamp {
+        -1 | -2 => Some(1),
+        -3 => Some(7),
+        -4 => Some(8),
+        -5 => Some(9),
+        -6 => Some(11),
+        _ => None,
+    }
+}
+
+fn answer(
+    partition_index: i32,
+    code: ErrorCode,
+    found: Option<FoundOffset>,
+    version: i16,
+) -> ListOffsetsPartitionResponse<'static> {
+    let place = found.map(|found| (found.timestamp, found.offset, LEADER_EPOCH));
+    let (timestamp, offset, leader_epoch) = place.unwrap_or((-1, -1, -1));
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code: code.0,
+        timestamp,
+        offset,
+        // Not to be told before there was a field for it.
+        leader_epoch: if version < LEADER_EPOCHS {
+            -1
+        } else {
+            leader_epoch
+        },
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "list_offsets_tests.rs"]
+mod tests;

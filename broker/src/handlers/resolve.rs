@@ -1,0 +1,95 @@
+//! Which topic a request means: by name in older versions of an API, by id in newer ones.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use callboard_coordinator::request::TopicRef;
+use callboard_protocol::{ErrorCode, Uuid};
+
+use crate::topics::{Topic, TopicsSnapshot};
+
+/// The sentence beside an unknown topic or partition.
+pub(super) const UNKNOWN: &str = "This server does not host this topic-partition.";
+
+/// How a request names a topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'a> {
+    Name(&'a str),
+    Id(Uuid),
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of(by_id: bool, name: &'a str, id: Uuid) -> Self {
+        if by_id {
+            Self::Id(id)
+        } else {
+            Self::Name(name)
+        }
+    }
+
+    /// The topic, or the error that says there is none of that name or id.
+    pub(super) fn find<'s>(&self, topics: &'s TopicsSnapshot) -> Result<&'s Arc<Topic>, ErrorCode> {
+        match self {
+            Self::Name(name) => topics
+                .by_name(name)
+                .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            Self::Id(id) => topics.by_id(*id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
+        }
+    }
+}
+
+/// A topic in a coordinator's words.
+pub(super) fn topic_ref(by_id: bool, name: &str, id: Uuid) -> TopicRef {
+    if by_id {
+        TopicRef::Id(id)
+    } else {
+        TopicRef::Name(name.into())
+    }
+}
+
+/// The name in an answer; empty where the request named an id.
+pub(super) fn topic_name(topic: &TopicRef) -> Cow<'_, str> {
+    match topic {
+        TopicRef::Name(name) => Cow::Borrowed(name),
+        TopicRef::Id(_) => Cow::Borrowed(""),
+    }
+}
+
+/// The id in an answer; zero where the request named no id.
+pub(super) fn topic_id(topic: &TopicRef) -> Uuid {
+    match topic {
+        TopicRef::Name(_) => Uuid::ZERO,
+        TopicRef::Id(id) => *id,
+    }
+}
+
+/// Whether `partition` exists.
+pub(super) fn has_partition(topic: &Topic, partition: i32) -> bool {
+    (0..topic.partitions).contains(&partition)
+}
+
+/// What Kafka says to a leader epoch the client believes in (KIP-320). The one broker has led since epoch 0; -1 means
+/// that the client does not care.
+pub(super) fn check_leader_epoch(believed: i32) -> Result<(), ErrorCode> {
+    match believed {
+        -1 | LEADER_EPOCH => Ok(()),
+        older if older < LEADER_EPOCH => Err(ErrorCode::FENCED_LEADER_EPOCH),
+        _ => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+    }
+}
+
+/// The leader epoch of every partition.
+pub(super) const LEADER_EPOCH: i32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_epochs() {
+        assert_eq!(check_leader_epoch(-1), Ok(()));
+        assert_eq!(check_leader_epoch(0), Ok(()));
+        assert_eq!(check_leader_epoch(1), Err(ErrorCode::UNKNOWN_LEADER_EPOCH));
+        assert_eq!(check_leader_epoch(-2), Err(ErrorCode::FENCED_LEADER_EPOCH));
+    }
+}

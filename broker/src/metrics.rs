@@ -1,0 +1,95 @@
+//! Names of the broker's metrics, their help, units and buckets, and the process's Prometheus recorder.
+
+use std::sync::OnceLock;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Constant 1, labelled with the version.
+pub const BUILD_INFO: &str = "callboard_build_info";
+/// Open connections.
+pub const BROKER_CONNECTIONS: &str = "callboard_broker_connections";
+/// Connections by what became of them at accept: `accepted`, `refused_limit`.
+pub const BROKER_CONNECTIONS_TOTAL: &str = "callboard_broker_connections_total";
+/// Requests answered, by API.
+pub const BROKER_REQUESTS_TOTAL: &str = "callboard_broker_requests_total";
+/// From the last byte of a request to its answer, deliberate waits included.
+pub const BROKER_REQUEST_DURATION_SECONDS: &str = "callboard_broker_request_duration_seconds";
+/// Requests read and not yet answered.
+pub const BROKER_IN_FLIGHT_REQUESTS: &str = "callboard_broker_in_flight_requests";
+/// Bytes that went through sockets, by direction.
+pub const BROKER_NETWORK_BYTES_TOTAL: &str = "callboard_broker_network_bytes_total";
+/// Connections closed for what they sent, by kind.
+pub const BROKER_PROTOCOL_ERRORS_TOTAL: &str = "callboard_broker_protocol_errors_total";
+
+/// Bucket bounds of this crate's histograms, in seconds.
+pub const BUCKETS: &[(&str, &[f64])] = &[(
+    BROKER_REQUEST_DURATION_SECONDS,
+    &[
+        0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+    ],
+)];
+
+/// Registers help texts and units with the installed recorder.
+pub fn describe() {
+    describe_gauge!(
+        BUILD_INFO,
+        Unit::Count,
+        "Constant 1, labelled with the version."
+    );
+    describe_gauge!(BROKER_CONNECTIONS, Unit::Count, "Open connections.");
+    describe_counter!(
+        BROKER_CONNECTIONS_TOTAL,
+        Unit::Count,
+        "Connections by what became of them when they were accepted."
+    );
+    describe_counter!(
+        BROKER_REQUESTS_TOTAL,
+        Unit::Count,
+        "Requests answered, by API."
+    );
+    describe_histogram!(
+        BROKER_REQUEST_DURATION_SECONDS,
+        Unit::Seconds,
+        "Time from a whole request to its answer, deliberate waits of joins and fetches included."
+    );
+    describe_gauge!(
+        BROKER_IN_FLIGHT_REQUESTS,
+        Unit::Count,
+        "Requests read and not yet answered."
+    );
+    describe_counter!(
+        BROKER_NETWORK_BYTES_TOTAL,
+        Unit::Bytes,
+        "Bytes that went through client connections, by direction."
+    );
+    describe_counter!(
+        BROKER_PROTOCOL_ERRORS_TOTAL,
+        Unit::Count,
+        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved."
+    );
+}
+
+/// Installs the Prometheus recorder of this process, once; later calls give the same handle. None when the embedding
+/// program has installed a recorder of its own: then that one has the metrics.
+pub(crate) fn recorder() -> Option<PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    HANDLE.get_or_init(install).clone()
+}
+
+fn install() -> Option<PrometheusHandle> {
+    let mut builder = PrometheusBuilder::new();
+    let crates = [BUCKETS, callboard_supervision::metrics::BUCKETS];
+    for (name, bounds) in crates.into_iter().flatten() {
+        // Refused only for an empty list of bounds; a histogram without buckets would show as a summary.
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)
+            .ok()?;
+    }
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok()?;
+    describe();
+    callboard_supervision::metrics::describe();
+    Some(handle)
+}

@@ -1,0 +1,124 @@
+//! The parts of a broker that are there before it listens: what connections share, and the actors behind it, started in
+//! order under the root.
+
+use std::sync::Arc;
+
+use callboard_coordinator::{CoordinatorConfig, Coordinators};
+use callboard_offsets::journal::{Journal, JournalConfig};
+use callboard_offsets::log::OffsetsLog;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{Root, not_started};
+use crate::connection::budget::Budget;
+use crate::data_dir::DataDir;
+use crate::handlers::internal::OFFSETS_TOPIC;
+use crate::log::ProducerIds;
+use crate::shared::{ApiMeters, Shared};
+use crate::topics::{Topics, TopicsConfig};
+use crate::{BrokerConfig, BrokerError};
+
+/// What to start with.
+pub(crate) struct Parts<'a> {
+    config: BrokerConfig,
+    data: &'a DataDir,
+}
+
+/// What runs.
+pub(crate) struct Started {
+    pub(crate) shared: Arc<Shared>,
+    /// How many topics there are.
+    pub(crate) topics: usize,
+    pub(crate) journal: Arc<Journal>,
+    /// Has the reason once the disk has refused the journal a write.
+    pub(crate) poisoned: watch::Receiver<Option<String>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn new(config: BrokerConfig, data: &'a DataDir) -> Self {
+        Self { config, data }
+    }
+
+    /// Starts them. On an error those that run end with the root.
+    pub(crate) async fn start(self, root: &mut Root) -> Result<Started, BrokerError> {
+        let topics = self.topics(root).await?;
+        let journal = Arc::new(self.journal().await?);
+        let (tell, poisoned) = watch::channel(None);
+        journal.on_poisoned(Box::new(move |reason| {
+            drop(tell.send(Some(reason.to_string())))
+        }));
+        let offsets_log: Arc<dyn OffsetsLog> = Arc::clone(&journal) as _;
+        let lookup = Arc::new(topics.clone());
+        let coordinators =
+            Coordinators::new(self.coordinator_config(), Arc::clone(&offsets_log), lookup);
+        root.adopt(coordinators.child()).await?;
+        let producer_ids = self.producer_ids().await?;
+        let count = topics.snapshot().len();
+        let shared = Shared {
+            cluster_id: self.data.cluster_id().into(),
+            coordinators,
+            topics,
+            offsets_log,
+            producer_ids,
+            budget: Budget::new(self.config.queued_max_request_bytes),
+            api_meters: ApiMeters::new(),
+            stopping: CancellationToken::new(),
+            config: self.config,
+        };
+        Ok(Started {
+            shared: Arc::new(shared),
+            topics: count,
+            journal,
+            poisoned,
+        })
+    }
+
+    /// The topics, with every log open.
+    async fn topics(&self, root: &mut Root) -> Result<Topics, BrokerError> {
+        let partitions =
+            i32::try_from(self.config.offsets_topic_num_partitions).unwrap_or(i32::MAX);
+        let internal = vec![(OFFSETS_TOPIC.to_owned(), partitions)];
+        let topics = Topics::new(TopicsConfig::of_broker(
+            &self.config,
+            self.data.topics(),
+            internal,
+        ));
+        root.adopt(topics.child()).await?;
+        tokio::select! {
+            () = topics.opened() => Ok(topics),
+            _ = &mut root.ended => Err(not_started(&"the topics cannot be opened")),
+        }
+    }
+
+    fn coordinator_config(&self) -> CoordinatorConfig {
+        CoordinatorConfig {
+            group_initial_rebalance_delay: self.config.group_initial_rebalance_delay,
+            group_min_session_timeout: self.config.group_min_session_timeout,
+            group_max_session_timeout: self.config.group_max_session_timeout,
+            group_max_size: self.config.group_max_size,
+            offset_metadata_max_bytes: self.config.offset_metadata_max_bytes,
+            offsets_commit_timeout: self.config.offsets_commit_timeout,
+            offsets_retention: self.config.offsets_retention,
+            offsets_retention_check_interval: self.config.offsets_retention_check_interval,
+            offsets_topic_num_partitions: self.config.offsets_topic_num_partitions,
+        }
+    }
+
+    /// Opening reads every segment: off this task.
+    async fn journal(&self) -> Result<Journal, BrokerError> {
+        let mut config = JournalConfig::new(self.data.offsets());
+        config.partitions = self.config.offsets_topic_num_partitions;
+        let opened = tokio::task::spawn_blocking(move || Journal::open(&config)).await;
+        opened
+            .map_err(|error| not_started(&error))?
+            .map_err(|error| not_started(&error))
+    }
+
+    async fn producer_ids(&self) -> Result<ProducerIds, BrokerError> {
+        let path = self.data.producer_ids();
+        let opened = tokio::task::spawn_blocking(move || ProducerIds::open(&path)).await;
+        opened
+            .map_err(|error| not_started(&error))?
+            .map_err(|error| not_started(&error))
+    }
+}

@@ -1,0 +1,85 @@
+//! What every connection of one broker shares. Made once by `Broker::start`, read by handlers, never locked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_coordinator::Coordinators;
+use callboard_offsets::log::OffsetsLog;
+use metrics::{Counter, Histogram, counter, histogram};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{BrokerConfig, ListenAddress};
+use crate::connection::budget::Budget;
+use crate::handlers::APIS;
+use crate::log::ProducerIds;
+use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
+use crate::topics::Topics;
+
+/// The one thing handlers reach the broker's parts through.
+pub(crate) struct Shared {
+    pub(crate) config: BrokerConfig,
+    pub(crate) cluster_id: Arc<str>,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) topics: Topics,
+    pub(crate) offsets_log: Arc<dyn OffsetsLog>,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) budget: Budget,
+    pub(crate) api_meters: ApiMeters,
+    /// Cancelled when the broker begins to stop.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The address to tell a client that reached us at `local`.
+    pub(crate) fn advertised(&self, local: SocketAddr) -> ListenAddress {
+        match &self.config.advertised_listeners {
+            // Port 0 in an advertised address means "the one we got".
+            Some(address) if address.port == 0 => ListenAddress {
+                port: local.port(),
+                ..address.clone()
+            },
+            Some(address) => address.clone(),
+            None => ListenAddress {
+                host: local.ip().to_canonical().to_string(),
+                port: local.port(),
+            },
+        }
+    }
+}
+
+/// Handles of the per-API metrics, looked up once, by place in [`APIS`].
+pub(crate) struct ApiMeters {
+    meters: Vec<(Counter, Histogram)>,
+}
+
+impl ApiMeters {
+    pub(crate) fn new() -> Self {
+        let meters = APIS.iter().map(|api| {
+            let name = api.key.name();
+            (
+                counter!(BROKER_REQUESTS_TOTAL, "api" => name),
+                histogram!(BROKER_REQUEST_DURATION_SECONDS, "api" => name),
+            )
+        });
+        Self {
+            meters: meters.collect(),
+        }
+    }
+
+    /// One request of the API at `place` was answered.
+    pub(crate) fn answered(&self, place: usize, took: Duration) {
+        if let Some((requests, duration)) = self.meters.get(place) {
+            requests.increment(1);
+            duration.record(took);
+        }
+    }
+}

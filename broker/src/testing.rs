@@ -1,0 +1,198 @@
+//! A broker without a socket, for the tests of this crate: its parts under a supervisor in a directory of their own,
+//! and connections over in-memory streams.
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callboard_protocol::frame::{self, FrameReader};
+use callboard_protocol::header::{self, RequestHeader};
+use callboard_protocol::{ApiKey, Message, Request};
+use callboard_supervision::{Supervisor, SupervisorMsg};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinSet;
+
+use crate::BrokerConfig;
+use crate::broker::Root;
+use crate::connection::{Connection, Context};
+use crate::data_dir::DataDir;
+use crate::parts::{Parts, Started};
+use crate::shared::Shared;
+
+/// What a stream holds before its writer waits.
+const STREAM_BYTES: usize = 1024 * 1024;
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The parts of a broker.
+pub(crate) struct Bench {
+    pub(crate) shared: Arc<Shared>,
+    root: Root,
+    connections: JoinSet<()>,
+    _data: DataDir,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = BrokerConfig {
+            data_dir: dir.path().join("data"),
+            ..BrokerConfig::default()
+        };
+        change(&mut config);
+        config.validate().unwrap();
+        let data = DataDir::open(&config).unwrap();
+        let (address, ended) = Supervisor::spawn("broker").await.unwrap();
+        let mut root = Root { address, ended };
+        let Started { shared, .. } = Parts::new(config, &data).start(&mut root).await.unwrap();
+        Self {
+            shared,
+            root,
+            connections: JoinSet::new(),
+            _data: data,
+            _dir: dir,
+        }
+    }
+
+    /// A client, connected.
+    pub(crate) fn connect(&mut self) -> Wire {
+        let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+        let local: SocketAddr = ([127, 0, 0, 1], 9092).into();
+        let context = Context {
+            advertised: self.shared.advertised(local),
+            client_host: "/127.0.0.1".into(),
+            shared: Arc::clone(&self.shared),
+        };
+        let (reader, writer) = tokio::io::split(theirs);
+        self.connections
+            .spawn(Connection::new(context, reader, writer).run());
+        Wire {
+            stream: ours,
+            frames: FrameReader::new(64 * 1024 * 1024),
+            next_id: 0,
+        }
+    }
+
+    /// Ends everything in order. A connection that panicked fails the test.
+    pub(crate) async fn stop(mut self) {
+        self.shared.stopping.cancel();
+        while let Some(ended) = self.connections.join_next().await {
+            ended.unwrap();
+        }
+        self.root
+            .address
+            .call(|reply| SupervisorMsg::Shutdown(PATIENCE, reply), PATIENCE)
+            .await
+            .unwrap();
+    }
+}
+
+/// The client's end of a connection.
+pub(crate) struct Wire {
+    stream: DuplexStream,
+    frames: FrameReader,
+    next_id: i32,
+}
+
+/// An answer and what it answers.
+pub(crate) struct Answer<R> {
+    frame: Bytes,
+    version: i16,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request<'static>> Answer<R> {
+    pub(crate) fn read(&self) -> R::Response<'_> {
+        let body = header::response_body(&self.frame, R::KEY, self.version).unwrap();
+        R::Response::decode(body, self.version).unwrap()
+    }
+
+    pub(crate) fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+}
+
+impl Wire {
+    /// Asks and waits for the answer.
+    pub(crate) async fn ask<R: Request<'static>>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Answer<R> {
+        self.send(request, version).await;
+        self.answer::<R>(version)
+            .await
+            .expect("the connection was closed")
+    }
+
+    pub(crate) async fn send<R: Request<'static>>(&mut self, request: &R, version: i16) {
+        let header = RequestHeader {
+            api_key: R::KEY,
+            api_version: version,
+            correlation_id: self.next_id,
+            client_id: Some("tester".into()),
+        };
+        self.next_id += 1;
+        let bytes = frame::encode_request(&header, request, version).unwrap();
+        self.send_raw(&bytes).await;
+    }
+
+    /// Sends bytes as they are, the length in front of a frame included.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// A whole frame of an API and a version with that body.
+    pub(crate) async fn send_body(&mut self, key: ApiKey, version: i16, body: &[u8]) {
+        let mut frame = Vec::new();
+        frame.extend(key.0.to_be_bytes());
+        frame.extend(version.to_be_bytes());
+        frame.extend(7_i32.to_be_bytes());
+        frame.extend((-1_i16).to_be_bytes());
+        frame.extend(body);
+        let length = u32::try_from(frame.len()).unwrap();
+        self.send_raw(&[&length.to_be_bytes()[..], &frame].concat())
+            .await;
+    }
+
+    /// The next answer, None when the broker closed.
+    pub(crate) async fn answer<R: Request<'static>>(&mut self, version: i16) -> Option<Answer<R>> {
+        let frame = self.frame().await?;
+        Some(Answer {
+            frame,
+            version,
+            request: PhantomData,
+        })
+    }
+
+    /// The next frame without its length, None when the broker closed.
+    pub(crate) async fn frame(&mut self) -> Option<Bytes> {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(frame) = self.frames.pop().unwrap() {
+                    return Some(frame);
+                }
+                let mut buffer = [0; 16 * 1024];
+                match self.stream.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(bytes) => self.frames.push(&buffer[..bytes]),
+                }
+            }
+        })
+        .await
+        .expect("no answer came")
+    }
+
+    /// Whether nothing has come yet. Never waits.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        use futures_util::FutureExt;
+        self.frame().now_or_never().is_none()
+    }
+}

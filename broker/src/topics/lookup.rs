@@ -1,0 +1,24 @@
+//! Topics as coordinators look them up.
+
+use std::sync::Arc;
+
+use callboard_coordinator::TopicLookup;
+use callboard_protocol::Uuid;
+
+use super::Topics;
+
+impl TopicLookup for Topics {
+    fn partitions(&self, name: &str) -> Option<i32> {
+        self.snapshot().by_name(name).map(|topic| topic.partitions)
+    }
+
+    fn id_of(&self, name: &str) -> Option<Uuid> {
+        self.snapshot().by_name(name).map(|topic| topic.id)
+    }
+
+    fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
+        self.snapshot()
+            .by_id(id)
+            .map(|topic| Arc::clone(&topic.name))
+    }
+}
