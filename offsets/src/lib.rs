@@ -2,7 +2,7 @@
 //! committed-offset index.
 //!
 //! * [`record`] are the records as values and as Kafka's key and value bytes.
-//! * [`log`] is the small trait between writers and engines; [`memory`] is the engine of the tests.
+//! * [`log`] is the small trait between writers and engines; [`journal`] is the engine on disk, [`memory`] that of the tests.
 //! * [`writer`] owns one partition: it appends, and keeps the [`Index`](index::Index) of what has landed.
 //! * [`partition_for`] says which partition a group lives in.
 
@@ -10,6 +10,7 @@ mod batch;
 mod clock;
 mod hash;
 pub mod index;
+pub mod journal;
 pub mod log;
 pub mod memory;
 pub mod metrics;
