@@ -1,2 +1,62 @@
-//! The callboard command.
-fn main() {}
+//! The `callboard` command: reads the command line, starts the runtime, and turns what a command answers into an exit code.
+
+mod args;
+mod broker;
+mod cluster;
+mod consume;
+mod demo;
+mod failure;
+mod produce;
+mod progress;
+mod signals;
+mod topic;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Command, CommandLine};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    // The demo and the client commands speak for themselves; a broker tells its operator what changes.
+    let default_level = if matches!(command_line.command, Command::Broker(_)) {
+        "info"
+    } else {
+        "error"
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level)),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return Failure::failed(format_args!("cannot start the runtime: {error}")).report();
+        }
+    };
+    match runtime.block_on(run(command_line.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Broker(args) => broker::run(args).await,
+        Command::Topic(args) => topic::run(args).await,
+        Command::Produce(args) => produce::run(args).await,
+        Command::Consume(args) => consume::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::DemoMember(args) => demo::child::run(args).await,
+    }
+}

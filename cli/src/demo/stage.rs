@@ -1,0 +1,188 @@
+//! What the demo plays on: an embedded broker in a directory of its own, a topic with the data, and questions to both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+
+use callboard_broker::{Broker, BrokerConfig};
+use callboard_client::{Client, ClientError, NewTopic, OffsetSpec, Producer, TopicPartition};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use super::flights::{self, Flights};
+use super::member::{self, GROUP, TOPIC};
+use crate::failure::Failure;
+use crate::progress;
+
+/// Partitions of the topic.
+pub(super) const PARTITIONS: i32 = 12;
+/// The coordinator's count of rebalances, by group and reason.
+const REBALANCES_METRIC: &str = "callboard_group_rebalances_total{";
+/// Deliveries that may wait to be looked at.
+const DELIVERIES_WAITING_MAX: usize = 65_536;
+
+/// The broker and a client of it.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) broker: Broker,
+    pub(super) bootstrap: String,
+    pub(super) admin: Option<SocketAddr>,
+    pub(super) client: Client,
+    /// Removed with everything in it when the stage is gone.
+    pub(super) directory: TempDir,
+}
+
+impl Stage {
+    /// Starts the broker on free ports, and creates the topic.
+    pub(super) async fn open() -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new()
+            .prefix("callboard-demo-")
+            .tempdir()?;
+        let mut config = BrokerConfig::default();
+        for (key, value) in [
+            ("listeners", "127.0.0.1:0"),
+            ("callboard.admin.listener", "127.0.0.1:0"),
+            // Kafka's bounds and waits are for clusters, not for spectators.
+            ("group.min.session.timeout.ms", "1000"),
+            ("group.initial.rebalance.delay.ms", "1000"),
+        ] {
+            config.set(key, value).map_err(Failure::failed)?;
+        }
+        config.data_dir = directory.path().join("data");
+        let broker = Broker::start(config).await.map_err(Failure::failed)?;
+        let bootstrap = broker.address().to_string();
+        let admin = broker.admin_address();
+        let config = member::config(&bootstrap).map_err(Failure::failed)?;
+        let client = Client::connect(config).await.map_err(Failure::failed)?;
+        client
+            .create_topic(&NewTopic::new(TOPIC, PARTITIONS))
+            .await
+            .map_err(Failure::failed)?;
+        Ok(Self {
+            broker,
+            bootstrap,
+            admin,
+            client,
+            directory,
+        })
+    }
+
+    /// Produces every row and waits until all are stored.
+    pub(super) async fn produce(&self, flights: &Flights, rows: u64) -> Result<(), Failure> {
+        let producer = Producer::new(self.client.clone());
+        let bar = progress::bar(rows, "produced");
+        let (sent, mut deliveries) = mpsc::channel(DELIVERIES_WAITING_MAX);
+        let send = async {
+            // Moved in here, so that the other side hears of the end.
+            let sent = sent;
+            for row in flights.rows() {
+                let key = flights::key(row).map(str::as_bytes);
+                let delivery = producer.send(TOPIC, key, Some(row.as_bytes())).await?;
+                if sent.send(delivery).await.is_err() {
+                    // The other side has failed and says why.
+                    break;
+                }
+            }
+            Ok::<_, ClientError>(())
+        };
+        let wait = async {
+            while let Some(delivery) = deliveries.recv().await {
+                delivery.await?;
+                bar.inc(1);
+            }
+            // Ended early, it would keep the sender waiting.
+            drop(deliveries);
+            Ok::<_, ClientError>(())
+        };
+        let (sent, waited) = tokio::join!(send, wait);
+        bar.finish_and_clear();
+        waited
+            .and(sent)
+            .map_err(|error| Failure::failed(format_args!("a row is not stored: {error}")))
+    }
+
+    /// Where each partition ends.
+    pub(super) async fn ends(&self) -> Result<BTreeMap<i32, i64>, ClientError> {
+        let ends = self
+            .client
+            .list_offsets(&partitions(), OffsetSpec::Latest)
+            .await?;
+        Ok(ends
+            .into_iter()
+            .map(|(partition, end)| (partition.partition, end.offset))
+            .collect())
+    }
+
+    /// What the group has committed of each partition.
+    pub(super) async fn committed(&self) -> Result<BTreeMap<i32, i64>, ClientError> {
+        let committed = self.client.committed(GROUP, &partitions()).await?;
+        Ok(committed
+            .into_iter()
+            .map(|(partition, found)| (partition.partition, found.offset))
+            .collect())
+    }
+
+    /// What `/metrics` shows; empty where there is no admin port.
+    pub(super) async fn metrics(&self) -> io::Result<String> {
+        let Some(address) = self.admin else {
+            return Ok(String::new());
+        };
+        let mut socket = TcpStream::connect(address).await?;
+        let request =
+            format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await?;
+        Ok(answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default())
+    }
+
+    /// Why the coordinator has rebalanced the group so far: reason and how often.
+    pub(super) async fn rebalance_reasons(&self) -> io::Result<BTreeMap<String, u64>> {
+        Ok(reasons(&self.metrics().await?))
+    }
+}
+
+/// Reads the coordinator's count of rebalances out of a scrape.
+fn reasons(metrics: &str) -> BTreeMap<String, u64> {
+    let ours = format!("group=\"{GROUP}\"");
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with(REBALANCES_METRIC) && line.contains(&ours));
+    lines
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("reason=\"")?;
+            let (reason, _) = rest.split_once('"')?;
+            let (_, count) = line.rsplit_once(' ')?;
+            Some((reason.to_owned(), count.parse().ok()?))
+        })
+        .collect()
+}
+
+fn partitions() -> BTreeSet<TopicPartition> {
+    (0..PARTITIONS)
+        .map(|partition| TopicPartition::new(TOPIC, partition))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_those_of_our_group() {
+        let scrape = "# TYPE callboard_group_rebalances_total counter\n\
+            callboard_group_rebalances_total{group=\"departures\",reason=\"session_timeout\"} 1\n\
+            callboard_group_rebalances_total{group=\"departures\",reason=\"member_join\"} 2\n\
+            callboard_group_rebalances_total{group=\"other\",reason=\"member_leave\"} 3\n";
+        let expected = BTreeMap::from([
+            ("member_join".to_owned(), 2),
+            ("session_timeout".to_owned(), 1),
+        ]);
+        assert_eq!(reasons(scrape), expected);
+    }
+}

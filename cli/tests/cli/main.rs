@@ -1,0 +1,11 @@
+//! The binary as a user meets it: run as a process, judged by its output and exit code.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something does not go as it should"
+)]
+
+mod broker;
+mod demo;
+mod requests;
+mod roundtrip;
+mod support;

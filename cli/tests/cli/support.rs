@@ -1,0 +1,241 @@
+//! Runs the binary. Every wait has a deadline and is for something that happens, never for time to pass.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// Well beyond anything that works, well below the session timeout of a member that did not leave (45 s).
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary at work; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    /// All of stderr, once it has ended.
+    errors: Receiver<String>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    /// Lines of stdout that were not read before.
+    pub(crate) lines: Vec<String>,
+    pub(crate) errors: String,
+}
+
+impl Process {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, None)
+    }
+
+    fn start_with(arguments: &[&str], input: Option<&str>) -> Self {
+        let mut child = command(arguments).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        if let Some(input) = input {
+            // A command that refuses its arguments does not read.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let lines = read_lines(child.stdout.take().unwrap());
+        let errors = read_errors(child.stderr.take().unwrap());
+        Self {
+            child,
+            lines,
+            errors,
+        }
+    }
+
+    /// Starts it, reads one line of its stdout and closes that, as `| head -n 1` does.
+    pub(crate) fn start_and_read_one_line(arguments: &[&str]) -> (String, Self) {
+        let mut child = command(arguments).spawn().unwrap();
+        let errors = read_errors(child.stderr.take().unwrap());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let (_closed, lines) = channel();
+        (
+            line,
+            Self {
+                child,
+                lines,
+                errors,
+            },
+        )
+    }
+
+    /// The next line of stdout.
+    pub(crate) fn line(&self) -> String {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("no line in {PATIENCE:?}"),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!(
+                    "it ended instead of printing a line: {:?}",
+                    self.errors.recv_timeout(PATIENCE)
+                )
+            }
+        }
+    }
+
+    /// The next line of stdout if it comes soon.
+    pub(crate) fn line_within(&self, patience: Duration) -> Option<String> {
+        self.lines.recv_timeout(patience).ok()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    pub(crate) fn end_within(mut self, patience: Duration) -> Ended {
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(patience) {
+                Ok(line) => lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end; it printed {lines:#?}"),
+            }
+        }
+        let errors = self
+            .errors
+            .recv_timeout(patience)
+            .expect("stderr ends with the process");
+        let code = self.child.wait().unwrap().code();
+        Ended {
+            code,
+            lines,
+            errors,
+        }
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn terminate(self) -> Ended {
+        self.signal("TERM");
+        self.end()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Gone already, where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn read_errors(mut stderr: ChildStderr) -> Receiver<String> {
+    let (sender, errors) = channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).unwrap();
+        // Nobody waits for it where the test has failed.
+        let _ = sender.send(text);
+    });
+    errors
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callboard"));
+    command.args(arguments).env_remove("RUST_LOG");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    Process::start(arguments).end()
+}
+
+/// Runs it to its end with this on stdin.
+pub(crate) fn run_with(arguments: &[&str], input: &str) -> Ended {
+    Process::start_with(arguments, Some(input)).end()
+}
+
+/// Runs it to its end, which has to be a good one; gives the lines of stdout.
+pub(crate) fn succeed(arguments: &[&str]) -> Vec<String> {
+    let ended = run(arguments);
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.errors);
+    ended.lines
+}
+
+/// A broker on free ports.
+pub(crate) struct Broker {
+    pub(crate) process: Process,
+    pub(crate) listen: String,
+    pub(crate) admin: String,
+    pub(crate) data: String,
+}
+
+impl Broker {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
+        let mut arguments = vec![
+            "broker",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ];
+        arguments.extend([
+            "--set",
+            "group.initial.rebalance.delay.ms=0",
+            "--data-dir",
+            data.to_str().unwrap(),
+        ]);
+        arguments.extend(more);
+        let process = Process::start(&arguments);
+        let ready = process.line();
+        let mut fields = ready.strip_prefix("ready ").unwrap().splitn(3, ' ');
+        let mut field = |name: &str| {
+            let field = fields.next().unwrap();
+            field
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('='))
+                .unwrap_or_else(|| panic!("{ready}"))
+                .to_owned()
+        };
+        let (listen, admin, data) = (field("listen"), field("admin"), field("data"));
+        Self {
+            process,
+            listen,
+            admin,
+            data,
+        }
+    }
+}
