@@ -5,8 +5,11 @@
 
 mod call;
 mod config;
+pub mod core;
+mod port;
 pub mod request;
 pub mod response;
+mod route;
 mod topics;
 
 pub use call::{Call, Reply};

@@ -1,0 +1,152 @@
+//! OffsetCommit and OffsetFetch (spec 2.5, 2.6): who may commit what. The offsets themselves are the writer's.
+
+use std::sync::Arc;
+
+use callboard_offsets::record::{OffsetCommitValue, Record};
+use callboard_protocol::ErrorCode;
+
+use super::effect::{CommitOutcome, Effect, Response};
+use super::group::{Group, Phase};
+use super::input::{Commit, CommitPartition, Fetch, RequestId, Ticket};
+use super::step::Step;
+
+/// Kafka's strings end here, whatever `offset.metadata.max.bytes` says.
+const METADATA_BYTES_MAX: usize = i16::MAX as usize;
+
+impl Group {
+    pub(super) fn commit(&mut self, step: &mut Step<'_>, id: RequestId, commit: &Commit) {
+        match self.may_commit(commit) {
+            Ok(speaker) => {
+                if let Some(seq) = speaker {
+                    // Whoever commits is alive.
+                    self.restart_session(step, seq);
+                }
+                commit_to(step, id, &self.id, commit, None);
+            }
+            Err(error) => step.answer(id, Response::Commit(CommitOutcome::All(error))),
+        }
+    }
+
+    /// The member that commits; none where a simple consumer may.
+    fn may_commit(&self, commit: &Commit) -> Result<Option<super::members::Seq>, ErrorCode> {
+        let anonymous = commit.generation_id < 0
+            && commit.member_id.is_empty()
+            && commit.group_instance_id.is_none();
+        match self.phase {
+            // KAFKA-14201: whatever else it says of itself.
+            Phase::Empty if commit.generation_id < 0 => return Ok(None),
+            _ if anonymous => return Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            _ => {}
+        }
+        let seq = self
+            .members
+            .identify(&commit.member_id, commit.group_instance_id.as_deref())?;
+        if commit.generation_id != self.generation {
+            return Err(ErrorCode::ILLEGAL_GENERATION);
+        }
+        match self.phase {
+            Phase::Completing(_) => Err(ErrorCode::REBALANCE_IN_PROGRESS),
+            Phase::Empty | Phase::Preparing { .. } | Phase::Stable(_) => Ok(Some(seq)),
+        }
+    }
+
+    pub(super) fn fetch(&mut self, step: &mut Step<'_>, id: RequestId, fetch: Fetch) {
+        step.effects.push(Effect::Fetch {
+            id,
+            group_id: Arc::clone(&self.id),
+            fetch,
+        });
+    }
+}
+
+/// What a commit to a group that does not exist is told, unless it founds a group of simple consumers.
+pub(super) fn absent_refusal(commit: &Commit) -> Option<ErrorCode> {
+    match commit.generation_id {
+        i32::MIN..0 => None,
+        _ if commit.knows_group_id_not_found => Some(ErrorCode::GROUP_ID_NOT_FOUND),
+        _ => Some(ErrorCode::ILLEGAL_GENERATION),
+    }
+}
+
+/// Sends what is right with a commit to the writer. Whether anything was.
+pub(super) fn commit_to(
+    step: &mut Step<'_>,
+    id: RequestId,
+    group_id: &Arc<str>,
+    commit: &Commit,
+    ticket: Option<Ticket>,
+) -> bool {
+    let partitions: usize = commit
+        .topics
+        .iter()
+        .map(|topic| topic.partitions.len())
+        .sum();
+    let mut records = Vec::with_capacity(partitions);
+    let mut codes = Vec::new();
+    let expire_timestamp_ms = match commit.retention_time_ms {
+        Some(retention_ms) if retention_ms >= 0 => Some(step.wall_ms.saturating_add(retention_ms)),
+        _ => None,
+    };
+    let mut seen = 0;
+    for topic in commit.topics.iter() {
+        for partition in &topic.partitions {
+            let code = check(step, partition);
+            if code != ErrorCode::NONE && codes.is_empty() {
+                codes.resize(seen, ErrorCode::NONE);
+            }
+            if code != ErrorCode::NONE || !codes.is_empty() {
+                codes.push(code);
+            }
+            seen += 1;
+            if code != ErrorCode::NONE {
+                continue;
+            }
+            let value = OffsetCommitValue {
+                offset: partition.offset,
+                leader_epoch: partition.leader_epoch,
+                metadata: Arc::clone(&partition.metadata),
+                commit_timestamp_ms: step.wall_ms,
+                expire_timestamp_ms,
+                topic_id: topic.id.0,
+            };
+            records.push(Record::OffsetCommit {
+                group: Arc::clone(group_id),
+                topic: Arc::clone(&topic.name),
+                partition: partition.partition,
+                value: Some(value),
+            });
+        }
+    }
+    let outcome = if codes.is_empty() {
+        CommitOutcome::All(ErrorCode::NONE)
+    } else {
+        CommitOutcome::Each(codes)
+    };
+    if records.is_empty() {
+        step.answer(id, Response::Commit(outcome));
+        return false;
+    }
+    step.effects.push(Effect::Commit {
+        ticket,
+        id,
+        group_id: Arc::clone(group_id),
+        records,
+        outcome,
+    });
+    true
+}
+
+fn check(step: &Step<'_>, partition: &CommitPartition) -> ErrorCode {
+    if partition.error != ErrorCode::NONE {
+        return partition.error;
+    }
+    let metadata = &partition.metadata;
+    // Bytes are never fewer than UTF-16 units: most notes are let through without a count.
+    let fits = metadata.len() <= step.settings.metadata_units_max
+        || metadata.encode_utf16().count() <= step.settings.metadata_units_max;
+    if fits && metadata.len() <= METADATA_BYTES_MAX {
+        ErrorCode::NONE
+    } else {
+        ErrorCode::OFFSET_METADATA_TOO_LARGE
+    }
+}

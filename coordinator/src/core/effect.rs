@@ -1,0 +1,240 @@
+//! What a core wants done, in order.
+
+use std::sync::Arc;
+
+use callboard_offsets::record::Record;
+use callboard_protocol::ErrorCode;
+
+use super::expiry::Retention;
+use super::input::{Fetch, RequestId, Ticket};
+use crate::response;
+
+/// One thing to do. All effects of a step concern the group of its input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answer a request.
+    Answer {
+        /// Which.
+        id: RequestId,
+        /// The answer.
+        response: Response,
+    },
+    /// Append; tell what became of it.
+    Append {
+        /// Comes back in [`Input::Durable`](super::Input::Durable).
+        ticket: Ticket,
+        /// The group.
+        group_id: Arc<str>,
+        /// In one piece.
+        records: Vec<Record>,
+    },
+    /// Append, and answer the request when it has landed: with `outcome`, or with
+    /// [`CommitOutcome::failed`] of it.
+    Commit {
+        /// Set if the core wants to hear too, as with [`Append`](Self::Append).
+        ticket: Option<Ticket>,
+        /// The request.
+        id: RequestId,
+        /// The group.
+        group_id: Arc<str>,
+        /// In one piece.
+        records: Vec<Record>,
+        /// The answer once it has landed.
+        outcome: CommitOutcome,
+    },
+    /// Behind this group's appends, answer the request by [`fetch`](super::fetch).
+    Fetch {
+        /// The request.
+        id: RequestId,
+        /// The group.
+        group_id: Arc<str>,
+        /// What is asked.
+        fetch: Fetch,
+    },
+    /// Behind this group's appends, append what [`Removal::records`] finds in the index; tell what became of it.
+    Remove {
+        /// Comes back in [`Input::Durable`](super::Input::Durable).
+        ticket: Ticket,
+        /// The group.
+        group_id: Arc<str>,
+        /// What goes.
+        removal: Removal,
+    },
+    /// Behind this group's appends, read [`StoredGroup`](super::StoredGroup) and tell it by
+    /// [`Input::Rebuilt`](super::Input::Rebuilt).
+    Reload {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// Something worth counting.
+    Note(Event),
+}
+
+/// What stored things of a group go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// All of it.
+    Group,
+    /// Committed offsets, by topic and partition.
+    Offsets(Vec<(Arc<str>, i32)>),
+    /// Committed offsets whose time is over, and if none is left and nobody is in the group, the group.
+    Expired(Retention),
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// To [`Request::Join`](super::Request::Join).
+    Join(response::JoinGroup),
+    /// To [`Request::Sync`](super::Request::Sync).
+    Sync(response::SyncGroup),
+    /// To [`Request::Heartbeat`](super::Request::Heartbeat).
+    Heartbeat(ErrorCode),
+    /// To [`Request::Leave`](super::Request::Leave).
+    Leave(response::LeaveGroup),
+    /// To [`Request::Commit`](super::Request::Commit).
+    Commit(CommitOutcome),
+    /// To [`Request::Fetch`](super::Request::Fetch).
+    Fetch(response::FetchedGroup),
+    /// To [`Request::Describe`](super::Request::Describe).
+    Describe(response::DescribedGroup),
+    /// To [`Request::Delete`](super::Request::Delete).
+    Delete(ErrorCode),
+    /// To [`Request::DeleteOffsets`](super::Request::DeleteOffsets).
+    DeleteOffsets(response::OffsetDelete),
+    /// To [`Input::List`](super::Input::List).
+    List(response::ListGroups),
+}
+
+/// What became of a commit. The topics of the request are with whoever makes the answer of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// The same for every partition: a group's error hides those of partitions.
+    All(ErrorCode),
+    /// One for each partition, in the order of the request.
+    Each(Vec<ErrorCode>),
+}
+
+impl CommitOutcome {
+    /// The outcome when the append failed with `error`: what would have been NONE.
+    #[must_use]
+    pub fn failed(self, error: ErrorCode) -> Self {
+        let error = super::remap(error);
+        match self {
+            Self::All(ErrorCode::NONE) => Self::All(error),
+            Self::All(refused) => Self::All(refused),
+            Self::Each(mut codes) => {
+                for code in &mut codes {
+                    if *code == ErrorCode::NONE {
+                        *code = error;
+                    }
+                }
+                Self::Each(codes)
+            }
+        }
+    }
+}
+
+/// Something worth counting, or a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A group began to rebalance.
+    RebalanceStarted {
+        /// Why.
+        reason: RebalanceReason,
+        /// The generation that ends.
+        generation_id: i32,
+    },
+    /// A group became Stable.
+    RebalanceCompleted {
+        /// Since it began, milliseconds.
+        took_ms: u64,
+        /// The generation.
+        generation_id: i32,
+        /// How many share the work now.
+        members: usize,
+    },
+    /// A member is no more.
+    MemberExited {
+        /// Why.
+        reason: ExitReason,
+        /// Its id.
+        member_id: Arc<str>,
+    },
+}
+
+/// Why a group rebalances. The values of a metric's label: few, and never the client's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RebalanceReason {
+    /// A member joined.
+    MemberJoin,
+    /// A member left.
+    MemberLeave,
+    /// A member was silent for longer than its session timeout.
+    SessionTimeout,
+    /// A member joined and never fetched its assignment.
+    RebalanceTimeout,
+    /// A static member's process was replaced while assignments were awaited.
+    StaticMemberReplaced,
+    /// A member came back with other metadata.
+    SubscriptionChange,
+    /// A static member's next process changes the selected protocol.
+    ProtocolChange,
+    /// The leader came back, which is how it asks for a new plan.
+    LeaderRejoin,
+    /// The plan could not be written.
+    AssignmentWriteError,
+    /// The group was loaded with more members than allowed.
+    OverCapacity,
+}
+
+impl RebalanceReason {
+    /// The value of the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MemberJoin => "member_join",
+            Self::MemberLeave => "member_leave",
+            Self::SessionTimeout => "session_timeout",
+            Self::RebalanceTimeout => "rebalance_timeout",
+            Self::StaticMemberReplaced => "static_member_replaced",
+            Self::SubscriptionChange => "subscription_change",
+            Self::ProtocolChange => "protocol_change",
+            Self::LeaderRejoin => "leader_rejoin",
+            Self::AssignmentWriteError => "assignment_write_error",
+            Self::OverCapacity => "over_capacity",
+        }
+    }
+}
+
+/// Why a member is no more. The values of a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitReason {
+    /// It left.
+    Leave,
+    /// An admin removed it by its instance id.
+    RemovedByOperator,
+    /// It was silent for longer than its session timeout.
+    SessionTimeout,
+    /// It did not come back, or did not fetch its assignment, in time.
+    RebalanceTimeout,
+    /// The next process of the same instance took its place.
+    Fenced,
+    /// The group is full and others were there before it.
+    GroupFull,
+}
+
+impl ExitReason {
+    /// The value of the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Leave => "leave",
+            Self::RemovedByOperator => "removed_by_operator",
+            Self::SessionTimeout => "session_timeout",
+            Self::RebalanceTimeout => "rebalance_timeout",
+            Self::Fenced => "fenced",
+            Self::GroupFull => "group_full",
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! One classic group: its phase, its members, and what it waits for. The rules are in the files beside this one, one for
+//! each thing that can be asked or happen.
+//!
+//! While an append is in flight that will change the group, everything else about the group waits in order, so a step
+//! always sees what is durable. What no record holds (parked requests, protocols that were not selected, deadlines)
+//! stands beside it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use callboard_offsets::record::GroupMetadataValue;
+
+use super::input::{Request, RequestId, Ticket};
+use super::members::{Members, Seq};
+use super::step::Step;
+use super::timers::{Due, Millis, Place, Timer, TimerKind};
+use crate::{request, response};
+
+/// Who must still fetch an assignment of this generation, and until when.
+#[derive(Debug, Default)]
+pub(super) struct Syncing {
+    pub(super) missing: BTreeSet<Seq>,
+    pub(super) timer: Timer,
+}
+
+/// The delay before the first rebalance of an Empty group.
+#[derive(Debug)]
+pub(super) struct InitialDelay {
+    /// Of the delay that runs now.
+    pub(super) delay_ms: u64,
+    /// What of the rebalance timeout is left behind it.
+    pub(super) remaining_ms: u64,
+    /// Whether a member was added since it began to run.
+    pub(super) newcomer: bool,
+}
+
+/// Where a classic group stands. Kafka's fifth state, Dead, is a group that is not in the map any more.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Nobody is in it. JoinGroup founds it anew, commits come from simple consumers, a member is unknown to it.
+    /// Goes to Preparing with the first member, or away.
+    Empty,
+    /// Members are told to join again (27), commits of the old generation are taken, JoinGroup waits for the others.
+    /// Goes to Completing when all have come or time is up, to Empty if nobody is left.
+    Preparing {
+        /// Runs only if the group was Empty before.
+        initial: Option<InitialDelay>,
+        timer: Timer,
+    },
+    /// The leader makes its plan; SyncGroup waits for it, commits are refused (27), heartbeats are fine.
+    /// Goes to Stable when the plan is durable, to Preparing when anything about the members changes.
+    Completing(Syncing),
+    /// Everybody works. Goes to Preparing when anything about the members changes.
+    Stable(Syncing),
+}
+
+impl Phase {
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self::Empty => State::Empty,
+            Self::Preparing { .. } => State::PreparingRebalance,
+            Self::Completing(_) => State::CompletingRebalance,
+            Self::Stable(_) => State::Stable,
+        }
+    }
+}
+
+/// The states of a group that exists, by Kafka's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// No members.
+    Empty,
+    /// Members are joining.
+    PreparingRebalance,
+    /// The leader's plan is awaited.
+    CompletingRebalance,
+    /// Everybody works.
+    Stable,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Empty,
+        Self::PreparingRebalance,
+        Self::CompletingRebalance,
+        Self::Stable,
+    ];
+
+    /// Kafka's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::PreparingRebalance => "PreparingRebalance",
+            Self::CompletingRebalance => "CompletingRebalance",
+            Self::Stable => "Stable",
+        }
+    }
+}
+
+/// What the members read, as of the last completed join phase.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Subscribed {
+    /// To these topics.
+    To(BTreeSet<Arc<str>>),
+    /// Not known: another protocol type, or bytes that do not parse.
+    Unknown,
+}
+
+/// The append everything else about the group waits for, and what its landing means.
+#[derive(Debug)]
+pub(super) enum InFlight {
+    /// The first there is of the group. Until it lands the group does not exist for anybody.
+    Founding(Option<GroupMetadataValue>),
+    /// The leader's plan.
+    Plan(GroupMetadataValue),
+    /// The next process of a static member in a Stable group.
+    Takeover {
+        id: RequestId,
+        join: Box<request::JoinGroup>,
+        member_id: Arc<str>,
+        seq: Seq,
+        value: GroupMetadataValue,
+    },
+    /// The group without members; the LeaveGroup that emptied it waits too.
+    Emptying {
+        value: GroupMetadataValue,
+        leaving: Option<(RequestId, response::LeaveGroup)>,
+    },
+    /// DeleteGroups.
+    Deleting(RequestId),
+    /// OffsetDelete, with its answer.
+    DeletingOffsets(RequestId, response::OffsetDelete),
+    /// The end of what is too old. With it goes the group, if nobody is in it and nothing is left.
+    Expiring,
+    /// More generations.
+    Reserving,
+}
+
+/// What waits for the append in flight.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Ask(RequestId, Request),
+    Timer(Place, Due),
+    Expire,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) id: Arc<str>,
+    pub(super) phase: Phase,
+    /// When the persisted state was entered, for the retention of an Empty group. -1 if unknown.
+    pub(super) since_wall_ms: i64,
+    /// When the rebalance in progress began.
+    pub(super) rebalancing_since: Millis,
+    /// Stays when the last member goes. None: only simple consumers so far.
+    pub(super) protocol_type: Option<Arc<str>>,
+    pub(super) protocol_name: Option<Arc<str>>,
+    pub(super) generation: i32,
+    pub(super) marks: Marks,
+    /// Some as long as there are members.
+    pub(super) leader: Option<Seq>,
+    pub(super) members: Members,
+    /// Ids that were given out (79) and not yet used.
+    pub(super) pending: BTreeMap<Arc<str>, Timer>,
+    pub(super) subscribed: Subscribed,
+    /// The append everything waits for.
+    pub(super) in_flight: Option<(Ticket, InFlight)>,
+    pub(super) waiting: VecDeque<Waiting>,
+    /// It is to be forgotten at the end of the step.
+    pub(super) gone: bool,
+    /// What the census was last told: state and members.
+    pub(super) counted: Option<(State, usize)>,
+}
+
+/// Which generations may be given out. A generation must not be given out twice, not even after a crash; no record of
+/// Kafka's says so before the plan is written. So generations are reserved ahead, several at a time, by a mark that
+/// mostly travels with a record that is written anyway: a rebalance does not wait for a sync of its own.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Of an earlier life: everything up to it may have been given out.
+    pub(super) floor: i32,
+    /// Durable: up to it may be given out now.
+    pub(super) reserved: i32,
+    /// In flight: ticket and mark.
+    pub(super) coming: Option<(Ticket, i32)>,
+}
+
+impl Group {
+    /// A group nobody has joined yet.
+    pub(super) fn new(id: Arc<str>) -> Self {
+        Self {
+            id,
+            phase: Phase::Empty,
+            since_wall_ms: -1,
+            rebalancing_since: 0,
+            protocol_type: None,
+            protocol_name: None,
+            generation: 0,
+            marks: Marks::default(),
+            leader: None,
+            members: Members::default(),
+            pending: BTreeMap::new(),
+            subscribed: Subscribed::Unknown,
+            in_flight: None,
+            waiting: VecDeque::new(),
+            gone: false,
+            counted: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    /// Whether it exists for others: its first record has landed.
+    pub(super) fn is_visible(&self) -> bool {
+        !matches!(self.in_flight, Some((_, InFlight::Founding(_))))
+    }
+
+    pub(super) fn is_consumer(&self) -> bool {
+        self.protocol_type.as_deref() == Some("consumer")
+    }
+
+    /// Whether every member waits in JoinGroup and nobody who was given an id is still to come.
+    pub(super) fn all_joined(&self) -> bool {
+        self.members.parked_joins() == self.members.len() && self.pending.is_empty()
+    }
+
+    pub(super) fn is_leader(&self, seq: Seq) -> bool {
+        self.leader == Some(seq)
+    }
+
+    pub(super) fn leader_id(&self) -> Arc<str> {
+        let leader = self.leader.and_then(|seq| self.members.get(seq));
+        leader.map_or_else(|| Arc::from(""), |leader| Arc::clone(&leader.id))
+    }
+
+    /// One request, now or when the append in flight has landed.
+    pub(super) fn ask(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
+        match self.in_flight {
+            Some(_) => self.waiting.push_back(Waiting::Ask(id, request)),
+            None => self.answer(step, id, request),
+        }
+    }
+
+    fn answer(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
+        match request {
+            Request::Join { join, uuid } => self.join(step, id, join, uuid),
+            Request::Sync(sync) => self.sync(step, id, &sync),
+            Request::Heartbeat(heartbeat) => self.heartbeat(step, id, &heartbeat),
+            Request::Leave(leave) => self.leave(step, id, leave),
+            Request::Commit(commit) => self.commit(step, id, &commit),
+            Request::Fetch(fetch) => self.fetch(step, id, fetch),
+            Request::Describe => self.describe(step, id),
+            Request::Delete => self.delete(step, id),
+            Request::DeleteOffsets(delete) => self.delete_offsets(step, id, delete),
+        }
+    }
+
+    /// A deadline whose place in the queue came up.
+    pub(super) fn timer(&mut self, step: &mut Step<'_>, place: Place, due: Due) {
+        if self.in_flight.is_some() {
+            // What was asked before it may move it yet.
+            return self.waiting.push_back(Waiting::Timer(place, due));
+        }
+        let kind = due.kind.clone();
+        let timer = match &kind {
+            TimerKind::Member(seq) => self.members.get_mut(*seq).map(|member| &mut member.session),
+            TimerKind::Pending(member_id) => self.pending.get_mut(member_id),
+            TimerKind::Join => match &mut self.phase {
+                Phase::Preparing { timer, .. } => Some(timer),
+                _ => None,
+            },
+            TimerKind::Sync => match &mut self.phase {
+                Phase::Completing(syncing) | Phase::Stable(syncing) => Some(&mut syncing.timer),
+                _ => None,
+            },
+        };
+        let Some(timer) = timer else { return };
+        if !step.timers.gone_off(timer, place, step.now, due) {
+            return;
+        }
+        match kind {
+            TimerKind::Member(seq) => self.session_over(step, seq),
+            TimerKind::Pending(member_id) => self.pending_over(step, &member_id),
+            TimerKind::Join => self.join_time_over(step),
+            TimerKind::Sync => self.sync_time_over(step),
+        }
+    }
+
+    /// Goes on with what waited, until something has to wait again.
+    pub(super) fn go_on(&mut self, step: &mut Step<'_>) {
+        while self.in_flight.is_none() && !self.gone {
+            match self.waiting.pop_front() {
+                None => return,
+                Some(Waiting::Ask(id, request)) => self.answer(step, id, request),
+                Some(Waiting::Timer(place, due)) => self.timer(step, place, due),
+                Some(Waiting::Expire) => self.expire(step),
+            }
+        }
+    }
+
+    /// Leaves no deadline behind.
+    pub(super) fn clear_timers(&mut self, step: &mut Step<'_>) {
+        for seq in self.members.seqs() {
+            if let Some(member) = self.members.get_mut(seq) {
+                step.timers.clear(&mut member.session);
+            }
+        }
+        for timer in self.pending.values_mut() {
+            step.timers.clear(timer);
+        }
+        match &mut self.phase {
+            Phase::Empty => {}
+            Phase::Preparing { timer, .. } => step.timers.clear(timer),
+            Phase::Completing(syncing) | Phase::Stable(syncing) => {
+                step.timers.clear(&mut syncing.timer)
+            }
+        }
+    }
+
+    /// The session of a member begins anew.
+    pub(super) fn restart_session(&mut self, step: &mut Step<'_>, seq: Seq) {
+        if let Some(member) = self.members.get_mut(seq) {
+            let timeout_ms = u64::try_from(member.session_timeout_ms).unwrap_or(0);
+            step.arm(&mut member.session, timeout_ms, &self.id, || {
+                TimerKind::Member(seq)
+            });
+        }
+    }
+}

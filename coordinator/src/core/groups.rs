@@ -1,0 +1,505 @@
+//! All groups of one offsets partition: the core of a GroupCoordinator.
+//!
+//! A step takes one input about one group, and never looks at another. What a group that is not there answers is here;
+//! the rules of one that is are in [`group`](super::group) and the files beside it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_protocol::ErrorCode;
+
+use super::commit::{absent_refusal, commit_to};
+use super::describe::Filter;
+use super::effect::{Effect, RebalanceReason, Response};
+use super::group::{Group, InFlight, State, Waiting};
+use super::input::{Input, Now, Request, RequestId, StoredGroup, Ticket};
+use super::leave;
+use super::members::Parked;
+use super::refusal::{early_refusal, loading, refused};
+use super::step::{Settings, Step, Tickets};
+use super::timers::{Millis, Timers};
+use crate::CoordinatorConfig;
+use crate::request::ListGroups;
+use crate::response;
+
+/// A group's place in the map. KIP-848's groups will be another variant.
+#[derive(Debug)]
+enum Slot {
+    Classic(Box<Group>),
+    /// Evicted; comes back with [`Input::Rebuilt`].
+    Rebuilding,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serving {
+    Loading,
+    Open,
+    Closed,
+}
+
+/// How many groups are in each state, and how many members they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// By [`State::ALL`].
+    pub groups: [usize; State::ALL.len()],
+    /// Members of all groups.
+    pub members: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Groups {
+    settings: Settings,
+    serving: Serving,
+    slots: BTreeMap<Arc<str>, Slot>,
+    timers: Timers,
+    tickets: Tickets,
+    /// ListGroups, each with the last append it waits for.
+    lists: Vec<(Ticket, RequestId, ListGroups)>,
+    census: Census,
+}
+
+impl Groups {
+    /// A coordinator that is still loading.
+    #[must_use]
+    pub fn new(config: &CoordinatorConfig) -> Self {
+        Self {
+            settings: Settings::new(config),
+            serving: Serving::Loading,
+            slots: BTreeMap::new(),
+            timers: Timers::default(),
+            tickets: Tickets::default(),
+            lists: Vec::new(),
+            census: Census::default(),
+        }
+    }
+
+    /// Takes one input. Effects are added to `effects`, to be performed in their order.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Loaded(stored) => self.load(now, stored, effects),
+            Input::Ask {
+                id,
+                group_id,
+                request,
+            } => self.ask(now, id, &group_id, request, effects),
+            Input::List { id, request } => self.list(id, request, effects),
+            Input::Durable { ticket, outcome } => {
+                if let Some(group_id) = self.tickets.in_flight.remove(&ticket) {
+                    self.with_group(now, &group_id, effects, |group, step| {
+                        group.landed(step, ticket, outcome)
+                    });
+                }
+                self.answer_lists(effects);
+            }
+            Input::Tick { group_id } => self.tick(now, &group_id, effects),
+            Input::Expire { group_id } => self.with_group(now, &group_id, effects, Group::expire),
+            Input::Rebuilt(stored) => self.rebuilt(now, stored, effects),
+            Input::Close => self.close(now, effects),
+        }
+    }
+
+    /// When [`due`](Self::due) may next name a group, on the steady clock.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers.next().map(Duration::from_millis)
+    }
+
+    /// A group something is due for. To be asked until there is none, with an [`Input::Tick`] for each.
+    #[must_use]
+    pub fn due(&self, steady: Duration) -> Option<Arc<str>> {
+        self.timers
+            .due(millis(steady))
+            .map(|due| Arc::clone(&due.group_id))
+    }
+
+    /// How many groups there are in which state.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.census
+    }
+
+    /// Every group there is, for [`Input::Expire`].
+    #[must_use]
+    pub fn group_ids(&self) -> Vec<Arc<str>> {
+        self.slots.keys().cloned().collect()
+    }
+
+    /// Throws a group away whose step failed half way: what it is cannot be known. Gives every request it still owed an
+    /// answer. Until [`Input::Rebuilt`] it is as if it were loading. What the failed step wanted done must not be done.
+    pub fn evict(&mut self, group_id: &Arc<str>) -> Vec<RequestId> {
+        // What it awaited does not concern its next life, and some of it may never have been sent.
+        self.tickets.in_flight.retain(|_, of| of != group_id);
+        let Some(slot) = self.slots.get_mut(group_id) else {
+            return Vec::new();
+        };
+        match std::mem::replace(slot, Slot::Rebuilding) {
+            Slot::Rebuilding => Vec::new(),
+            Slot::Classic(group) => {
+                self.census.change(group.counted, None);
+                owed(&group)
+            }
+        }
+    }
+
+    fn context<'a>(
+        &'a mut self,
+        now: Now,
+        effects: &'a mut Vec<Effect>,
+    ) -> (&'a mut BTreeMap<Arc<str>, Slot>, Step<'a>) {
+        let step = Step {
+            now: millis(now.steady),
+            wall_ms: now.wall_ms,
+            settings: &self.settings,
+            timers: &mut self.timers,
+            tickets: &mut self.tickets,
+            effects,
+        };
+        (&mut self.slots, step)
+    }
+
+    fn load(&mut self, now: Now, stored: Vec<StoredGroup>, effects: &mut Vec<Effect>) {
+        self.serving = Serving::Open;
+        for group in stored {
+            self.restore(now, group, effects);
+        }
+    }
+
+    fn restore(&mut self, now: Now, stored: StoredGroup, effects: &mut Vec<Effect>) {
+        let group_id = Arc::clone(&stored.group_id);
+        let (slots, mut step) = self.context(now, effects);
+        match Group::restore(&mut step, stored) {
+            Some(group) => slots.insert(Arc::clone(&group_id), Slot::Classic(Box::new(group))),
+            None => slots.remove(&group_id),
+        };
+        self.with_group(now, &group_id, effects, |group, step| {
+            if group.members.len() > step.settings.group_size_max {
+                group.begin_rebalance(step, RebalanceReason::OverCapacity);
+            }
+        });
+    }
+
+    fn rebuilt(&mut self, now: Now, stored: StoredGroup, effects: &mut Vec<Effect>) {
+        match self.slots.get(&stored.group_id) {
+            Some(Slot::Rebuilding) => self.restore(now, stored, effects),
+            Some(Slot::Classic(_)) => {
+                let group_id = Arc::clone(&stored.group_id);
+                self.with_group(now, &group_id, effects, |group, _| group.expired(&stored));
+            }
+            None => {}
+        }
+    }
+
+    fn ask(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        group_id: &Arc<str>,
+        request: Request,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (_, step) = self.context(now, effects);
+        if let Some(response) = early_refusal(&step, group_id, &request) {
+            return effects.push(Effect::Answer { id, response });
+        }
+        match self.serving {
+            Serving::Open => {}
+            Serving::Loading => {
+                let response = loading(&request, group_id);
+                return effects.push(Effect::Answer { id, response });
+            }
+            Serving::Closed => {
+                let response = refused(&request, group_id, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                return effects.push(Effect::Answer { id, response });
+            }
+        }
+        match self.slots.get(group_id) {
+            Some(Slot::Classic(_)) => self.with_group(now, group_id, effects, |group, step| {
+                group.ask(step, id, request)
+            }),
+            Some(Slot::Rebuilding) => {
+                let response = loading(&request, group_id);
+                effects.push(Effect::Answer { id, response });
+            }
+            None => self.ask_absent(now, id, group_id, request, effects),
+        }
+    }
+
+    /// What a group that is not there answers, or how it comes to be.
+    fn ask_absent(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        group_id: &Arc<str>,
+        request: Request,
+        effects: &mut Vec<Effect>,
+    ) {
+        let response = match request {
+            Request::Join { join, uuid } if join.member_id.is_empty() => {
+                return self.found(
+                    now,
+                    group_id,
+                    Waiting::Ask(id, Request::Join { join, uuid }),
+                    effects,
+                );
+            }
+            Request::Commit(commit) => match absent_refusal(&commit) {
+                None => return self.found_simple(now, id, group_id, &commit, effects),
+                Some(error) => Response::Commit(super::CommitOutcome::All(error)),
+            },
+            Request::Fetch(fetch) => {
+                return effects.push(Effect::Fetch {
+                    id,
+                    group_id: Arc::clone(group_id),
+                    fetch,
+                });
+            }
+            Request::Leave(leave) => Response::Leave(leave::absent(leave)),
+            Request::Join { .. } | Request::Sync(_) | Request::Heartbeat(_) => {
+                refused(&request, group_id, ErrorCode::UNKNOWN_MEMBER_ID)
+            }
+            Request::Describe | Request::Delete | Request::DeleteOffsets(_) => {
+                refused(&request, group_id, ErrorCode::GROUP_ID_NOT_FOUND)
+            }
+        };
+        effects.push(Effect::Answer { id, response });
+    }
+
+    /// A first JoinGroup makes a group. It is written before anybody hears of it, an id that is given out included.
+    fn found(&mut self, now: Now, group_id: &Arc<str>, join: Waiting, effects: &mut Vec<Effect>) {
+        let mut group = Group::new(Arc::clone(group_id));
+        let (slots, mut step) = self.context(now, effects);
+        let value = group.to_value(step.wall_ms);
+        let ticket = group.append(&mut step, &value);
+        group.in_flight = Some((ticket, InFlight::Founding(Some(value))));
+        group.waiting.push_back(join);
+        slots.insert(Arc::clone(group_id), Slot::Classic(Box::new(group)));
+    }
+
+    /// A commit without a generation makes a group of simple consumers, which no record but its commits tells of.
+    fn found_simple(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        group_id: &Arc<str>,
+        commit: &super::Commit,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut group = Group::new(Arc::clone(group_id));
+        let (slots, mut step) = self.context(now, effects);
+        let ticket = step.tickets.give(group_id);
+        if commit_to(&mut step, id, group_id, commit, Some(ticket)) {
+            group.in_flight = Some((ticket, InFlight::Founding(None)));
+            slots.insert(Arc::clone(group_id), Slot::Classic(Box::new(group)));
+        } else {
+            step.tickets.in_flight.remove(&ticket);
+        }
+    }
+
+    fn tick(&mut self, now: Now, group_id: &Arc<str>, effects: &mut Vec<Effect>) {
+        if self.due(now.steady).as_ref() != Some(group_id) {
+            return;
+        }
+        // Out of the queue before anything else: whatever happens next, it does not come up again.
+        if let Some((place, due)) = self.timers.pop(millis(now.steady)) {
+            self.with_group(now, group_id, effects, |group, step| {
+                group.timer(step, place, due)
+            });
+        }
+    }
+
+    /// Does something to a group that is there, then what waited for it.
+    fn with_group(
+        &mut self,
+        now: Now,
+        group_id: &Arc<str>,
+        effects: &mut Vec<Effect>,
+        what: impl FnOnce(&mut Group, &mut Step<'_>),
+    ) {
+        let (slots, mut step) = self.context(now, effects);
+        let Some(Slot::Classic(group)) = slots.get_mut(group_id) else {
+            return;
+        };
+        what(group, &mut step);
+        group.go_on(&mut step);
+        let counted =
+            (!group.gone && group.is_visible()).then(|| (group.state(), group.members.len()));
+        let before = std::mem::replace(&mut group.counted, counted);
+        if !group.gone {
+            return self.census.change(before, counted);
+        }
+        group.clear_timers(&mut step);
+        let waiting = std::mem::take(&mut group.waiting);
+        slots.remove(group_id);
+        self.census.change(before, counted);
+        for waiting in waiting {
+            if let Waiting::Ask(id, request) = waiting {
+                self.ask(now, id, group_id, request, effects);
+            }
+        }
+    }
+
+    /// The list waits for the changes in flight: who has seen one acknowledged must find it in the list, and so must who
+    /// sent one just before on the same connection.
+    fn list(&mut self, id: RequestId, request: ListGroups, effects: &mut Vec<Effect>) {
+        let error = match self.serving {
+            Serving::Open => {
+                self.lists.push((self.tickets.last(), id, request));
+                return self.answer_lists(effects);
+            }
+            Serving::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            Serving::Closed => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        };
+        let response = Response::List(response::ListGroups {
+            error,
+            groups: Vec::new(),
+        });
+        effects.push(Effect::Answer { id, response });
+    }
+
+    fn answer_lists(&mut self, effects: &mut Vec<Effect>) {
+        let oldest = self
+            .tickets
+            .in_flight
+            .first_key_value()
+            .map(|(ticket, _)| *ticket);
+        while let Some((awaited, ..)) = self.lists.first()
+            && oldest.is_none_or(|oldest| oldest > *awaited)
+        {
+            let (_, id, request) = self.lists.remove(0);
+            let filter = Filter::new(&request);
+            let visible = self.slots.values().filter_map(|slot| match slot {
+                Slot::Classic(group) if group.is_visible() => Some(group.list()),
+                _ => None,
+            });
+            let groups = visible.filter(|group| filter.takes(group)).collect();
+            let response = Response::List(response::ListGroups {
+                error: ErrorCode::NONE,
+                groups,
+            });
+            effects.push(Effect::Answer { id, response });
+        }
+    }
+
+    fn close(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.serving = Serving::Closed;
+        for (_, slot) in std::mem::take(&mut self.slots) {
+            let Slot::Classic(mut group) = slot else {
+                continue;
+            };
+            let (_, mut step) = self.context(now, effects);
+            group.close(&mut step);
+            self.census.change(group.counted, None);
+        }
+        for (_, id, _) in std::mem::take(&mut self.lists) {
+            let refused = response::ListGroups {
+                error: ErrorCode::NOT_COORDINATOR,
+                groups: Vec::new(),
+            };
+            effects.push(Effect::Answer {
+                id,
+                response: Response::List(refused),
+            });
+        }
+        self.timers = Timers::default();
+        self.tickets.in_flight.clear();
+    }
+}
+
+impl Group {
+    /// Everybody who waits is told to look for another coordinator.
+    fn close(&mut self, step: &mut Step<'_>) {
+        let error = ErrorCode::NOT_COORDINATOR;
+        for seq in self.members.seqs() {
+            let member_id = self.members.get(seq).map(|member| Arc::clone(&member.id));
+            match self.members.park(seq, Parked::Nothing) {
+                Parked::Nothing => {}
+                Parked::Join { request, .. } => {
+                    step.refuse_join(request, error, member_id.as_deref().unwrap_or_default())
+                }
+                Parked::Sync { request } => step.refuse_sync(request, error),
+            }
+        }
+        match self.in_flight.take() {
+            Some((_, InFlight::Takeover { id, .. })) => step.refuse_join(id, error, ""),
+            Some((
+                _,
+                InFlight::Emptying {
+                    leaving: Some((id, _)),
+                    ..
+                },
+            )) => {
+                step.answer(id, Response::Leave(response::LeaveGroup::refused(error)));
+            }
+            Some((_, InFlight::Deleting(id))) => step.answer(id, Response::Delete(error)),
+            Some((_, InFlight::DeletingOffsets(id, _))) => {
+                step.answer(
+                    id,
+                    Response::DeleteOffsets(response::OffsetDelete::refused(error)),
+                );
+            }
+            _ => {}
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            if let Waiting::Ask(id, request) = waiting {
+                step.answer(id, refused(&request, &self.id, error));
+            }
+        }
+    }
+}
+
+/// Every request a group has not answered.
+fn owed(group: &Group) -> Vec<RequestId> {
+    let parked = group
+        .members
+        .iter()
+        .filter_map(|(_, member)| match member.parked() {
+            Parked::Nothing => None,
+            Parked::Join { request, .. } | Parked::Sync { request } => Some(request),
+        });
+    let waiting = group.waiting.iter().filter_map(|waiting| match waiting {
+        Waiting::Ask(id, _) => Some(*id),
+        Waiting::Timer(..) | Waiting::Expire => None,
+    });
+    let in_flight = match &group.in_flight {
+        Some((
+            _,
+            InFlight::Takeover { id, .. }
+            | InFlight::Deleting(id)
+            | InFlight::DeletingOffsets(id, _),
+        )) => Some(*id),
+        Some((
+            _,
+            InFlight::Emptying {
+                leaving: Some((id, _)),
+                ..
+            },
+        )) => Some(*id),
+        _ => None,
+    };
+    parked.chain(waiting).chain(in_flight).collect()
+}
+
+impl Census {
+    /// Groups in `state`.
+    #[must_use]
+    pub fn groups_in(&self, state: State) -> usize {
+        self.groups[state as usize]
+    }
+
+    fn change(&mut self, before: Option<(State, usize)>, after: Option<(State, usize)>) {
+        if let Some((state, members)) = before {
+            self.groups[state as usize] -= 1;
+            self.members -= members;
+        }
+        if let Some((state, members)) = after {
+            self.groups[state as usize] += 1;
+            self.members += members;
+        }
+    }
+}
+
+fn millis(steady: Duration) -> Millis {
+    u64::try_from(steady.as_millis()).unwrap_or(u64::MAX)
+}

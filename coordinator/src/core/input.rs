@@ -1,0 +1,207 @@
+//! What a core is told: requests about one group, durable appends, time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_offsets::index::Index;
+use callboard_offsets::record::GroupMetadataValue;
+use callboard_protocol::{ErrorCode, Uuid};
+
+use crate::request::{self, TopicRef};
+
+/// Name of a request, given by the shell, which keeps the way its answer goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Name of an append, given by the core; comes back in [`Input::Durable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The moment of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// On the shell's steady clock, since an origin of its choice.
+    pub steady: Duration,
+    /// Milliseconds since the epoch, for timestamps that are stored.
+    pub wall_ms: i64,
+}
+
+/// One thing that happened. All but [`Loaded`](Self::Loaded), [`List`](Self::List) and [`Close`](Self::Close) concern
+/// one group and touch no other.
+#[derive(Debug)]
+pub enum Input {
+    /// The log is replayed: here is everything that is stored. Requests before it are told that loading is in progress.
+    Loaded(Vec<StoredGroup>),
+    /// A request about one group.
+    Ask {
+        /// Its name.
+        id: RequestId,
+        /// The group.
+        group_id: Arc<str>,
+        /// What is asked.
+        request: Request,
+    },
+    /// Which groups there are.
+    List {
+        /// Name of the request.
+        id: RequestId,
+        /// Which to list.
+        request: request::ListGroups,
+    },
+    /// An append has landed, or never will. Unknown outcomes are not told before they are resolved.
+    Durable {
+        /// Which.
+        ticket: Ticket,
+        /// The error as the log has it; the core translates it for clients.
+        outcome: Result<(), ErrorCode>,
+    },
+    /// [`Groups::due`](super::Groups::due) named this group.
+    Tick {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// Look for offsets of this group that nobody needs any more, and for the end of the group itself.
+    Expire {
+        /// The group.
+        group_id: Arc<str>,
+    },
+    /// What is stored of a group that was evicted, or that asked for it by [`Effect::Reload`](super::Effect::Reload).
+    Rebuilt(StoredGroup),
+    /// The coordinator ends in order: whoever waits is told to look for another.
+    Close,
+}
+
+/// What is asked about one group.
+#[derive(Debug)]
+pub enum Request {
+    /// Answered by [`Response::Join`](super::Response::Join).
+    Join {
+        /// The request.
+        join: Box<request::JoinGroup>,
+        /// Ends the id if a new one has to be made.
+        uuid: uuid::Uuid,
+    },
+    /// Answered by [`Response::Sync`](super::Response::Sync).
+    Sync(request::SyncGroup),
+    /// Answered by [`Response::Heartbeat`](super::Response::Heartbeat).
+    Heartbeat(request::Heartbeat),
+    /// Answered by [`Response::Leave`](super::Response::Leave).
+    Leave(request::LeaveGroup),
+    /// Answered by [`Response::Commit`](super::Response::Commit).
+    Commit(Commit),
+    /// Answered from the index, see [`Effect::Fetch`](super::Effect::Fetch).
+    Fetch(Fetch),
+    /// Answered by [`Response::Describe`](super::Response::Describe).
+    Describe,
+    /// Answered by [`Response::Delete`](super::Response::Delete).
+    Delete,
+    /// Answered by [`Response::DeleteOffsets`](super::Response::DeleteOffsets).
+    DeleteOffsets(DeleteOffsets),
+}
+
+/// An OffsetCommit whose topics have been looked up.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// As in the request.
+    pub generation_id: i32,
+    /// As in the request.
+    pub member_id: String,
+    /// As in the request.
+    pub group_instance_id: Option<String>,
+    /// As in the request.
+    pub retention_time_ms: Option<i64>,
+    /// As in the request.
+    pub knows_group_id_not_found: bool,
+    /// Shared with whoever makes the answer of the outcome.
+    pub topics: Arc<[CommitTopic]>,
+}
+
+/// The commits for one topic.
+#[derive(Clone, Debug)]
+pub struct CommitTopic {
+    /// As the request named it.
+    pub topic: TopicRef,
+    /// Its name; empty if it is not known.
+    pub name: Arc<str>,
+    /// Its id; zero if it is not known.
+    pub id: Uuid,
+    /// Its partitions.
+    pub partitions: Vec<CommitPartition>,
+}
+
+/// The commit for one partition.
+#[derive(Clone, Debug)]
+pub struct CommitPartition {
+    /// The partition.
+    pub partition: i32,
+    /// Of the next record to read.
+    pub offset: i64,
+    /// Of the last record read, or -1.
+    pub leader_epoch: i32,
+    /// The note.
+    pub metadata: Arc<str>,
+    /// NONE, or what is wrong with the topic or partition: then nothing is committed for it.
+    pub error: ErrorCode,
+}
+
+/// An OffsetFetch of one group whose topics have been looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// None: all that is committed.
+    pub topics: Option<Vec<FetchTopic>>,
+    /// All-topics answers name topics by id.
+    pub answer_by_id: bool,
+}
+
+/// Partitions of one topic to look up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchTopic {
+    /// As the request named it.
+    pub topic: TopicRef,
+    /// None: the id is unknown.
+    pub name: Option<Arc<str>>,
+    /// Which partitions.
+    pub partitions: Vec<i32>,
+}
+
+/// An OffsetDelete whose topics have been looked up.
+#[derive(Clone, Debug)]
+pub struct DeleteOffsets {
+    /// Topic, and partitions with NONE or what is wrong with them.
+    pub topics: Vec<(Arc<str>, Vec<(i32, ErrorCode)>)>,
+}
+
+/// What is stored of one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredGroup {
+    /// The group.
+    pub group_id: Arc<str>,
+    /// As last persisted; none for simple consumers.
+    pub metadata: Option<GroupMetadataValue>,
+    /// No generation up to this one may be given out again.
+    pub generation_mark: Option<i32>,
+    /// Whether anything is committed.
+    pub has_offsets: bool,
+}
+
+impl StoredGroup {
+    /// What `index` holds of a group.
+    #[must_use]
+    pub fn read(index: &Index, group_id: &Arc<str>) -> Self {
+        Self {
+            group_id: Arc::clone(group_id),
+            metadata: index.group_metadata(group_id).cloned(),
+            generation_mark: index.generation_mark(group_id),
+            has_offsets: index.has_offsets(group_id),
+        }
+    }
+
+    /// What `index` holds of all groups.
+    #[must_use]
+    pub fn read_all(index: &Index) -> Vec<Self> {
+        index
+            .groups()
+            .map(|group_id| Self::read(index, group_id))
+            .collect()
+    }
+}

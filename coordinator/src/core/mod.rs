@@ -1,0 +1,43 @@
+//! The rules of the group coordinator, with nothing else: no clock, no log, no randomness, no actor. Time, member ids and
+//! what became of an append are inputs; answers and appends are effects.
+//!
+//! * [`Groups`] is every group of one offsets partition; [`Groups::step`] is the one entry.
+//! * A request that changes what is stored appends first. The change is seen, and the request answered, when the append
+//!   comes back [`Durable`](Input::Durable); what else is asked about that group waits in order. Commits alone do not
+//!   wait for each other: they go to the writer one behind the other, and the writer keeps them in order.
+//! * The committed offsets live in the writer's index: [`fetch`] and [`Removal::records`] read it there.
+
+mod commit;
+mod delete;
+mod describe;
+mod effect;
+mod expiry;
+mod group;
+mod groups;
+mod heartbeat;
+mod image;
+mod input;
+mod join;
+mod landed;
+mod leave;
+mod members;
+mod read;
+mod rebalance;
+mod refusal;
+mod static_member;
+mod step;
+mod subscription;
+mod sync;
+mod timers;
+mod votes;
+
+pub use effect::{CommitOutcome, Effect, Event, ExitReason, RebalanceReason, Removal, Response};
+pub use expiry::Retention;
+pub use group::State;
+pub use groups::{Census, Groups};
+pub use input::{
+    Commit, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Input, Now, Request,
+    RequestId, StoredGroup, Ticket,
+};
+pub use read::fetch;
+pub use refusal::remap;

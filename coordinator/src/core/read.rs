@@ -1,0 +1,149 @@
+//! What the writer's index says to an OffsetFetch, and what of it a removal means. Pure functions over the index; the
+//! writer runs them behind the group's appends.
+
+use std::sync::Arc;
+
+use callboard_offsets::index::{Index, TopicOffsets};
+use callboard_offsets::record::{OffsetCommitValue, Record};
+use callboard_protocol::{ErrorCode, Uuid};
+
+use super::effect::Removal;
+use super::input::{Fetch, FetchTopic};
+use crate::TopicLookup;
+use crate::request::TopicRef;
+use crate::response::{FetchedGroup, FetchedPartition, FetchedTopic};
+
+/// The answer to a fetch. A group that does not exist has committed nothing.
+#[must_use]
+pub fn fetch(
+    index: &Index,
+    group_id: &Arc<str>,
+    fetch: &Fetch,
+    lookup: &dyn TopicLookup,
+) -> FetchedGroup {
+    let topics = match &fetch.topics {
+        Some(topics) => topics
+            .iter()
+            .map(|topic| asked(index, group_id, topic))
+            .collect(),
+        None => all(index, group_id, fetch.answer_by_id, lookup),
+    };
+    FetchedGroup {
+        group_id: Arc::clone(group_id),
+        error: ErrorCode::NONE,
+        topics,
+    }
+}
+
+fn asked(index: &Index, group_id: &str, asked: &FetchTopic) -> FetchedTopic {
+    let partition = |partition: i32| {
+        let Some(name) = &asked.name else {
+            return FetchedPartition::nothing(partition, ErrorCode::UNKNOWN_TOPIC_ID);
+        };
+        let committed = index.committed(group_id, name, partition);
+        match committed.filter(|value| is_of(value, &asked.topic)) {
+            Some(value) => found(partition, value),
+            None => FetchedPartition::nothing(partition, ErrorCode::NONE),
+        }
+    };
+    FetchedTopic {
+        topic: asked.topic.clone(),
+        partitions: asked
+            .partitions
+            .iter()
+            .map(|asked| partition(*asked))
+            .collect(),
+    }
+}
+
+fn all(index: &Index, group_id: &str, by_id: bool, lookup: &dyn TopicLookup) -> Vec<FetchedTopic> {
+    let of_topic = |(name, offsets): (&Arc<str>, &TopicOffsets)| {
+        let topic = if by_id {
+            TopicRef::Id(lookup.id_of(name)?)
+        } else {
+            TopicRef::Name(Arc::clone(name))
+        };
+        let committed = offsets
+            .iter()
+            .filter(|(_, committed)| is_of(&committed.value, &topic));
+        let partitions: Vec<_> = committed
+            .map(|(partition, committed)| found(*partition, &committed.value))
+            .collect();
+        Some(FetchedTopic { topic, partitions }).filter(|topic| !topic.partitions.is_empty())
+    };
+    index.topics(group_id).filter_map(of_topic).collect()
+}
+
+/// Whether what is committed is for this topic, and not for an earlier one of the same name.
+fn is_of(value: &OffsetCommitValue, topic: &TopicRef) -> bool {
+    match topic {
+        TopicRef::Name(_) => true,
+        TopicRef::Id(id) => value.topic_id == Uuid::ZERO.0 || value.topic_id == id.0,
+    }
+}
+
+fn found(partition: i32, value: &OffsetCommitValue) -> FetchedPartition {
+    FetchedPartition {
+        partition,
+        committed_offset: value.offset,
+        committed_leader_epoch: value.leader_epoch,
+        metadata: Arc::clone(&value.metadata),
+        error: ErrorCode::NONE,
+    }
+}
+
+impl Removal {
+    /// The tombstones it comes to. None where there is nothing to remove.
+    #[must_use]
+    pub fn records(&self, group_id: &Arc<str>, index: &Index) -> Vec<Record> {
+        let tombstone = |topic: &Arc<str>, partition: i32| Record::OffsetCommit {
+            group: Arc::clone(group_id),
+            topic: Arc::clone(topic),
+            partition,
+            value: None,
+        };
+        let end_of_group = || {
+            index
+                .group_metadata(group_id)
+                .map(|_| Record::GroupMetadata {
+                    group: Arc::clone(group_id),
+                    value: None,
+                })
+        };
+        match self {
+            Self::Group => {
+                let offsets = index.topics(group_id).flat_map(|(topic, offsets)| {
+                    offsets
+                        .iter()
+                        .map(move |(partition, _)| tombstone(topic, *partition))
+                });
+                offsets.chain(end_of_group()).collect()
+            }
+            Self::Offsets(doomed) => {
+                let committed = doomed
+                    .iter()
+                    .filter(|(topic, at)| index.committed(group_id, topic, *at).is_some());
+                committed
+                    .map(|(topic, partition)| tombstone(topic, *partition))
+                    .collect()
+            }
+            Self::Expired(retention) => {
+                let mut records = Vec::new();
+                let mut left = false;
+                for (topic, offsets) in index.topics(group_id) {
+                    for (partition, committed) in offsets {
+                        if retention.is_over(topic, &committed.value) {
+                            records.push(tombstone(topic, *partition));
+                        } else {
+                            left = true;
+                        }
+                    }
+                }
+                if retention.ends_group && !left {
+                    records.extend(end_of_group());
+                }
+                records
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Requests that are turned away before any group looks at them, and the shape each API gives an error.
+
+use std::sync::Arc;
+
+use callboard_protocol::ErrorCode;
+
+use super::effect::{CommitOutcome, Response};
+use super::input::Request;
+use super::step::Step;
+use super::{join, sync};
+use crate::response::{
+    DescribedGroup, FetchedGroup, JoinGroup, LeaveGroup, OffsetDelete, SyncGroup,
+};
+
+/// What is wrong with a request whatever its group is. Kafka looks at it before it looks whether the group is loaded.
+pub(super) fn early_refusal(
+    step: &Step<'_>,
+    group_id: &Arc<str>,
+    request: &Request,
+) -> Option<Response> {
+    let error = match request {
+        Request::Join { join, .. } => join::refusal(step, join),
+        Request::Sync(sync) => sync::refusal(sync),
+        Request::Heartbeat(_) | Request::Leave(_) | Request::DeleteOffsets(_)
+            if group_id.is_empty() =>
+        {
+            Some(ErrorCode::INVALID_GROUP_ID)
+        }
+        // Simple consumers without a group id are as old as Kafka (KAFKA-6773).
+        _ => None,
+    };
+    error.map(|error| refused(request, group_id, error))
+}
+
+/// What a request is told while its group is being loaded.
+pub(super) fn loading(request: &Request, group_id: &Arc<str>) -> Response {
+    let error = match request {
+        // Whoever heartbeats goes on working.
+        Request::Heartbeat(_) => ErrorCode::NONE,
+        // The Java consumer gives up for good on "loading" here, and tries again on this.
+        Request::Sync(_) => ErrorCode::REBALANCE_IN_PROGRESS,
+        _ => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+    };
+    refused(request, group_id, error)
+}
+
+/// `error` as the answer to `request`.
+pub(super) fn refused(request: &Request, group_id: &Arc<str>, error: ErrorCode) -> Response {
+    match request {
+        Request::Join { join, .. } => Response::Join(JoinGroup::refused(error, &join.member_id)),
+        Request::Sync(_) => Response::Sync(SyncGroup::refused(error)),
+        Request::Heartbeat(_) => Response::Heartbeat(error),
+        Request::Leave(_) => Response::Leave(LeaveGroup::refused(error)),
+        Request::Commit(_) => Response::Commit(CommitOutcome::All(error)),
+        Request::Fetch(_) => Response::Fetch(FetchedGroup {
+            group_id: Arc::clone(group_id),
+            error,
+            topics: Vec::new(),
+        }),
+        Request::Describe => {
+            Response::Describe(DescribedGroup::refused(error, Arc::clone(group_id)))
+        }
+        Request::Delete => Response::Delete(error),
+        Request::DeleteOffsets(_) => Response::DeleteOffsets(OffsetDelete::refused(error)),
+    }
+}
+
+/// The errors of the log in the words clients understand (spec 0.1). What clients know already stays as it is.
+#[must_use]
+pub fn remap(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::NONE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::NOT_COORDINATOR => error,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::NOT_ENOUGH_REPLICAS
+        | ErrorCode::REQUEST_TIMED_OUT => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::KAFKA_STORAGE_ERROR => {
+            ErrorCode::NOT_COORDINATOR
+        }
+        ErrorCode::NETWORK_EXCEPTION => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        _ => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,103 @@
+//! What one step works with besides its group: the moment, the settings, the deadlines, and where effects go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use callboard_protocol::ErrorCode;
+
+use super::effect::{Effect, Event, Response};
+use super::input::{RequestId, Ticket};
+use super::timers::{Due, Millis, Timer, TimerKind, Timers};
+use crate::{CoordinatorConfig, response};
+
+/// The settings as steps use them.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) initial_delay_ms: u64,
+    pub(super) session_min_ms: i64,
+    pub(super) session_max_ms: i64,
+    pub(super) group_size_max: usize,
+    pub(super) metadata_units_max: usize,
+    pub(super) retention_ms: i64,
+}
+
+impl Settings {
+    pub(super) fn new(config: &CoordinatorConfig) -> Self {
+        let signed =
+            |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            initial_delay_ms: signed(config.group_initial_rebalance_delay).unsigned_abs(),
+            session_min_ms: signed(config.group_min_session_timeout),
+            session_max_ms: signed(config.group_max_session_timeout),
+            group_size_max: config.group_max_size,
+            metadata_units_max: config.offset_metadata_max_bytes,
+            retention_ms: signed(config.offsets_retention),
+        }
+    }
+}
+
+/// Appends that have not been answered, by the group they belong to.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    given: u64,
+    pub(super) in_flight: BTreeMap<Ticket, Arc<str>>,
+}
+
+impl Tickets {
+    pub(super) fn give(&mut self, group_id: &Arc<str>) -> Ticket {
+        self.given += 1;
+        let ticket = Ticket(self.given);
+        self.in_flight.insert(ticket, Arc::clone(group_id));
+        ticket
+    }
+
+    pub(super) fn last(&self) -> Ticket {
+        Ticket(self.given)
+    }
+}
+
+/// See the module.
+pub(super) struct Step<'a> {
+    pub(super) now: Millis,
+    pub(super) wall_ms: i64,
+    pub(super) settings: &'a Settings,
+    pub(super) timers: &'a mut Timers,
+    pub(super) tickets: &'a mut Tickets,
+    pub(super) effects: &'a mut Vec<Effect>,
+}
+
+impl Step<'_> {
+    /// Sets `timer` to go off after `delay_ms`.
+    pub(super) fn arm(
+        &mut self,
+        timer: &mut Timer,
+        delay_ms: u64,
+        group_id: &Arc<str>,
+        kind: impl FnOnce() -> TimerKind,
+    ) {
+        let deadline = self.now.saturating_add(delay_ms);
+        self.timers.arm(timer, deadline, || Due {
+            group_id: Arc::clone(group_id),
+            kind: kind(),
+        });
+    }
+
+    pub(super) fn note(&mut self, event: Event) {
+        self.effects.push(Effect::Note(event));
+    }
+
+    pub(super) fn answer(&mut self, id: RequestId, response: Response) {
+        self.effects.push(Effect::Answer { id, response });
+    }
+
+    pub(super) fn refuse_join(&mut self, id: RequestId, error: ErrorCode, member_id: &str) {
+        self.answer(
+            id,
+            Response::Join(response::JoinGroup::refused(error, member_id)),
+        );
+    }
+
+    pub(super) fn refuse_sync(&mut self, id: RequestId, error: ErrorCode) {
+        self.answer(id, Response::Sync(response::SyncGroup::refused(error)));
+    }
+}

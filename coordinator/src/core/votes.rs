@@ -1,0 +1,168 @@
+//! Which protocols the members of a group share, kept as they come and go, and which one they choose.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::request::JoinProtocol;
+
+/// A protocol as a member listed it. The name is shared by all members that list it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Protocol {
+    pub(super) name: Arc<str>,
+    pub(super) metadata: Bytes,
+}
+
+/// Whether these are the protocols of that list: names, order and bytes, a name listed twice counting once.
+pub(super) fn lists(protocols: &[Protocol], listed: &[JoinProtocol]) -> bool {
+    let is = |protocol: &Protocol, listed: &JoinProtocol| {
+        protocol.name.as_ref() == listed.name && protocol.metadata == listed.metadata
+    };
+    if protocols.len() == listed.len() {
+        return protocols
+            .iter()
+            .zip(listed)
+            .all(|(protocol, listed)| is(protocol, listed));
+    }
+    let adopted = Votes::default().adopt(listed.to_vec());
+    protocols == adopted
+}
+
+/// How many members list each protocol.
+#[derive(Debug, Default)]
+pub(super) struct Votes {
+    supporters: BTreeMap<Arc<str>, usize>,
+}
+
+impl Votes {
+    /// The list of a member in our words: shared names, and a protocol listed twice counts once, as it was listed first.
+    /// (In Kafka 4.2.0 such a member breaks the vote of its group.)
+    pub(super) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {
+        let mut protocols: Vec<Protocol> = Vec::with_capacity(listed.len());
+        let mut seen = std::collections::BTreeSet::new();
+        for protocol in listed {
+            let name = match self.supporters.get_key_value(protocol.name.as_str()) {
+                Some((known, _)) => Arc::clone(known),
+                None => Arc::from(protocol.name),
+            };
+            if seen.insert(Arc::clone(&name)) {
+                protocols.push(Protocol {
+                    name,
+                    metadata: protocol.metadata,
+                });
+            }
+        }
+        protocols
+    }
+
+    pub(super) fn add(&mut self, protocols: &[Protocol]) {
+        for protocol in protocols {
+            *self
+                .supporters
+                .entry(Arc::clone(&protocol.name))
+                .or_default() += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, protocols: &[Protocol]) {
+        for protocol in protocols {
+            if let Some(supporters) = self.supporters.get_mut(&protocol.name) {
+                *supporters -= 1;
+                if *supporters == 0 {
+                    self.supporters.remove(&protocol.name);
+                }
+            }
+        }
+    }
+
+    /// Whether all `members` list one of `listed`.
+    pub(super) fn any_common(&self, members: usize, listed: &[JoinProtocol]) -> bool {
+        listed
+            .iter()
+            .any(|protocol| self.is_common(members, &protocol.name))
+    }
+
+    fn is_common(&self, members: usize, name: &str) -> bool {
+        self.supporters.get(name) == Some(&members)
+    }
+
+    /// Each member votes for the first it lists of those that all list; the most votes win. Of equals the first by name:
+    /// Kafka leaves it to chance, and who runs this twice must get the same. None if nothing is common.
+    pub(super) fn elect<'a>(
+        &self,
+        lists: impl ExactSizeIterator<Item = &'a [Protocol]>,
+    ) -> Option<Arc<str>> {
+        let members = lists.len();
+        let mut votes: BTreeMap<&'a Arc<str>, usize> = BTreeMap::new();
+        for list in lists {
+            if let Some(choice) = list
+                .iter()
+                .find(|protocol| self.is_common(members, &protocol.name))
+            {
+                *votes.entry(&choice.name).or_default() += 1;
+            }
+        }
+        // Not `max_by_key`: that takes the last of equals.
+        let mut winner: Option<(&Arc<str>, usize)> = None;
+        for (name, count) in votes {
+            if winner.is_none_or(|(_, most)| count > most) {
+                winner = Some((name, count));
+            }
+        }
+        winner.map(|(name, _)| Arc::clone(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(names: &[&str]) -> Vec<JoinProtocol> {
+        let protocol = |name: &&str| JoinProtocol {
+            name: (*name).to_owned(),
+            metadata: Bytes::new(),
+        };
+        names.iter().map(protocol).collect()
+    }
+
+    fn elect(members: &[&[&str]]) -> Option<String> {
+        let mut votes = Votes::default();
+        let lists: Vec<_> = members
+            .iter()
+            .map(|names| votes.adopt(listed(names)))
+            .collect();
+        for list in &lists {
+            votes.add(list);
+        }
+        let chosen = votes.elect(lists.iter().map(Vec::as_slice));
+        for list in &lists {
+            votes.remove(list);
+        }
+        assert!(votes.supporters.is_empty());
+        chosen.map(|name| name.to_string())
+    }
+
+    #[test]
+    fn the_most_votes_win_among_what_all_know() {
+        assert_eq!(
+            elect(&[&["range", "coop"], &["coop"]]).as_deref(),
+            Some("coop")
+        );
+        assert_eq!(
+            elect(&[&["a", "b"], &["b", "a"], &["b", "a", "c"]]).as_deref(),
+            Some("b")
+        );
+        assert_eq!(elect(&[&["a"], &["b"]]), None);
+    }
+
+    #[test]
+    fn of_equals_the_first_by_name_wins() {
+        assert_eq!(elect(&[&["b", "a"], &["a", "b"]]).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_protocol_listed_twice_counts_once() {
+        assert_eq!(elect(&[&["a", "a"], &["b", "a"]]).as_deref(), Some("a"));
+    }
+}

@@ -1,0 +1,289 @@
+//! From calls to the requests of cores: topics are looked up, requests about several groups become one for each group,
+//! and their answers find together again. No coordinator is asked for what the topics alone decide.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use callboard_protocol::{ErrorCode, Uuid};
+
+use crate::core::{
+    Commit, CommitOutcome, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Request,
+};
+use crate::port::{Gather, Port, Way, committed};
+use crate::request::{self, TopicRef};
+use crate::{Call, Reply, TopicLookup, response};
+
+/// A request for the coordinator of its group.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    pub(crate) group_id: Arc<str>,
+    pub(crate) request: Request,
+    pub(crate) port: Port,
+}
+
+/// A ListGroups for all coordinators: one port for each by [`list_ports`].
+pub(crate) type List = (request::ListGroups, Reply<response::ListGroups>);
+
+/// What one read of a connection comes to, in its order.
+pub(crate) struct Router<'a> {
+    pub(crate) lookup: &'a dyn TopicLookup,
+    /// Makes the unique part of member ids.
+    pub(crate) fresh: &'a mut dyn FnMut() -> uuid::Uuid,
+}
+
+impl Router<'_> {
+    /// Adds what `call` asks of groups to `routed`. Gives it back if it asks every coordinator.
+    pub(crate) fn route(&mut self, call: Call, routed: &mut Vec<Routed>) -> Option<List> {
+        let (group_id, request, way) = match call {
+            Call::JoinGroup(join, reply) => {
+                let uuid = if join.member_id.is_empty() {
+                    (self.fresh)()
+                } else {
+                    uuid::Uuid::nil()
+                };
+                let group_id = Arc::clone(&join.group_id);
+                (
+                    group_id,
+                    Request::Join {
+                        join: Box::new(join),
+                        uuid,
+                    },
+                    Way::Join(reply),
+                )
+            }
+            Call::SyncGroup(sync, reply) => (
+                Arc::clone(&sync.group_id),
+                Request::Sync(sync),
+                Way::Sync(reply),
+            ),
+            Call::Heartbeat(heartbeat, reply) => (
+                Arc::clone(&heartbeat.group_id),
+                Request::Heartbeat(heartbeat),
+                Way::Heartbeat(reply),
+            ),
+            Call::LeaveGroup(leave, reply) => (
+                Arc::clone(&leave.group_id),
+                Request::Leave(leave),
+                Way::Leave(reply),
+            ),
+            Call::OffsetCommit(commit, reply) => self.commit(commit, reply)?,
+            Call::OffsetDelete(delete, reply) => self.delete_offsets(delete, reply),
+            Call::OffsetFetch(fetch, reply) => {
+                self.fetch(fetch, reply, routed);
+                return None;
+            }
+            Call::DescribeGroups(describe, reply) => {
+                describe_groups(describe, reply, routed);
+                return None;
+            }
+            Call::DeleteGroups(delete, reply) => {
+                delete_groups(delete, reply, routed);
+                return None;
+            }
+            Call::ListGroups(list, reply) => return Some((list, reply)),
+        };
+        routed.push(Routed {
+            group_id,
+            request,
+            port: Port::new(way),
+        });
+        None
+    }
+
+    /// None if it is answered: nothing was asked, or nothing of it can be committed. As in Kafka such a request makes no
+    /// group, and hears nothing of one.
+    fn commit(
+        &self,
+        commit: request::OffsetCommit,
+        reply: Reply<response::OffsetCommit>,
+    ) -> Option<(Arc<str>, Request, Way)> {
+        let mut good = 0;
+        let named = commit
+            .topics
+            .into_iter()
+            .filter(|topic| !topic.partitions.is_empty());
+        let topics: Arc<[CommitTopic]> = named
+            .map(|topic| self.commit_topic(topic, &mut good))
+            .collect();
+        if good == 0 {
+            let errors = topics
+                .iter()
+                .flat_map(|topic| topic.partitions.iter().map(|partition| partition.error));
+            let outcome = CommitOutcome::Each(errors.collect());
+            reply.send(committed(&topics, &outcome));
+            return None;
+        }
+        let request = Commit {
+            generation_id: commit.generation_id,
+            member_id: commit.member_id,
+            group_instance_id: commit.group_instance_id,
+            retention_time_ms: commit.retention_time_ms,
+            knows_group_id_not_found: commit.knows_group_id_not_found,
+            topics: Arc::clone(&topics),
+        };
+        Some((
+            commit.group_id,
+            Request::Commit(request),
+            Way::Commit(topics, reply),
+        ))
+    }
+
+    fn commit_topic(&self, topic: request::CommitTopic, good: &mut usize) -> CommitTopic {
+        let (name, id) = match &topic.topic {
+            TopicRef::Name(name) => (
+                Some(Arc::clone(name)),
+                self.lookup.id_of(name).unwrap_or(Uuid::ZERO),
+            ),
+            TopicRef::Id(id) => (self.lookup.name_of(*id), *id),
+        };
+        let count = name.as_ref().and_then(|name| self.lookup.partitions(name));
+        let partition = |partition: request::CommitPartition| {
+            let error = match &name {
+                None => ErrorCode::UNKNOWN_TOPIC_ID,
+                Some(_) => partition_error(count, partition.partition),
+            };
+            *good += usize::from(error == ErrorCode::NONE);
+            CommitPartition {
+                partition: partition.partition,
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.metadata.map_or_else(|| Arc::from(""), Arc::from),
+                error,
+            }
+        };
+        let partitions = topic.partitions.into_iter().map(partition).collect();
+        CommitTopic {
+            topic: topic.topic,
+            name: name.unwrap_or_else(|| Arc::from("")),
+            id,
+            partitions,
+        }
+    }
+
+    fn delete_offsets(
+        &self,
+        delete: request::OffsetDelete,
+        reply: Reply<response::OffsetDelete>,
+    ) -> (Arc<str>, Request, Way) {
+        let check = |topic: request::DeleteTopicOffsets| {
+            let count = self.lookup.partitions(&topic.topic);
+            let checked = topic
+                .partitions
+                .into_iter()
+                .map(|partition| (partition, partition_error(count, partition)));
+            (topic.topic, checked.collect())
+        };
+        let topics = delete.topics.into_iter().map(check).collect();
+        (
+            delete.group_id,
+            Request::DeleteOffsets(DeleteOffsets { topics }),
+            Way::DeleteOffsets(reply),
+        )
+    }
+
+    fn fetch(
+        &self,
+        fetch: request::OffsetFetch,
+        reply: Reply<response::OffsetFetch>,
+        routed: &mut Vec<Routed>,
+    ) {
+        let gather = Gather::new(fetch.groups.len(), |groups| {
+            reply.send(response::OffsetFetch { groups })
+        });
+        for (place, group) in fetch.groups.into_iter().enumerate() {
+            let asked = |topic: request::FetchTopic| {
+                let name = match &topic.topic {
+                    TopicRef::Name(name) => Some(Arc::clone(name)),
+                    TopicRef::Id(id) => self.lookup.name_of(*id),
+                };
+                FetchTopic {
+                    topic: topic.topic,
+                    name,
+                    partitions: topic.partitions,
+                }
+            };
+            let topics = group
+                .topics
+                .map(|topics| topics.into_iter().map(asked).collect());
+            routed.push(Routed {
+                group_id: Arc::clone(&group.group_id),
+                request: Request::Fetch(Fetch {
+                    topics,
+                    answer_by_id: fetch.answer_by_id,
+                }),
+                port: Port::new(Way::Fetch(group.group_id, gather.part(place))),
+            });
+        }
+    }
+}
+
+fn partition_error(count: Option<i32>, partition: i32) -> ErrorCode {
+    match count {
+        Some(count) if (0..count).contains(&partition) => ErrorCode::NONE,
+        _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+fn describe_groups(
+    describe: request::DescribeGroups,
+    reply: Reply<response::DescribeGroups>,
+    routed: &mut Vec<Routed>,
+) {
+    let gather = Gather::new(describe.group_ids.len(), |groups| {
+        reply.send(response::DescribeGroups { groups })
+    });
+    for (place, group_id) in describe.group_ids.into_iter().enumerate() {
+        let port = Port::new(Way::Describe(Arc::clone(&group_id), gather.part(place)));
+        routed.push(Routed {
+            group_id,
+            request: Request::Describe,
+            port,
+        });
+    }
+}
+
+fn delete_groups(
+    delete: request::DeleteGroups,
+    reply: Reply<response::DeleteGroups>,
+    routed: &mut Vec<Routed>,
+) {
+    let mut seen = BTreeSet::new();
+    let mut group_ids = delete.group_ids;
+    group_ids.retain(|group_id| seen.insert(Arc::clone(group_id)));
+    let named = group_ids.clone();
+    let gather = Gather::new(group_ids.len(), move |errors: Vec<ErrorCode>| {
+        let results = named
+            .into_iter()
+            .zip(errors)
+            .map(|(group_id, error)| response::DeletedGroup { group_id, error });
+        reply.send(response::DeleteGroups {
+            results: results.collect(),
+        });
+    });
+    for (place, group_id) in group_ids.into_iter().enumerate() {
+        let port = Port::new(Way::Delete(gather.part(place)));
+        routed.push(Routed {
+            group_id,
+            request: Request::Delete,
+            port,
+        });
+    }
+}
+
+/// One port for each of so many coordinators. The answer is the lists of all, in order of the group ids; the first error
+/// instead of any list.
+pub(crate) fn list_ports(reply: Reply<response::ListGroups>, coordinators: usize) -> Vec<Port> {
+    let gather = Gather::new(coordinators, |parts: Vec<response::ListGroups>| {
+        let failed = parts.iter().find(|part| part.error != ErrorCode::NONE);
+        let error = failed.map_or(ErrorCode::NONE, |part| part.error);
+        let mut groups = Vec::new();
+        if error == ErrorCode::NONE {
+            groups.extend(parts.into_iter().flat_map(|part| part.groups));
+            groups.sort_by(|one, other| one.group_id.cmp(&other.group_id));
+        }
+        reply.send(response::ListGroups { error, groups });
+    });
+    (0..coordinators)
+        .map(|place| Port::new(Way::List(gather.part(place))))
+        .collect()
+}
