@@ -204,7 +204,9 @@ mod tests {
     fn codes_are_dense_and_agree_with_the_peer_crate_on_what_to_try_again() {
         for (code, expected) in ErrorCode::ALL.iter().zip(-1..) {
             assert_eq!(code.0, expected);
-            if let Some(peer) = ResponseError::try_from_code(code.0) {
+            // The peer crate follows older versions of Kafka here.
+            let behind = *code == ErrorCode::CONCURRENT_TRANSACTIONS;
+            if let Some(peer) = ResponseError::try_from_code(code.0).filter(|_| !behind) {
                 let name = peer.to_string();
                 assert_eq!(code.is_retriable(), peer.is_retriable(), "{name} {code}");
             }

@@ -172,7 +172,7 @@ mod sealed {
     impl Sealed for Vec<bytes::Bytes> {}
 }
 
-/// A whole request with its length, in one piece.
+/// A whole request with its length, in one piece. The header goes out as it is; the body is written in `version`.
 ///
 /// # Errors
 /// [`EncodeError`] when this version cannot say what the message says, or nothing can.
@@ -181,8 +181,9 @@ pub fn encode_request<'a, M: Message<'a>>(
     message: &M,
     version: i16,
 ) -> Result<Bytes, EncodeError> {
-    let mut writer = open::<Bytes, M>(message, version, header::request_size(header, version))?;
-    header::write_request(&mut writer, header, version)?;
+    let tagged = M::KEY.tagged_request_header(version);
+    let mut writer = open::<Bytes, M>(message, version, header::request_size(header, tagged))?;
+    header::write_request(&mut writer, header, tagged)?;
     message.encode_into(&mut writer)?;
     Ok(Bytes::from_pieces(writer.into_pieces()))
 }

@@ -112,9 +112,9 @@ fn start<'a>(reader: &mut Reader<'a>) -> Result<RequestHeader<'a>, DecodeError> 
 }
 
 /// Bytes a request header takes.
-pub(crate) fn request_size(header: &RequestHeader<'_>, version: i16) -> usize {
+pub(crate) fn request_size(header: &RequestHeader<'_>, tagged: bool) -> usize {
     let client_id = header.client_id.as_ref().map_or(0, |text| text.len());
-    2 + 2 + 4 + 2 + client_id + usize::from(header.api_key.tagged_request_header(version))
+    2 + 2 + 4 + 2 + client_id + usize::from(tagged)
 }
 
 /// Bytes an answer's header takes.
@@ -122,14 +122,14 @@ pub(crate) fn response_size(api_key: ApiKey, version: i16) -> usize {
     4 + usize::from(api_key.tagged_response_header(version))
 }
 
-/// Writes a request header, for the version the body has.
+/// Writes a request header, with the empty tagged fields of a flexible one.
 pub(crate) fn write_request(
     to: &mut Writer,
     header: &RequestHeader<'_>,
-    version: i16,
+    tagged: bool,
 ) -> Result<(), EncodeError> {
     to.put(&header.api_key.0.to_be_bytes());
-    to.put(&version.to_be_bytes());
+    to.put(&header.api_version.to_be_bytes());
     to.put(&header.correlation_id.to_be_bytes());
     let client_id = header.client_id.as_deref();
     // Never compact, whatever the body is.
@@ -141,7 +141,7 @@ pub(crate) fn write_request(
     };
     to.put(&length.to_be_bytes());
     to.put(client_id.unwrap_or_default().as_bytes());
-    if header.api_key.tagged_request_header(version) {
+    if tagged {
         to.varint(0);
     }
     Ok(())

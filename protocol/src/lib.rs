@@ -18,6 +18,8 @@ pub mod frame;
 pub mod header;
 pub mod messages;
 pub mod records;
+#[cfg(test)]
+mod testing;
 mod uuid;
 pub(crate) mod varint;
 

@@ -1,6 +1,8 @@
 //! Variable-length integers: seven bits a byte, low bits first. Unsigned in flexible messages, zigzag in records.
 //! Reading never goes past the end and never panics; what Kafka refuses is refused.
 
+use bytes::BufMut;
+
 /// Why the bytes are no variable-length integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VarintError {
@@ -58,24 +60,24 @@ fn read_u64_of(bytes: &mut &[u8], most: u32) -> Result<u64, VarintError> {
 
 /// Appends an unsigned integer.
 #[inline]
-pub(crate) fn write_u32(out: &mut Vec<u8>, value: u32) {
+pub(crate) fn write_u32(out: &mut impl BufMut, value: u32) {
     write_u64(out, u64::from(value));
 }
 
 /// Appends a zigzag integer.
 #[inline]
-pub(crate) fn write_i64(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn write_i64(out: &mut impl BufMut, value: i64) {
     write_u64(out, zigzag_i64(value));
 }
 
 #[inline]
-fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+fn write_u64(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
         // The low seven bits, and the mark that more follow.
-        out.push((value & 0x7f) as u8 | 0x80);
+        out.put_u8((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.put_u8(value as u8);
 }
 
 /// How many bytes an unsigned integer takes.

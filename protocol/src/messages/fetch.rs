@@ -1,6 +1,6 @@
 //! Fetch. Versions 4 to 18. 7 brought sessions (KIP-227), 9 leader epochs (KIP-320), 11 fetching from followers
 //! (KIP-392); 12 is flexible; 13 names topics by id (KIP-516); 15 moved the replica into a tagged field; 16 tells
-//! where a new leader is.
+//! where a new leader is; 17 and 18 are between brokers.
 
 messages! {
     /// Reads record batches of partitions.

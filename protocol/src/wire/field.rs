@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::writer::SHARE_BYTES_MIN;
 use super::{DecodeError, EncodeError, Layout, Malformed, Reader, RecordBytes, Unwritable, Writer};
 use crate::Uuid;
 use crate::varint::size_u32;
@@ -31,9 +32,12 @@ pub trait Field<'a>: Sized {
     /// Writes it; `name` is for the error.
     #[doc(hidden)]
     fn write(&self, to: &mut Writer, null: bool, name: &'static str) -> Result<(), EncodeError>;
-    /// One of random content, at most `depth` arrays deep.
+    /// One of random content.
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, at: Layout, null: bool) -> Self;
+    fn random(random: &mut crate::testing::Random, at: Layout, null: bool) -> Self;
+    /// As Kafka's own converters print it.
+    #[cfg(test)]
+    fn json(&self, at: Layout) -> serde_json::Value;
 }
 
 /// A value whose length says whether it is there at all.
@@ -73,8 +77,13 @@ macro_rules! integers {
             }
 
             #[cfg(test)]
-            fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+            fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
                 random.integer() as Self
+            }
+
+            #[cfg(test)]
+            fn json(&self, _: Layout) -> serde_json::Value {
+                (*self).into()
             }
         }
     )*};
@@ -105,8 +114,13 @@ impl<'a> Field<'a> for bool {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
         random.integer() & 1 == 1
+    }
+
+    #[cfg(test)]
+    fn json(&self, _: Layout) -> serde_json::Value {
+        (*self).into()
     }
 }
 
@@ -133,8 +147,13 @@ impl<'a> Field<'a> for Uuid {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
         Self(std::array::from_fn(|_| random.integer() as u8))
+    }
+
+    #[cfg(test)]
+    fn json(&self, _: Layout) -> serde_json::Value {
+        self.to_string().into()
     }
 }
 
@@ -160,8 +179,7 @@ macro_rules! with_length {
 
         #[inline]
         fn read(from: &mut Reader<$lifetime>, _null: bool) -> Result<Self, DecodeError> {
-            let start = from.clone();
-            Self::read_or_null(from)?.ok_or_else(|| start.error(Malformed::Null))
+            Self::read_or_null(from)?.ok_or_else(|| from.error(Malformed::Null))
         }
     };
 }
@@ -193,8 +211,13 @@ impl<'a> Field<'a> for Cow<'a, str> {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
         Cow::Owned(random.string())
+    }
+
+    #[cfg(test)]
+    fn json(&self, _: Layout) -> serde_json::Value {
+        (**self).into()
     }
 }
 
@@ -226,8 +249,13 @@ impl<'a> Field<'a> for Cow<'a, [u8]> {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
         Cow::Owned(random.string().into_bytes())
+    }
+
+    #[cfg(test)]
+    fn json(&self, at: Layout) -> serde_json::Value {
+        crate::testing::base64(self).into()
     }
 }
 
@@ -251,7 +279,8 @@ impl<'a> Field<'a> for RecordBytes<'a> {
     }
 
     fn shared(&self) -> usize {
-        self.shared().iter().map(Bytes::len).sum()
+        let lengths = self.shared().iter().map(Bytes::len);
+        lengths.filter(|length| *length >= SHARE_BYTES_MIN).sum()
     }
 
     fn write(&self, to: &mut Writer, _null: bool, name: &'static str) -> Result<(), EncodeError> {
@@ -267,8 +296,13 @@ impl<'a> Field<'a> for RecordBytes<'a> {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, _: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, _: Layout, _: bool) -> Self {
         random.string().into_bytes().into()
+    }
+
+    #[cfg(test)]
+    fn json(&self, at: Layout) -> serde_json::Value {
+        crate::testing::base64(&self.to_vec()).into()
     }
 }
 
@@ -303,10 +337,15 @@ impl<'a, T: Field<'a>> Field<'a> for Vec<T> {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, at: Layout, _: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, at: Layout, _: bool) -> Self {
         (0..random.count())
             .map(|_| T::random(random, at, false))
             .collect()
+    }
+
+    #[cfg(test)]
+    fn json(&self, at: Layout) -> serde_json::Value {
+        self.iter().map(|element| element.json(at)).collect()
     }
 }
 
@@ -363,7 +402,13 @@ impl<'a, T: Nullable<'a>> Field<'a> for Option<T> {
     }
 
     #[cfg(test)]
-    fn random(random: &mut crate::random::Random, at: Layout, null: bool) -> Self {
+    fn random(random: &mut crate::testing::Random, at: Layout, null: bool) -> Self {
         (!null || random.integer() & 3 != 0).then(|| T::random(random, at, false))
+    }
+
+    #[cfg(test)]
+    fn json(&self, at: Layout) -> serde_json::Value {
+        self.as_ref()
+            .map_or(serde_json::Value::Null, |value| value.json(at))
     }
 }

@@ -249,7 +249,7 @@ macro_rules! table {
             }
 
             #[cfg(test)]
-            fn random(random: &mut $crate::random::Random, at: $crate::wire::Layout, _null: bool) -> Self {
+            fn random(random: &mut $crate::testing::Random, at: $crate::wire::Layout, _null: bool) -> Self {
                 let mut value = Self::default();
                 $({
                     const FACTS: $crate::wire::table::Facts = facts!($($facts)*);
@@ -258,6 +258,19 @@ macro_rules! table {
                     }
                 })*
                 value
+            }
+
+            #[cfg(test)]
+            fn json(&self, at: $crate::wire::Layout) -> ::serde_json::Value {
+                let mut object = ::serde_json::Map::new();
+                $({
+                    const FACTS: $crate::wire::table::Facts = facts!($($facts)*);
+                    let untagged = FACTS.in_line(at.version);
+                    if untagged || FACTS.tagged(at.version) && !$crate::wire::table::is(&self.$field, default_value!($($facts)*)) {
+                        object.insert($crate::testing::camel(stringify!($field)), self.$field.json(at));
+                    }
+                })*
+                object.into()
             }
         }
     };

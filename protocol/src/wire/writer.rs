@@ -1,14 +1,14 @@
 //! Writes values. Long record bytes are not copied: they become pieces of the result as they are, so that a Fetch
 //! answer costs its headers and no more. Refuses what Kafka's writers refuse.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use super::Layout;
 use crate::varint;
 
 /// Shared bytes shorter than this are copied: another piece of the result costs more than the copy.
-const SHARE_BYTES_MIN: usize = 512;
+pub(crate) const SHARE_BYTES_MIN: usize = 512;
 
 /// A message cannot be written at the version asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -54,7 +54,7 @@ pub struct Writer {
     layout: Layout,
     /// Finished pieces.
     done: Vec<Bytes>,
-    open: Vec<u8>,
+    open: BytesMut,
     /// Whether pieces may be shared.
     share: bool,
 }
@@ -65,7 +65,7 @@ impl Writer {
         Self {
             layout,
             done: Vec::new(),
-            open: Vec::with_capacity(size),
+            open: BytesMut::with_capacity(size),
             share: false,
         }
     }
@@ -75,7 +75,7 @@ impl Writer {
         Self {
             layout,
             done: Vec::new(),
-            open: Vec::with_capacity(size.saturating_sub(shared)),
+            open: BytesMut::with_capacity(size.saturating_sub(shared)),
             share: true,
         }
     }
@@ -94,11 +94,9 @@ impl Writer {
         if !self.share || bytes.len() < SHARE_BYTES_MIN {
             return self.put(bytes);
         }
-        // What is written so far keeps its allocation; the next piece begins in a new one.
-        let before = std::mem::take(&mut self.open);
-        if !before.is_empty() {
-            self.open = Vec::with_capacity(before.capacity() - before.len());
-            self.done.push(Bytes::from(before));
+        // All that is copied lies in one allocation, cut where the shared bytes belong.
+        if !self.open.is_empty() {
+            self.done.push(self.open.split().freeze());
         }
         self.done.push(bytes.clone());
     }
@@ -149,7 +147,7 @@ impl Writer {
     /// All pieces, in order.
     pub(crate) fn into_pieces(mut self) -> Vec<Bytes> {
         if !self.open.is_empty() {
-            self.done.push(Bytes::from(self.open));
+            self.done.push(self.open.freeze());
         }
         self.done
     }
