@@ -91,7 +91,8 @@ impl JournalConfig {
     /// Largest batch that is taken: the configured limit, or what fits into an empty segment.
     pub(crate) fn batch_bytes_limit(&self) -> usize {
         let segment = usize::try_from(self.segment_bytes).unwrap_or(usize::MAX);
-        let around = SEGMENT_HEADER_BYTES + CONTROL_ROOM_BYTES + frame::frame_bytes(0) + frame::ALIGN;
+        let around =
+            SEGMENT_HEADER_BYTES + CONTROL_ROOM_BYTES + frame::frame_bytes(0) + frame::ALIGN;
         self.batch_bytes_max.min(segment.saturating_sub(around))
     }
 }
@@ -125,7 +126,9 @@ pub enum OpenError {
         reason: String,
     },
     /// The log holds more partitions than were asked for.
-    #[error("the offsets log holds partition {found}, and only {configured} partitions are configured")]
+    #[error(
+        "the offsets log holds partition {found}, and only {configured} partitions are configured"
+    )]
     Partitions {
         /// Highest partition found.
         found: u32,
@@ -146,7 +149,10 @@ pub enum OpenError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    pid.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    )
 }
 
 #[cfg(test)]
@@ -162,7 +168,10 @@ mod tests {
             change(&mut config);
             config.validate().unwrap_err().to_string()
         };
-        assert_eq!(refused(|config| config.partitions = 0), "partitions: must be from 1 to 10000");
+        assert_eq!(
+            refused(|config| config.partitions = 0),
+            "partitions: must be from 1 to 10000"
+        );
         assert_eq!(
             refused(|config| config.segment_bytes = 16_383),
             "segment_bytes: must be from 16384 to 1073741824"
@@ -171,8 +180,13 @@ mod tests {
             refused(|config| config.reserve_segments = 17),
             "reserve_segments: must be at most 16"
         );
-        assert_eq!(refused(|config| config.round_bytes_max = 0), "round_bytes_max: must be at least 1");
-        assert!(refused(|config| config.durability = Durability::Volatile).starts_with("durability: "));
+        assert_eq!(
+            refused(|config| config.round_bytes_max = 0),
+            "round_bytes_max: must be at least 1"
+        );
+        assert!(
+            refused(|config| config.durability = Durability::Volatile).starts_with("durability: ")
+        );
     }
 
     #[test]

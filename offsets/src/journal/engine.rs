@@ -206,7 +206,13 @@ impl Engine {
         let header = self.ledger.land(lease, batch);
         let at = self.active.at + self.frames.len();
         let segment = self.active.header.segment;
-        let header = frame::encode(header, &batch.marks, &batch.kafka, segment, &mut self.frames);
+        let header = frame::encode(
+            header,
+            &batch.marks,
+            &batch.kafka,
+            segment,
+            &mut self.frames,
+        );
         self.landing.push(self.landing(&header, at));
         Staged::Landing(header.position)
     }
@@ -254,15 +260,19 @@ impl Engine {
                     retry_after: RETRY_AFTER,
                 })
             }
-            Err(error @ PrepareError::Flush(_)) => {
-                Err(self.poison(&error.to_string()))
-            }
+            Err(error @ PrepareError::Flush(_)) => Err(self.poison(&error.to_string())),
         }
     }
 
     fn control(&mut self, kind: Kind) -> io::Result<()> {
         let header = self.ledger.control(kind);
-        frame::encode(header, &[], &[], self.active.header.segment, &mut self.frames);
+        frame::encode(
+            header,
+            &[],
+            &[],
+            self.active.header.segment,
+            &mut self.frames,
+        );
         self.commit()
     }
 
@@ -293,11 +303,20 @@ impl Engine {
 
     fn flush(&self) -> io::Result<()> {
         let started = Instant::now();
-        self.active.file.sync().map_err(|error| within("fsync", &error))?;
+        self.active
+            .file
+            .sync()
+            .map_err(|error| within("fsync", &error))?;
         self.shared.synced(started.elapsed());
-        #[expect(clippy::disallowed_methods, reason = "a shell; the value is a metric and decides nothing")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a shell; the value is a metric and decides nothing"
+        )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        self.shared.metrics.last_fsync.set(now.unwrap_or_default().as_secs_f64());
+        self.shared
+            .metrics
+            .last_fsync
+            .set(now.unwrap_or_default().as_secs_f64());
         Ok(())
     }
 }

@@ -50,13 +50,20 @@ impl Files {
     /// A segment's file and its use.
     pub(crate) fn get(&self, generation: u32) -> io::Result<(Arc<dyn StorageFile>, SegmentUse)> {
         let mut segments = self.lock();
-        let opened = segments.values().filter(|segment| segment.file.is_some()).count();
-        let segment = segments.get_mut(&generation).ok_or(io::ErrorKind::NotFound)?;
+        let opened = segments
+            .values()
+            .filter(|segment| segment.file.is_some())
+            .count();
+        let segment = segments
+            .get_mut(&generation)
+            .ok_or(io::ErrorKind::NotFound)?;
         let in_use = segment.segment;
         if let Some(file) = &segment.file {
             return Ok((Arc::clone(file), in_use));
         }
-        let file = self.storage.open(&segment_name(generation), OpenMode::Existing)?;
+        let file = self
+            .storage
+            .open(&segment_name(generation), OpenMode::Existing)?;
         segment.file = Some(Arc::clone(&file));
         if opened >= OPEN_FILES_MAX {
             // The oldest is the one least likely to be asked for again: readers go forward.

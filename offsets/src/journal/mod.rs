@@ -164,7 +164,8 @@ impl OffsetsLog for Journal {
     }
 
     fn resolve(&self, lease: Lease, position: Position, id: BatchId, done: ResolveDone) {
-        self.worker.push(Operation::Resolve(lease, position, id, done));
+        self.worker
+            .push(Operation::Resolve(lease, position, id, done));
     }
 
     fn scan(

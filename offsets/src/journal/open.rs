@@ -33,12 +33,16 @@ pub(crate) fn open(
         segment_bytes: config.segment_bytes,
         salt,
     };
+    // A process that was killed may have left names that are not durable yet; ours will rest on them.
+    storage.sync().map_err(failed("sync the directory"))?;
     let mut segments = find_segments(&**storage, &files)?;
     let mut bytes = Vec::new();
     let mut recovery = Recovery::new(config.partitions);
     for segment in &segments {
         segment.read(&mut bytes)?;
-        walk(&bytes, segment.header.segment, |found| recovery.found(found));
+        walk(&bytes, segment.header.segment, |found| {
+            recovery.found(found)
+        });
     }
     let recovered = recovery.finish();
     if let Some(found) = recovered.beyond {
@@ -123,7 +127,8 @@ impl Segment {
     fn read(&self, bytes: &mut Vec<u8>) -> Result<(), OpenError> {
         // No larger than `SEGMENT_BYTES_MAX`: its header was checked.
         bytes.resize(usize::try_from(self.header.bytes).unwrap_or(0), 0);
-        let filled = storage::read_up_to(&*self.file, bytes, 0).map_err(failed("read a segment"))?;
+        let filled =
+            storage::read_up_to(&*self.file, bytes, 0).map_err(failed("read a segment"))?;
         bytes.truncate(filled);
         Ok(())
     }
@@ -136,7 +141,9 @@ fn find_segments(storage: &dyn Storage, files: &Files) -> Result<Vec<Segment>, O
     for name in storage.list().map_err(failed("list the directory"))? {
         if name == PREPARING {
             // Left by a process that was stopped while it made one.
-            storage.remove(&name).map_err(failed("remove an unfinished segment"))?;
+            storage
+                .remove(&name)
+                .map_err(failed("remove an unfinished segment"))?;
         } else if let FileName::Segment(generation) = FileName::parse(&name) {
             generations.push(generation);
         }
@@ -149,13 +156,17 @@ fn find_segments(storage: &dyn Storage, files: &Files) -> Result<Vec<Segment>, O
             reason: reason.to_owned(),
         };
         if generation != expected {
-            return Err(damaged(expected, "it is missing, and later segments are there"));
+            return Err(damaged(
+                expected,
+                "it is missing, and later segments are there",
+            ));
         }
         let file = storage
             .open(&segment_name(generation), OpenMode::Existing)
             .map_err(failed("open a segment"))?;
         let mut start = [0; SEGMENT_HEADER_BYTES];
-        let filled = storage::read_up_to(&*file, &mut start, 0).map_err(failed("read a segment"))?;
+        let filled =
+            storage::read_up_to(&*file, &mut start, 0).map_err(failed("read a segment"))?;
         let header = SegmentHeader::decode(&start[..filled])
             .ok_or_else(|| damaged(generation, "its header is damaged"))?;
         if header.segment.generation != generation {
@@ -175,7 +186,12 @@ fn cut(segments: &[Segment], recovered: &Recovered, bytes: &mut Vec<u8>) -> Resu
     let mut truncated = 0;
     for segment in segments {
         let number = segment.header.segment.generation;
-        let torn = || recovered.torn.iter().filter(|found| found.generation == number);
+        let torn = || {
+            recovered
+                .torn
+                .iter()
+                .filter(|found| found.generation == number)
+        };
         let from = match number.cmp(&generation) {
             std::cmp::Ordering::Less => continue,
             std::cmp::Ordering::Equal => at,
@@ -194,27 +210,37 @@ fn cut(segments: &[Segment], recovered: &Recovered, bytes: &mut Vec<u8>) -> Resu
             content_end.saturating_sub(from) as u64
         };
         let repair = || {
+            let length = bytes.len() as u64;
             storage::write_zeros(&*segment.file, from as u64, content_end as u64)?;
-            if (bytes.len() as u64) < segment.header.bytes {
+            if length < segment.header.bytes {
                 segment.file.allocate(segment.header.bytes)?;
-                let length = bytes.len() as u64;
-                storage::write_zeros(&*segment.file, length.max(from as u64), segment.header.bytes)?;
+                storage::write_zeros(&*segment.file, length, segment.header.bytes)?;
             }
+            // Even if nothing was repaired: a process that was killed may have left its last round unflushed, and
+            // from here on it counts as flushed.
             segment.file.sync()
         };
-        let whole = bytes.len() as u64 == segment.header.bytes;
-        if content_end > from || !whole {
-            repair().map_err(failed("cut off the torn end of the offsets log"))?;
-        }
+        repair().map_err(failed("cut off the torn end of the offsets log"))?;
     }
     Ok(truncated)
 }
 
 /// One line for what was found, and one for each partition that refuses.
 fn report(recovered: &Recovered, truncated: u64, log_bytes: u64) {
-    let batches: u64 = recovered.partitions.iter().map(|partition| partition.end().position).sum();
+    let batches: u64 = recovered
+        .partitions
+        .iter()
+        .map(|partition| partition.end().position)
+        .sum();
     let (lost, incarnation) = (recovered.lost, recovered.incarnation + 1);
-    tracing::info!(incarnation, log_bytes, batches, truncated, lost, "offsets log opened");
+    tracing::info!(
+        incarnation,
+        log_bytes,
+        batches,
+        truncated,
+        lost,
+        "offsets log opened"
+    );
     if truncated > 0 {
         tracing::warn!(
             bytes = truncated,
@@ -226,7 +252,12 @@ fn report(recovered: &Recovered, truncated: u64, log_bytes: u64) {
     for (partition, locator) in recovered.partitions.iter().enumerate() {
         if let Some(corruption) = locator.corrupt() {
             let (position, reason) = (corruption.position, &corruption.reason);
-            tracing::error!(partition, position, reason, "the offsets log is corrupt in this partition, it refuses to load");
+            tracing::error!(
+                partition,
+                position,
+                reason,
+                "the offsets log is corrupt in this partition, it refuses to load"
+            );
         }
     }
 }

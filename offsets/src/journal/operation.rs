@@ -77,7 +77,11 @@ impl Answer {
 }
 
 /// Fails everything that waits.
-pub(crate) fn fail_all(waiting: &mut VecDeque<Operation>, error: &LogError, answers: &mut Vec<Answer>) {
+pub(crate) fn fail_all(
+    waiting: &mut VecDeque<Operation>,
+    error: &LogError,
+    answers: &mut Vec<Answer>,
+) {
     answers.extend(waiting.drain(..).map(|operation| operation.fail(error)));
 }
 

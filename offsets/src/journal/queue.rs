@@ -97,7 +97,10 @@ impl Queue {
                 inner.phase = Phase::Closed;
                 return false;
             }
-            inner = self.wake.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner = self
+                .wake
+                .wait(inner)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         waiting.append(&mut inner.operations);
         true

@@ -15,6 +15,8 @@ use crate::log::{BatchId, Fetched, LogError, Position, StoredBatch, Visit};
 /// Most bytes of one read from the disk, if more than one batch lies in it.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
+type Prefix = (Vec<(Header, StoredBatch)>, Option<LogError>);
+
 /// See [`OffsetsLog::scan`](crate::log::OffsetsLog::scan). A corrupt partition gives what lies before the damage, then
 /// the error.
 pub(crate) fn scan(
@@ -27,11 +29,15 @@ pub(crate) fn scan(
         let Some(run) = next_run(shared, partition, &range, READ_BYTES_MAX)? else {
             break;
         };
-        for (_, batch) in read_run(shared, partition, &run)? {
+        let (batches, error) = read_run(shared, partition, &run)?;
+        for (_, batch) in batches {
             range.start = batch.position + 1;
             if visit(batch) == ControlFlow::Break(()) {
                 return Ok(());
             }
+        }
+        if let Some(error) = error {
+            return Err(error);
         }
     }
     Ok(())
@@ -67,7 +73,8 @@ pub(crate) fn read(
         let Some(run) = next_run(shared, partition, &(next..end), wanted)? else {
             break;
         };
-        for (_, batch) in read_run(shared, partition, &run)? {
+        let (read, error) = read_run(shared, partition, &run)?;
+        for (_, batch) in read {
             next = batch.position + 1;
             if batch.kafka.is_empty() {
                 continue;
@@ -78,8 +85,12 @@ pub(crate) fn read(
             bytes += batch.kafka.len();
             batches.push(batch.kafka);
         }
-        if bytes >= max_bytes {
-            break;
+        match error {
+            // Whoever asks for what follows gets the error.
+            Some(_) if !batches.is_empty() => break,
+            Some(error) => return Err(error),
+            None if bytes >= max_bytes => break,
+            None => {}
         }
     }
     Ok(Fetched { batches, offsets })
@@ -95,8 +106,10 @@ pub(crate) fn batch_id(
     let Some(run) = next_run(shared, partition, &one, 0)? else {
         return Ok(None);
     };
-    let batches = read_run(shared, partition, &run)?;
-    Ok(batches.first().map(|(header, _)| header.id))
+    match read_run(shared, partition, &run)? {
+        (_, Some(error)) => Err(error),
+        (batches, None) => Ok(batches.first().map(|(header, _)| header.id)),
+    }
 }
 
 fn next_run(
@@ -120,11 +133,8 @@ fn next_run(
     }
 }
 
-fn read_run(
-    shared: &Shared,
-    partition: u32,
-    run: &Run,
-) -> Result<Vec<(Header, StoredBatch)>, LogError> {
+/// The batches of a run up to the first that is damaged, and the error about that.
+fn read_run(shared: &Shared, partition: u32, run: &Run) -> Result<Prefix, LogError> {
     let failed = |error: std::io::Error| LogError::Read {
         reason: error.to_string(),
     };
@@ -137,23 +147,25 @@ fn read_run(
     for (position, located) in (run.first..).zip(&run.batches) {
         let start = (u64::from(located.at) - run.at) as usize;
         let frame = bytes.slice(start.min(filled)..);
-        let stored = decode(partition, position, located, &frame, segment).ok_or_else(|| {
+        let Some(stored) = decode(partition, position, located, &frame, segment) else {
             shared.metrics.checksum_failures.increment(1);
+            let (segment, at) = (located.generation, located.at);
             tracing::error!(
                 partition,
                 position,
-                segment = located.generation,
-                at = located.at,
+                segment,
+                at,
                 "a frame of the offsets log does not read back"
             );
-            LogError::Corrupt {
+            let error = LogError::Corrupt {
                 position,
                 reason: "its frame does not read back".to_owned(),
-            }
-        })?;
+            };
+            return Ok((batches, Some(error)));
+        };
         batches.push(stored);
     }
-    Ok(batches)
+    Ok((batches, None))
 }
 
 fn decode(

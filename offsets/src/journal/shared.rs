@@ -121,7 +121,10 @@ impl Shared {
     pub(crate) fn sync_p99(&self) -> Duration {
         let mut times = self.status().sync_times.clone();
         times.sort_unstable();
-        times.get((times.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
+        times
+            .get((times.len() * 99).div_ceil(100).saturating_sub(1))
+            .copied()
+            .unwrap_or_default()
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {

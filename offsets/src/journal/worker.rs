@@ -88,7 +88,9 @@ fn run(mut engine: Engine, queue: &Queue) {
     let mut answers = Vec::new();
     while queue.take(&mut waiting) {
         let held = bytes(&waiting);
-        let round = catch_unwind(AssertUnwindSafe(|| engine.round(&mut waiting, &mut answers)));
+        let round = catch_unwind(AssertUnwindSafe(|| {
+            engine.round(&mut waiting, &mut answers)
+        }));
         if round.is_err() {
             // A defect of ours. What it left half done is not known; whoever it swallowed gets no answer, and the
             // others get this one.

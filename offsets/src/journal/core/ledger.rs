@@ -26,7 +26,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Goes on where a recovered log ends, with higher epochs than any it has seen.
     pub(crate) fn new(partitions: &[Locator], next: Next, last_incarnation: u64) -> Self {
-        let incarnation = Epoch(last_incarnation.saturating_add(1).saturating_mul(EPOCHS_PER_INCARNATION));
+        let incarnation = Epoch(
+            last_incarnation
+                .saturating_add(1)
+                .saturating_mul(EPOCHS_PER_INCARNATION),
+        );
         let account = |partition: &Locator| Account {
             epoch: incarnation,
             end: partition.end(),
@@ -80,7 +84,12 @@ impl Ledger {
     }
 
     /// Whether this append may land, if there is room.
-    pub(crate) fn admit(&self, lease: Lease, batch: &Batch, bytes_max: usize) -> Result<(), LogError> {
+    pub(crate) fn admit(
+        &self,
+        lease: Lease,
+        batch: &Batch,
+        bytes_max: usize,
+    ) -> Result<(), LogError> {
         self.check(lease)?;
         let end = self.end(lease.partition);
         if batch.expected != end {

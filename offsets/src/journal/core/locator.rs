@@ -86,13 +86,16 @@ impl Locator {
             return None;
         }
         // Of batches with the same base offset all but the last hold marks only.
-        let behind = self.batches.partition_point(|batch| batch.base_offset <= offset);
+        let behind = self
+            .batches
+            .partition_point(|batch| batch.base_offset <= offset);
         behind.checked_sub(1).map(|at| at as Position)
     }
 
     /// The next batches of `range`, as many as lie close together and have `bytes_max`; at least one, if there is one.
     pub(crate) fn run(&self, range: Range<Position>, bytes_max: usize) -> Option<Run> {
-        let end = usize::try_from(range.end).map_or(self.batches.len(), |end| end.min(self.batches.len()));
+        let end = usize::try_from(range.end)
+            .map_or(self.batches.len(), |end| end.min(self.batches.len()));
         let batches = self.batches.get(usize::try_from(range.start).ok()?..end)?;
         let first = batches.first()?;
         let bytes_max = bytes_max as u64;
@@ -148,7 +151,16 @@ mod tests {
     #[test]
     fn offsets_are_found_in_their_batch() {
         let found: Vec<_> = (-1..7).map(|offset| locator().holding(offset)).collect();
-        let expected = [None, Some(0), Some(0), Some(0), Some(2), Some(2), Some(3), None];
+        let expected = [
+            None,
+            Some(0),
+            Some(0),
+            Some(0),
+            Some(2),
+            Some(2),
+            Some(3),
+            None,
+        ];
         assert_eq!(found, expected);
         assert_eq!(Locator::default().holding(0), None);
     }

@@ -106,7 +106,9 @@ mod tests {
 
     fn found(bytes: &[u8]) -> Vec<(u64, bool)> {
         let mut all = Vec::new();
-        walk(bytes, USE, |found| all.push((found.header.sequence, found.whole)));
+        walk(bytes, USE, |found| {
+            all.push((found.header.sequence, found.whole))
+        });
         all
     }
 

@@ -104,9 +104,7 @@ impl Recovery {
         if header.sequence < self.next.sequence {
             // Our writer never does this: a copied region, perhaps. It is not the log's and takes nothing from it.
             self.lost += 1;
-        } else if found.whole
-            && header.sequence == self.next.sequence
-            && self.undecided.is_empty()
+        } else if found.whole && header.sequence == self.next.sequence && self.undecided.is_empty()
         {
             self.apply(&found);
         } else {

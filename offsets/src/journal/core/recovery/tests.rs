@@ -77,7 +77,10 @@ impl Story {
 
 /// Positions of each partition's end.
 fn ends(recovered: &Recovered) -> Vec<u64> {
-    let ends = recovered.partitions.iter().map(|partition| partition.end().position);
+    let ends = recovered
+        .partitions
+        .iter()
+        .map(|partition| partition.end().position);
     ends.collect()
 }
 
@@ -131,7 +134,10 @@ fn later_pages_of_an_unflushed_round_are_its_torn_end() {
     }
     let recovered = story.without(&[1]);
     assert_eq!(ends(&recovered), [1, 0, 0, 0]);
-    assert_eq!(recovered.next.round, 2, "the round of what survived is not given again");
+    assert_eq!(
+        recovered.next.round, 2,
+        "the round of what survived is not given again"
+    );
 }
 
 #[test]
@@ -248,10 +254,16 @@ fn a_partition_beyond_those_asked_for_is_told() {
 fn any_subset_of_frames_is_read_without_a_lie() {
     // Every subset of a small log: a partition that is served holds a prefix of what it had, and holds everything that
     // a surviving later round shows to have been flushed.
-    let story = Story::default().round(&[0, 1]).round(&[1, 2, 0]).round(&[2]).round(&[0, 3]);
+    let story = Story::default()
+        .round(&[0, 1])
+        .round(&[1, 2, 0])
+        .round(&[2])
+        .round(&[0, 3]);
     let total = story.frames.len();
     for subset in 0_u32..1 << total {
-        let missing: Vec<u64> = (0..total as u64).filter(|bit| subset & (1 << bit) == 0).collect();
+        let missing: Vec<u64> = (0..total as u64)
+            .filter(|bit| subset & (1 << bit) == 0)
+            .collect();
         let recovered = story.without(&missing);
         let flushed = story
             .frames
@@ -265,11 +277,17 @@ fn any_subset_of_frames_is_read_without_a_lie() {
                 continue;
             }
             let had = |until: u64| {
-                let of_it = story.frames.iter().filter(|found| found.header.partition == number);
+                let of_it = story
+                    .frames
+                    .iter()
+                    .filter(|found| found.header.partition == number);
                 of_it.filter(|found| found.header.sequence < until).count() as u64
             };
             let held = partition.end().position;
-            assert!(held >= had(flushed), "subset {subset:b} partition {number} lost a flushed frame");
+            assert!(
+                held >= had(flushed),
+                "subset {subset:b} partition {number} lost a flushed frame"
+            );
             let first_missing = missing.iter().find(|sequence| **sequence >= flushed);
             let until = first_missing.copied().unwrap_or(total as u64);
             assert_eq!(held, had(until), "subset {subset:b} partition {number}");
