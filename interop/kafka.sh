@@ -88,7 +88,7 @@ tool() {
     shift
     need_kafka_jars
     case $class in
-        *.*.*) ;;
+        org.* | kafka.*) ;;
         *) class=org.apache.kafka.tools.$class ;;
     esac
     kafka_java "$class" "$@"
