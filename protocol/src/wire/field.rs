@@ -254,7 +254,7 @@ impl<'a> Field<'a> for Cow<'a, [u8]> {
     }
 
     #[cfg(test)]
-    fn json(&self, at: Layout) -> serde_json::Value {
+    fn json(&self, _: Layout) -> serde_json::Value {
         crate::testing::base64(self).into()
     }
 }
@@ -301,7 +301,7 @@ impl<'a> Field<'a> for RecordBytes<'a> {
     }
 
     #[cfg(test)]
-    fn json(&self, at: Layout) -> serde_json::Value {
+    fn json(&self, _: Layout) -> serde_json::Value {
         crate::testing::base64(&self.to_vec()).into()
     }
 }

@@ -26,3 +26,6 @@ pub struct Layout {
     /// Compact lengths, and tagged fields behind every struct.
     pub flexible: bool,
 }
+
+#[cfg(test)]
+mod tests;
