@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use callboard_protocol::ErrorCode;
 
-use crate::core::{CommitOutcome, CommitTopic, Response, remap};
+use crate::core::{CommitOutcome, CommitPartition, CommitTopic, Response, remap};
 use crate::{Reply, response};
 
 /// Answers one request once. Dropped unanswered it says COORDINATOR_NOT_AVAILABLE: whoever waits looks for the
@@ -55,6 +55,11 @@ impl Port {
                 self.0 = way;
             }
         }
+    }
+
+    /// Gives the request up without an answer: nobody can say what became of it, and the connection closes.
+    pub(crate) fn abandon(mut self) {
+        drop(self.0.take());
     }
 
     /// Answers with an error, the log's own or one clients know.
@@ -109,26 +114,25 @@ impl Way {
     }
 }
 
-/// The answer an outcome makes of the topics of its request.
+/// The answer an outcome makes of the topics of its request. What was wrong with a partition before any group was asked
+/// stays wrong with it.
 pub(crate) fn committed(topics: &[CommitTopic], outcome: &CommitOutcome) -> response::OffsetCommit {
     let mut place = 0;
-    let mut next = || {
+    let mut next = |partition: &CommitPartition| {
         place += 1;
-        match outcome {
+        let error = match outcome {
+            _ if partition.error != ErrorCode::NONE => partition.error,
             CommitOutcome::All(error) => *error,
             CommitOutcome::Each(errors) => errors
                 .get(place - 1)
                 .copied()
                 .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR),
-        }
+        };
+        (partition.partition, error)
     };
     let topics = topics.iter().map(|topic| response::CommittedTopic {
         topic: topic.topic.clone(),
-        partitions: topic
-            .partitions
-            .iter()
-            .map(|partition| (partition.partition, next()))
-            .collect(),
+        partitions: topic.partitions.iter().map(&mut next).collect(),
     });
     response::OffsetCommit {
         topics: topics.collect(),

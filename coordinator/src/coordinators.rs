@@ -1,0 +1,269 @@
+//! The handle of a node's coordinators, and the actor above them.
+//!
+//! ```text
+//! coordinators             ends them in order
+//! └─ supervisor            restarts each by itself
+//!    └─ group coordinator  × partitions of __consumer_offsets
+//!       └─ offsets writer
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callboard_offsets::log::OffsetsLog;
+use callboard_offsets::{WallClock, partition_for};
+use callboard_supervision::{
+    Addr, ChildSpec, Envelope, RestartPolicy, SpawnError, Supervisor, SupervisorMsg, spawn_linked,
+};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::group_coordinator::{
+    Asked, CoordinatorArgs, CoordinatorMsg, GroupCoordinator, KIND as COORDINATOR,
+};
+use crate::metrics::RequestMeter;
+use crate::route::{Router, list_ports};
+use crate::shared::{Place, Shared};
+use crate::{Call, CoordinatorConfig, TopicLookup};
+
+/// The kind of the actor above the coordinators, and of their supervisor.
+const KIND: &str = "coordinators";
+const SUPERVISOR: &str = "coordinators_supervisor";
+/// How long coordinators may take to answer whoever waits and to see their appends land.
+const CLOSE: Duration = Duration::from_secs(4);
+/// How long the coordinators may take to stop after that, all of them together.
+const STOP: Duration = Duration::from_secs(4);
+/// How long one may take to start. Starting does not read the log.
+const START: Duration = Duration::from_secs(30);
+
+/// A partition that keeps failing is kept trying, at the end every five seconds, and never ends its neighbours.
+const RESTARTS: RestartPolicy = RestartPolicy {
+    max_restarts: u32::MAX,
+    window: Duration::from_secs(60),
+    backoff_initial: Duration::from_millis(50),
+    backoff_max: Duration::from_secs(5),
+};
+
+/// The group coordinators of one node. Cheap to clone; a clone neither starts them nor keeps them alive.
+///
+/// [`child`](Self::child) starts them under a supervisor; they load in the background and are at once there to be asked,
+/// with Kafka's answer while they load.
+#[derive(Clone, Debug)]
+pub struct Coordinators {
+    shared: Arc<Shared>,
+}
+
+impl Coordinators {
+    /// Coordinators over `log`, which must have the configured number of partitions, for the topics of `lookup`.
+    #[must_use]
+    pub fn new(
+        config: CoordinatorConfig,
+        log: Arc<dyn OffsetsLog>,
+        lookup: Arc<dyn TopicLookup>,
+    ) -> Self {
+        Self::with_clock(config, log, lookup, WallClock::system())
+    }
+
+    /// The same with a clock of the caller's making for the timestamps that are stored.
+    #[must_use]
+    pub fn with_clock(
+        config: CoordinatorConfig,
+        log: Arc<dyn OffsetsLog>,
+        lookup: Arc<dyn TopicLookup>,
+        clock: WallClock,
+    ) -> Self {
+        let places = config.offsets_topic_num_partitions.max(1);
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                log,
+                lookup,
+                clock,
+                meter: RequestMeter::new(),
+                board: (0..places).map(|_| Place::default()).collect(),
+            }),
+        }
+    }
+
+    /// The child that starts them, and ends them in order when it is stopped: whoever waits is answered, and what was
+    /// appended has landed.
+    #[must_use]
+    pub fn child(&self) -> ChildSpec {
+        let shared = Arc::clone(&self.shared);
+        ChildSpec::new(KIND, KIND, move |supervisor, _| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (address, _join): (Addr<()>, _) =
+                    spawn_linked(KIND, Root, shared, supervisor).await?;
+                Ok(address.actor().get_cell())
+            }
+        })
+    }
+
+    /// Asks, in the order of the calls. Each coordinator that is asked gets one message.
+    ///
+    /// Nothing is awaited and nothing blocks; every call is answered through its reply, also when a coordinator fails.
+    pub fn submit(&self, calls: Vec<Call>) {
+        let mut batches: Vec<(u32, Vec<Asked>)> = Vec::new();
+        let mut routed = Vec::new();
+        for call in calls {
+            let mut router = Router {
+                lookup: &*self.shared.lookup,
+                fresh: &mut Uuid::new_v4,
+            };
+            if let Some((request, reply)) = router.route(call, &mut routed) {
+                let ports = list_ports(reply, self.shared.board.len());
+                for (partition, port) in (0..).zip(ports) {
+                    batch(&mut batches, partition).push(Asked::List(request.clone(), port));
+                }
+            }
+            for routed in routed.drain(..) {
+                let partition = self.partition_of(&routed.group_id);
+                batch(&mut batches, partition).push(Asked::Group(routed));
+            }
+        }
+        for (partition, asked) in batches {
+            if let Some(place) = self.shared.board.get(partition as usize) {
+                place.send(CoordinatorMsg::Ask(asked));
+            }
+        }
+    }
+
+    /// The partition of `__consumer_offsets` whose coordinator has this group.
+    #[must_use]
+    pub fn partition_of(&self, group_id: &str) -> u32 {
+        partition_for(group_id, self.shared.config.offsets_topic_num_partitions)
+    }
+
+    /// Forgets what any group has committed for a topic that is gone.
+    pub fn topic_deleted(&self, name: &str) {
+        let name: Arc<str> = Arc::from(name);
+        for place in &self.shared.board {
+            place.send(CoordinatorMsg::TopicDeleted(Arc::clone(&name)));
+        }
+    }
+
+    /// Whether every coordinator has loaded its groups, or has found that it cannot.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.shared.board.iter().all(|place| !place.is_loading())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn address(&self, partition: u32) -> Option<Addr<CoordinatorMsg>> {
+        self.shared.board.get(partition as usize)?.address()
+    }
+}
+
+fn batch(batches: &mut Vec<(u32, Vec<Asked>)>, partition: u32) -> &mut Vec<Asked> {
+    // Few: one read of a connection is mostly about one group.
+    let at = match batches.iter().position(|(of, _)| *of == partition) {
+        Some(at) => at,
+        None => {
+            batches.push((partition, Vec::new()));
+            batches.len() - 1
+        }
+    };
+    &mut batches[at].1
+}
+
+/// Starts the coordinators and ends them in order; restarting them is their supervisor's.
+struct Root;
+
+struct RootState {
+    shared: Arc<Shared>,
+    supervisor: Addr<SupervisorMsg>,
+}
+
+#[ractor::async_trait]
+impl Actor for Root {
+    type Msg = Envelope<()>;
+    type State = RootState;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        shared: Arc<Shared>,
+    ) -> Result<RootState, ActorProcessingErr> {
+        let (supervisor, _join) = Supervisor::spawn_linked(SUPERVISOR, myself.get_cell()).await?;
+        for partition in 0..shared.config.offsets_topic_num_partitions.max(1) {
+            let spec = coordinator(partition, &shared);
+            supervisor
+                .call(|reply| SupervisorMsg::Start(spec, reply), START)
+                .await??;
+        }
+        Ok(RootState { shared, supervisor })
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        _state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(_, reason) => {
+                Err(format!("the supervisor of the coordinators failed: {reason}").into())
+            }
+            SupervisionEvent::ActorTerminated(..) => {
+                Err("the supervisor of the coordinators ended".into())
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        // All at once: each waits for the same flushes.
+        let mut closing = Vec::new();
+        for place in &state.shared.board {
+            let (done, closed) = tokio::sync::oneshot::channel();
+            place.send(CoordinatorMsg::Close(done.into()));
+            closing.push(closed);
+        }
+        let all = async {
+            for closed in closing {
+                // Without an answer it was not running.
+                let _ = closed.await;
+            }
+        };
+        if tokio::time::timeout(CLOSE, all).await.is_err() {
+            warn!("not every coordinator saw its appends land before it was stopped");
+        }
+        let stopped = state
+            .supervisor
+            .call(|reply| SupervisorMsg::Shutdown(STOP, reply), STOP)
+            .await;
+        if let Err(error) = stopped {
+            warn!(%error, "the coordinators did not stop in order");
+        }
+        Ok(())
+    }
+}
+
+/// One coordinator as a child of the supervisor.
+fn coordinator(partition: u32, shared: &Arc<Shared>) -> ChildSpec {
+    let shared = Arc::clone(shared);
+    let start = move |supervisor: ActorCell, _incarnation: u64| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let args = CoordinatorArgs {
+                partition,
+                shared: Arc::clone(&shared),
+            };
+            let (address, _join) =
+                spawn_linked(COORDINATOR, GroupCoordinator, args, supervisor).await?;
+            let cell = address.actor().get_cell();
+            if let Some(place) = shared.board.get(partition as usize) {
+                place.publish(address);
+            }
+            Ok::<_, SpawnError>(cell)
+        }
+    };
+    ChildSpec::new(partition.to_string(), COORDINATOR, start).policy(RESTARTS)
+}

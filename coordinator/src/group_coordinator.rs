@@ -1,0 +1,585 @@
+//! The shell of one coordinator: messages to inputs of the core, its effects to the writer and to the callers.
+//!
+//! Coordinators → supervisor → **GroupCoordinator** × partitions → OffsetPartitionWriter. Coordinator and writer die and
+//! return together: the coordinator fails when its writer ends, and its own end takes the writer with it. A panic while
+//! one group is stepped ends nobody: that group is thrown away and read back from the writer's index.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use callboard_offsets::log::LogError;
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
+use callboard_protocol::ErrorCode;
+use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::time::Instant;
+use tracing::{debug, error, info};
+
+use crate::core::{
+    CommitOutcome, Effect, Event, Groups, Input, Now, RequestId, Response, StoredGroup, Ticket,
+    fetch,
+};
+use crate::forget::forget_topic;
+use crate::metrics::{Api, CoordinatorMeter, PartitionState, RequestMeter, error_of};
+use crate::port::Port;
+use crate::request;
+use crate::route::Routed;
+use crate::shared::Shared;
+
+/// The kind coordinators are counted under.
+pub(crate) const KIND: &str = "group_coordinator";
+/// Groups looked at for expired offsets before others get their turn.
+const EXPIRE_AT_ONCE: usize = 256;
+
+/// What a coordinator is told.
+pub(crate) enum CoordinatorMsg {
+    /// Requests, in order; each is answered through its port.
+    Ask(Vec<Asked>),
+    /// The writer has replayed the partition, or will not serve it.
+    Loaded(Result<Vec<StoredGroup>, LogError>),
+    /// What became of an append of the core.
+    Durable(Ticket, Arc<str>, Result<(), AppendError>),
+    /// What is stored of a group.
+    Reloaded(StoredGroup),
+    /// The timer of this number fired.
+    TimerFired(u64),
+    /// Go on looking for expired offsets.
+    GoOnExpiring,
+    /// A topic is gone: so are the offsets committed for it.
+    TopicDeleted(Arc<str>),
+    /// End in order: whoever waits is told to look elsewhere. Answered when nothing is in flight.
+    Close(RpcReplyPort<()>),
+}
+
+/// One request on its way to a core.
+pub(crate) enum Asked {
+    /// About one group.
+    Group(Routed),
+    /// About all of a coordinator's groups.
+    List(request::ListGroups, Port),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct GroupCoordinator;
+
+pub(crate) struct CoordinatorArgs {
+    pub(crate) partition: u32,
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct State {
+    partition: u32,
+    shared: Arc<Shared>,
+    myself: Addr<CoordinatorMsg>,
+    writer: Writer,
+    origin: Instant,
+    core: Groups,
+    service: Service,
+    /// Requests the core has not answered. Dropped, each says that the coordinator is not available.
+    owed: BTreeMap<RequestId, Owed>,
+    next_id: u64,
+    commits: VecDeque<(Duration, SharedPort)>,
+    expiry_at: Duration,
+    expiring: Vec<Arc<str>>,
+    timer: Option<(Duration, Timer)>,
+    timers: u64,
+    meter: CoordinatorMeter,
+}
+
+enum Service {
+    /// The core answers, while it loads as well.
+    Open,
+    /// The partition could not be loaded.
+    Refused(LogError),
+}
+
+struct Owed {
+    /// None for ListGroups.
+    group_id: Option<Arc<str>>,
+    api: Api,
+    since: Instant,
+    port: Port,
+}
+
+impl Owed {
+    fn answer(self, response: Response, meter: &RequestMeter) {
+        meter.answered(self.api, error_of(&response));
+        if !self.api.parks() {
+            meter.took(self.api, self.since.elapsed());
+        }
+        self.port.answer(response);
+    }
+
+    fn refuse(self, error: ErrorCode, meter: &RequestMeter) {
+        meter.answered(self.api, error);
+        self.port.refuse(error);
+    }
+}
+
+/// A commit's port, while the writer has it: whoever comes first, landing or timeout, takes it.
+type SharedPort = Arc<Mutex<Option<Owed>>>;
+
+fn take(port: &Mutex<Option<Owed>>) -> Option<Owed> {
+    port.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+#[ractor::async_trait]
+impl Actor for GroupCoordinator {
+    type Msg = Envelope<CoordinatorMsg>;
+    type State = State;
+    type Arguments = CoordinatorArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: CoordinatorArgs,
+    ) -> Result<State, ActorProcessingErr> {
+        let CoordinatorArgs { partition, shared } = args;
+        let cell = myself.get_cell();
+        let myself = Addr::new(myself, KIND);
+        let told = myself.clone();
+        let writer = WriterArgs {
+            partition,
+            log: Arc::clone(&shared.log),
+            clock: shared.clock.clone(),
+            loaded: Box::new(move |result| {
+                let loaded = result.map(StoredGroup::read_all).map_err(Clone::clone);
+                drop(told.cast(CoordinatorMsg::Loaded(loaded)));
+            }),
+        };
+        let writer = Writer::spawn_linked(writer, cell).await?;
+        let core = Groups::new(&shared.config);
+        let mut state = State {
+            partition,
+            myself,
+            writer,
+            origin: Instant::now(),
+            core,
+            service: Service::Open,
+            owed: BTreeMap::new(),
+            next_id: 0,
+            commits: VecDeque::new(),
+            expiry_at: shared.config.offsets_retention_check_interval,
+            expiring: Vec::new(),
+            timer: None,
+            timers: 0,
+            meter: CoordinatorMeter::new(),
+            shared,
+        };
+        state.is(PartitionState::Loading);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message.open() {
+            CoordinatorMsg::Ask(asked) => asked.into_iter().for_each(|asked| state.ask(asked)),
+            CoordinatorMsg::Loaded(loaded) => state.loaded(loaded),
+            CoordinatorMsg::Durable(ticket, group_id, outcome) => {
+                state.durable(ticket, &group_id, outcome)?;
+            }
+            CoordinatorMsg::Reloaded(stored) => {
+                let group_id = Arc::clone(&stored.group_id);
+                state.step(Some(&group_id), Input::Rebuilt(stored));
+            }
+            CoordinatorMsg::TimerFired(number) if number == state.timers => {
+                state.timer = None;
+                state.tick();
+            }
+            // It was replaced when it stood in the mailbox already.
+            CoordinatorMsg::TimerFired(_) => {}
+            CoordinatorMsg::GoOnExpiring => state.expire_some(),
+            CoordinatorMsg::TopicDeleted(topic) => forget_topic(&state.writer, topic),
+            CoordinatorMsg::Close(done) => state.close(done),
+        }
+        state.meter.census(state.core.census());
+        state.arm();
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(_, reason) => {
+                Err(format!("writer of partition {} failed: {reason}", state.partition).into())
+            }
+            SupervisionEvent::ActorTerminated(..) => {
+                Err(format!("writer of partition {} ended", state.partition).into())
+            }
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn ask(&mut self, asked: Asked) {
+        let since = Instant::now();
+        self.next_id += 1;
+        let id = RequestId(self.next_id);
+        let (group_id, api, input, port) = match asked {
+            Asked::Group(routed) => {
+                let group_id = Arc::clone(&routed.group_id);
+                let api = Api::of(&routed.request);
+                let input = Input::Ask {
+                    id,
+                    group_id: routed.group_id,
+                    request: routed.request,
+                };
+                (Some(group_id), api, input, routed.port)
+            }
+            Asked::List(request, port) => {
+                (None, Api::ListGroups, Input::List { id, request }, port)
+            }
+        };
+        let owed = Owed {
+            group_id: group_id.clone(),
+            api,
+            since,
+            port,
+        };
+        match &self.service {
+            Service::Open => {}
+            // Nobody can say what has become of what was written: the connection closes.
+            Service::Refused(LogError::Poisoned { .. }) => return owed.port.abandon(),
+            Service::Refused(_) => {
+                return owed.refuse(ErrorCode::NOT_COORDINATOR, &self.shared.meter);
+            }
+        }
+        self.owed.insert(id, owed);
+        self.step(group_id.as_ref(), input);
+        if api.parks() {
+            self.shared.meter.took(api, since.elapsed());
+        }
+    }
+
+    fn loaded(&mut self, loaded: Result<Vec<StoredGroup>, LogError>) {
+        match loaded {
+            Ok(stored) => {
+                let groups = stored.len();
+                self.step(None, Input::Loaded(stored));
+                let took = self.origin.elapsed();
+                self.meter.loaded(took);
+                self.is(PartitionState::Active);
+                debug!(partition = self.partition, groups, "groups loaded");
+            }
+            Err(reason) => {
+                // The writer has said why. Its neighbours serve.
+                self.service = Service::Refused(reason);
+                self.is(PartitionState::Failed);
+            }
+        }
+    }
+
+    fn durable(
+        &mut self,
+        ticket: Ticket,
+        group_id: &Arc<str>,
+        outcome: Result<(), AppendError>,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Err(AppendError::Poisoned { reason }) = &outcome {
+            for (_, owed) in std::mem::take(&mut self.owed) {
+                owed.port.abandon();
+            }
+            return Err(format!("the offsets log is poisoned: {reason}").into());
+        }
+        let outcome = outcome.map_err(|error| code(&error));
+        self.step(Some(group_id), Input::Durable { ticket, outcome });
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            steady: self.origin.elapsed(),
+            wall_ms: self.shared.clock.now_ms(),
+        }
+    }
+
+    /// One step of the core. What it wants done is done only if it comes to its end.
+    fn step(&mut self, group_id: Option<&Arc<str>>, input: Input) {
+        let now = self.now();
+        let mut effects = Vec::new();
+        // What a panic leaves half done is thrown away below: the group, and the effects.
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            self.core.step(now, input, &mut effects);
+            #[cfg(test)]
+            crate::tests::sabotage(group_id, &effects);
+        }));
+        match (stepped, group_id) {
+            (Ok(()), _) => {
+                for effect in effects {
+                    self.perform(effect, group_id);
+                }
+            }
+            (Err(_), Some(group_id)) => self.rebuild(group_id),
+            // Not the fault of one group: the partition is loaded again.
+            (Err(panic), None) => resume_unwind(panic),
+        }
+    }
+
+    /// Throws a group away, and has it read back behind its appends in flight. Until then it is as if loading.
+    fn rebuild(&mut self, group_id: &Arc<str>) {
+        error!(partition = self.partition, %group_id, "a step panicked, the group is rebuilt");
+        self.meter.rebuilt();
+        self.core.evict(group_id);
+        let of_group = |_: &RequestId, owed: &mut Owed| owed.group_id.as_ref() == Some(group_id);
+        let broken: Vec<Owed> = extract(&mut self.owed, of_group);
+        for owed in broken {
+            owed.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE, &self.shared.meter);
+        }
+        self.reload(Arc::clone(group_id));
+    }
+
+    fn reload(&self, group_id: Arc<str>) {
+        let myself = self.myself.clone();
+        self.writer.read(Arc::clone(&group_id), move |index| {
+            let stored = StoredGroup::read(index, &group_id);
+            drop(myself.cast(CoordinatorMsg::Reloaded(stored)));
+        });
+    }
+
+    fn perform(&mut self, effect: Effect, about: Option<&Arc<str>>) {
+        match effect {
+            Effect::Answer { id, response } => {
+                if let Some(owed) = self.owed.remove(&id) {
+                    owed.answer(response, &self.shared.meter);
+                }
+            }
+            Effect::Append {
+                ticket,
+                group_id,
+                records,
+            } => {
+                let durable = self.durable_port(ticket, &group_id);
+                self.writer.append(group_id, records, durable);
+            }
+            Effect::Commit {
+                ticket,
+                id,
+                group_id,
+                records,
+                outcome,
+            } => {
+                if let Some(owed) = self.owed.remove(&id) {
+                    self.commit(ticket, owed, group_id, records, outcome);
+                }
+            }
+            Effect::Fetch {
+                id,
+                group_id,
+                fetch: asked,
+            } => {
+                let Some(owed) = self.owed.remove(&id) else {
+                    return;
+                };
+                let shared = Arc::clone(&self.shared);
+                self.writer.read(Arc::clone(&group_id), move |index| {
+                    let answer = fetch(index, &group_id, &asked, &*shared.lookup);
+                    owed.answer(Response::Fetch(answer), &shared.meter);
+                });
+            }
+            Effect::Remove {
+                ticket,
+                group_id,
+                removal,
+            } => {
+                let durable = self.durable_port(ticket, &group_id);
+                let of = Arc::clone(&group_id);
+                let plan = move |index: &_| removal.records(&of, index);
+                self.writer.change(group_id, plan, durable);
+            }
+            Effect::Reload { group_id } => self.reload(group_id),
+            Effect::Note(event) => {
+                self.meter.note(&event);
+                log(&event, about.map_or("", |group_id| group_id));
+            }
+        }
+    }
+
+    /// Hands a commit with its reply to the writer, which answers it once it has landed.
+    fn commit(
+        &mut self,
+        ticket: Option<Ticket>,
+        owed: Owed,
+        group_id: Arc<str>,
+        records: Vec<Record>,
+        outcome: CommitOutcome,
+    ) {
+        let port: SharedPort = Arc::new(Mutex::new(Some(owed)));
+        let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
+        self.commits.push_back((deadline, Arc::clone(&port)));
+        let meter = self.shared.meter.clone();
+        let durable = ticket.map(|ticket| self.durable_port(ticket, &group_id));
+        self.writer.append(group_id, records, move |landed| {
+            if let Some(owed) = take(&port) {
+                match &landed {
+                    Ok(()) => owed.answer(Response::Commit(outcome), &meter),
+                    Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
+                    Err(error) => {
+                        let failed = outcome.failed(code(error));
+                        owed.answer(Response::Commit(failed), &meter);
+                    }
+                }
+            }
+            if let Some(durable) = durable {
+                durable(landed);
+            }
+        });
+    }
+
+    fn durable_port(
+        &self,
+        ticket: Ticket,
+        group_id: &Arc<str>,
+    ) -> impl FnOnce(Result<(), AppendError>) + Send + 'static + use<> {
+        let (myself, group_id) = (self.myself.clone(), Arc::clone(group_id));
+        move |outcome| drop(myself.cast(CoordinatorMsg::Durable(ticket, group_id, outcome)))
+    }
+
+    /// Does whatever time has brought.
+    fn tick(&mut self) {
+        let now = self.origin.elapsed();
+        while let Some(group_id) = self.core.due(now) {
+            let tick = Input::Tick {
+                group_id: Arc::clone(&group_id),
+            };
+            self.step(Some(&group_id), tick);
+        }
+        while let Some((deadline, port)) = self.commits.front()
+            && *deadline <= now
+        {
+            if let Some(owed) = take(port) {
+                // It may still land.
+                owed.refuse(ErrorCode::REQUEST_TIMED_OUT, &self.shared.meter);
+            }
+            self.commits.pop_front();
+        }
+        if self.expiry_at <= now {
+            self.expiry_at = now + self.shared.config.offsets_retention_check_interval;
+            self.expiring = self.core.group_ids();
+            self.expire_some();
+        }
+    }
+
+    fn expire_some(&mut self) {
+        let left = self.expiring.len().saturating_sub(EXPIRE_AT_ONCE);
+        for group_id in self.expiring.split_off(left) {
+            let expire = Input::Expire {
+                group_id: Arc::clone(&group_id),
+            };
+            self.step(Some(&group_id), expire);
+        }
+        if !self.expiring.is_empty() {
+            drop(self.myself.cast(CoordinatorMsg::GoOnExpiring));
+        }
+    }
+
+    fn close(&mut self, done: RpcReplyPort<()>) {
+        self.step(None, Input::Close);
+        self.owed.clear();
+        if matches!(self.service, Service::Refused(_)) {
+            // The caller may have stopped waiting.
+            drop(done.send(()));
+            return;
+        }
+        self.writer.read_all(move |_| drop(done.send(())));
+    }
+
+    fn is(&mut self, state: PartitionState) {
+        self.meter.partition(state);
+        if let Some(place) = self.shared.board.get(self.partition as usize) {
+            place.set(state);
+        }
+    }
+
+    /// Keeps one timer armed. Deadlines that move away let it fire early, which costs less than arming it anew each time.
+    fn arm(&mut self) {
+        while let Some((_, port)) = self.commits.front()
+            && port
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_none()
+        {
+            self.commits.pop_front();
+        }
+        let commit = self.commits.front().map(|(deadline, _)| *deadline);
+        let deadlines = [self.core.next_deadline(), commit, Some(self.expiry_at)];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
+        if self.timer.as_ref().is_some_and(|(at, _)| *at <= deadline) {
+            return;
+        }
+        self.timers += 1;
+        let wait = deadline.saturating_sub(self.origin.elapsed());
+        let fired = CoordinatorMsg::TimerFired(self.timers);
+        self.timer = Some((deadline, self.myself.send_after(wait, fired)));
+    }
+}
+
+fn extract<K: Ord + Copy, V>(
+    map: &mut BTreeMap<K, V>,
+    mut which: impl FnMut(&K, &mut V) -> bool,
+) -> Vec<V> {
+    let keys: Vec<K> = map
+        .iter_mut()
+        .filter_map(|(key, value)| which(key, value).then_some(*key))
+        .collect();
+    keys.iter().filter_map(|key| map.remove(key)).collect()
+}
+
+/// The writer's error in Kafka's words; the core and the ports translate it for clients.
+fn code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::TooLarge { .. } | AppendError::Unwritable(_) => ErrorCode::MESSAGE_TOO_LARGE,
+        AppendError::NotOurs => ErrorCode::NOT_COORDINATOR,
+        AppendError::Unavailable | AppendError::Full | AppendError::Lost => {
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        }
+        _ => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+fn log(event: &Event, group_id: &str) {
+    match event {
+        Event::RebalanceStarted {
+            reason,
+            generation_id,
+        } => info!(
+            group_id,
+            generation = generation_id,
+            reason = reason.as_str(),
+            "group rebalances"
+        ),
+        Event::RebalanceCompleted {
+            took_ms,
+            generation_id,
+            members,
+        } => info!(
+            group_id,
+            generation = generation_id,
+            members,
+            took_ms,
+            "group is stable"
+        ),
+        Event::MemberExited { reason, member_id } => {
+            info!(
+                group_id,
+                %member_id,
+                reason = reason.as_str(),
+                "member is gone"
+            );
+        }
+    }
+}
