@@ -109,7 +109,7 @@ pub enum Response {
 /// What became of a commit. The topics of the request are with whoever makes the answer of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// The same for every partition: a group's error hides those of partitions.
+    /// The same for every partition the group was asked about: its error hides what it would say of single ones.
     All(ErrorCode),
     /// One for each partition, in the order of the request.
     Each(Vec<ErrorCode>),

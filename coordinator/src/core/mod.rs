@@ -28,6 +28,8 @@ mod static_member;
 mod step;
 mod subscription;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod votes;
 

@@ -1,0 +1,294 @@
+//! A coordinator without actors, for tests: routes, core and index in one thread, under a clock and a log that do what
+//! the test says.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use callboard_offsets::index::Index;
+use callboard_offsets::record::Record;
+use callboard_protocol::{ErrorCode, Uuid};
+
+use crate::core::{
+    CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
+    StoredGroup, Ticket,
+};
+use crate::port::Port;
+use crate::route::{Router, list_ports};
+use crate::{Call, CoordinatorConfig, TopicLookup};
+
+/// When the tests take place.
+pub(crate) const WALL_MS: i64 = 1_700_000_000_000;
+
+/// Topics by name: id and partitions.
+#[derive(Default)]
+pub(crate) struct TestTopics(Mutex<BTreeMap<String, (Uuid, i32)>>);
+
+impl TestTopics {
+    pub(crate) fn create(&self, name: &str, partitions: i32) -> Uuid {
+        let mut topics = self.0.lock().unwrap();
+        let id = Uuid([u8::try_from(topics.len() + 1).unwrap(); 16]);
+        topics.insert(name.to_owned(), (id, partitions));
+        id
+    }
+}
+
+impl TopicLookup for TestTopics {
+    fn partitions(&self, name: &str) -> Option<i32> {
+        Some(self.0.lock().unwrap().get(name)?.1)
+    }
+
+    fn id_of(&self, name: &str) -> Option<Uuid> {
+        Some(self.0.lock().unwrap().get(name)?.0)
+    }
+
+    fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
+        let topics = self.0.lock().unwrap();
+        topics
+            .iter()
+            .find(|(_, (known, _))| *known == id)
+            .map(|(name, _)| Arc::from(name.as_str()))
+    }
+}
+
+/// What waits in the writer, in order.
+enum Write {
+    Append(Ticket, Vec<Record>),
+    Commit(Option<Ticket>, RequestId, Vec<Record>, CommitOutcome),
+    Remove(Ticket, Arc<str>, Removal),
+    Fetch(RequestId, Arc<str>, Fetch),
+    Reload(Arc<str>),
+}
+
+/// See the module.
+pub(crate) struct House {
+    config: CoordinatorConfig,
+    pub(crate) groups: Groups,
+    pub(crate) index: Index,
+    pub(crate) topics: TestTopics,
+    pub(crate) now: Duration,
+    /// Whether appends land by themselves.
+    pub(crate) lands: bool,
+    writes: VecDeque<Write>,
+    ports: BTreeMap<RequestId, Port>,
+    pub(crate) notes: Vec<Event>,
+    /// Appends with at least one record of the topic, and those with marks alone.
+    pub(crate) appends: usize,
+    pub(crate) mark_appends: usize,
+    requests: u64,
+    uuids: u128,
+    offset: i64,
+}
+
+impl House {
+    /// Loaded and empty.
+    pub(crate) fn new(config: CoordinatorConfig) -> Self {
+        let mut house = Self {
+            groups: Groups::new(&config),
+            config,
+            index: Index::default(),
+            topics: TestTopics::default(),
+            now: Duration::ZERO,
+            lands: true,
+            writes: VecDeque::new(),
+            ports: BTreeMap::new(),
+            notes: Vec::new(),
+            appends: 0,
+            mark_appends: 0,
+            requests: 0,
+            uuids: 0,
+            offset: 0,
+        };
+        house.load();
+        house
+    }
+
+    /// The coordinator ends without a word and begins anew from what is stored.
+    pub(crate) fn restart(&mut self) {
+        self.groups = Groups::new(&self.config);
+        self.writes.clear();
+        self.ports.clear();
+    }
+
+    pub(crate) fn load(&mut self) {
+        let stored = StoredGroup::read_all(&self.index);
+        self.step(Input::Loaded(stored));
+    }
+
+    fn moment(&self) -> Now {
+        Now {
+            steady: self.now,
+            wall_ms: WALL_MS + i64::try_from(self.now.as_millis()).unwrap(),
+        }
+    }
+
+    pub(crate) fn step(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.groups.step(self.moment(), input, &mut effects);
+        for effect in effects {
+            self.perform(effect);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while self.lands && self.land(Ok(())) {}
+        while let Some(group_id) = self.groups.due(self.now) {
+            self.step(Input::Tick { group_id });
+        }
+    }
+
+    pub(crate) fn call(&mut self, call: Call) {
+        let mut uuids = self.uuids;
+        let mut routed = Vec::new();
+        let mut fresh = || {
+            uuids += 1;
+            uuid::Uuid::from_u128(uuids)
+        };
+        let list = Router {
+            lookup: &self.topics,
+            fresh: &mut fresh,
+        }
+        .route(call, &mut routed);
+        self.uuids = uuids;
+        for routed in routed {
+            let id = self.open(routed.port);
+            self.step(Input::Ask {
+                id,
+                group_id: routed.group_id,
+                request: routed.request,
+            });
+        }
+        if let Some((request, reply)) = list
+            && let Some(port) = list_ports(reply, 1).pop()
+        {
+            let id = self.open(port);
+            self.step(Input::List { id, request });
+        }
+    }
+
+    fn open(&mut self, port: Port) -> RequestId {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.ports.insert(id, port);
+        id
+    }
+
+    fn answer(&mut self, id: RequestId, response: Response) {
+        let port = self.ports.remove(&id).expect("a request is answered once");
+        port.answer(response);
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Answer { id, response } => self.answer(id, response),
+            Effect::Append {
+                ticket, records, ..
+            } => self.writes.push_back(Write::Append(ticket, records)),
+            Effect::Commit {
+                ticket,
+                id,
+                records,
+                outcome,
+                ..
+            } => {
+                self.writes
+                    .push_back(Write::Commit(ticket, id, records, outcome));
+            }
+            Effect::Remove {
+                ticket,
+                group_id,
+                removal,
+            } => {
+                self.writes
+                    .push_back(Write::Remove(ticket, group_id, removal));
+            }
+            Effect::Fetch {
+                id,
+                group_id,
+                fetch,
+            } => self.writes.push_back(Write::Fetch(id, group_id, fetch)),
+            Effect::Reload { group_id } => self.writes.push_back(Write::Reload(group_id)),
+            Effect::Note(event) => self.notes.push(event),
+        }
+    }
+
+    /// Lets the oldest thing in the writer happen, with this outcome. Whether there was any.
+    pub(crate) fn land(&mut self, outcome: Result<(), ErrorCode>) -> bool {
+        let Some(write) = self.writes.pop_front() else {
+            return false;
+        };
+        match write {
+            Write::Append(ticket, records) => {
+                self.apply(&records, outcome);
+                self.step(Input::Durable { ticket, outcome });
+            }
+            Write::Commit(ticket, id, records, committed) => {
+                self.apply(&records, outcome);
+                let committed = match outcome {
+                    Ok(()) => committed,
+                    Err(error) => committed.failed(error),
+                };
+                self.answer(id, Response::Commit(committed));
+                if let Some(ticket) = ticket {
+                    self.step(Input::Durable { ticket, outcome });
+                }
+            }
+            Write::Remove(ticket, group_id, removal) => {
+                let records = removal.records(&group_id, &self.index);
+                self.apply(&records, outcome);
+                self.step(Input::Durable { ticket, outcome });
+            }
+            Write::Fetch(id, group_id, fetch) => {
+                let fetched = crate::core::fetch(&self.index, &group_id, &fetch, &self.topics);
+                self.answer(id, Response::Fetch(fetched));
+            }
+            Write::Reload(group_id) => {
+                let stored = StoredGroup::read(&self.index, &group_id);
+                self.step(Input::Rebuilt(stored));
+            }
+        }
+        true
+    }
+
+    fn apply(&mut self, records: &[Record], outcome: Result<(), ErrorCode>) {
+        if records.iter().any(Record::is_topic_record) {
+            self.appends += 1;
+        } else if !records.is_empty() {
+            self.mark_appends += 1;
+        }
+        if outcome.is_err() {
+            return;
+        }
+        let (topic, marks): (Vec<_>, Vec<_>) =
+            records.iter().partition(|record| record.is_topic_record());
+        for record in topic.into_iter().chain(marks) {
+            self.index.apply(record, self.offset);
+            self.offset += i64::from(record.is_topic_record());
+        }
+    }
+
+    /// Lets time pass, everything that is due happening at its time.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some(deadline) = self
+            .groups
+            .next_deadline()
+            .filter(|deadline| *deadline <= end)
+        {
+            self.now = self.now.max(deadline);
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    /// Requests without an answer.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.ports.len()
+    }
+
+    pub(crate) fn writes_waiting(&self) -> usize {
+        self.writes.len()
+    }
+}
