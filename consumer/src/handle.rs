@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::committer::CommitterMsg;
-use crate::core::membership::FatalError;
+use crate::core::membership::{FatalError, Input};
 use crate::event::Events;
 use crate::membership::MembershipMsg;
 use crate::partition::{Intake, Progress};
@@ -169,6 +169,16 @@ impl ConsumerHandle {
             )
             .await
             .unwrap_or(false)
+    }
+
+    /// Asks the group for a rebalance (KIP-568), where something changed that only the application knows of: what its
+    /// assignor sends as user data, for one. `reason` goes to the coordinator's log. Does nothing outside of a group.
+    pub fn enforce_rebalance(&self, reason: impl Into<String>) {
+        let asked = Input::Rejoin(reason.into());
+        self.shared
+            .slots
+            .membership
+            .cast(MembershipMsg::Step(asked));
     }
 
     /// Waits until the consumer has ended by itself: the coordinator will not have it, or one of its actors failed too

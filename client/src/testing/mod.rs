@@ -149,6 +149,24 @@ impl ScriptedBroker {
         });
     }
 
+    /// Appends bytes as they are, as batches from `first` up to `next`.
+    ///
+    /// # Panics
+    /// When the topic or partition is not there.
+    pub fn append_raw(
+        &self,
+        topic: &str,
+        partition: usize,
+        (first, next): (i64, i64),
+        bytes: Bytes,
+    ) {
+        self.shared.change(|world| {
+            let log = &mut world.topics.get_mut(topic).expect("create the topic first")[partition];
+            log.batches.push((first, next, bytes));
+            log.next = next;
+        });
+    }
+
     /// Leaves out the records below `offset` of a partition, as retention does.
     pub fn truncate_before(&self, topic: &str, partition: usize, offset: i64) {
         self.shared.change(|world| {

@@ -144,12 +144,6 @@ impl CommitCore {
         send.into_iter().chain(flush).min()
     }
 
-    /// What is committed of `partition`, as far as this member knows.
-    #[must_use]
-    pub fn committed(&self, partition: &TopicPartition) -> Option<i64> {
-        self.committed.get(partition).copied()
-    }
-
     /// When the next commit may go out.
     fn wake(&self) -> Option<Duration> {
         if self.flushes.is_empty() {

@@ -264,18 +264,6 @@ impl Membership {
         }
     }
 
-    /// The partitions this member owns.
-    #[must_use]
-    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
-        &self.owned
-    }
-
-    /// Whether the member is in a group with an assignment.
-    #[must_use]
-    pub fn is_stable(&self) -> bool {
-        self.state == State::Stable
-    }
-
     /// Whether this state tells the coordinator that it lives.
     fn heartbeats(&self) -> bool {
         self.generation.id >= 0

@@ -165,7 +165,7 @@ fn a_follower_syncs_with_nothing_and_takes_what_it_is_given() {
     };
     assert_eq!((generation.id, generation.member_id.as_str()), (1, "me"));
     assert_eq!((owned, added), (&set(&[0, 1]), &set(&[0, 1])));
-    assert!(story.member.is_stable());
+    assert_eq!(story.member.state, State::Stable);
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn an_answer_to_an_older_generation_is_ignored() {
         Err(code(ErrorCode::ILLEGAL_GENERATION)),
     ));
     assert_eq!(effects, []);
-    assert!(story.member.is_stable());
+    assert_eq!(story.member.state, State::Stable);
     let stale = Input::CommitRefused {
         generation: 1,
         code: code(ErrorCode::ILLEGAL_GENERATION),
@@ -404,7 +404,7 @@ fn a_moved_coordinator_is_found_again_and_membership_kept() {
         matches!(&effects[..], [Effect::Heartbeat { node: 4, generation, .. }] if generation.id == 1),
         "{effects:?}"
     );
-    assert_eq!(*story.member.owned(), set(&[0]));
+    assert_eq!(story.member.owned, set(&[0]));
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn a_silent_coordinator_is_looked_up_again_after_the_session_timeout() {
     assert_eq!(story.now, 45 * SECOND);
     assert_eq!(effects, [Effect::Disconnect(NODE)]);
     assert!(matches!(story.wait()[..], [Effect::FindCoordinator(_)]));
-    assert!(story.member.is_stable());
+    assert_eq!(story.member.state, State::Stable);
 }
 
 #[test]
@@ -523,6 +523,32 @@ fn only_the_leader_asks_for_a_rebalance_when_a_topic_grows() {
     };
     story.step(Input::Synced(*sync, Ok(synced(&[0]))));
     let effects = story.step(grown);
+    assert!(
+        matches!(effects[..], [Effect::Revoke { .. }]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_topic_that_is_gone_is_a_change_and_one_that_never_was_is_none() {
+    let (mut story, join) = Story::joining(config());
+    let effects = story.step(Input::Joined(join, Ok(joined(1, "me"))));
+    let [Effect::Plan { ticket, .. }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let counts = BTreeMap::from([("orders".to_owned(), 1), ("later".to_owned(), 0)]);
+    let plan = EncodedPlan {
+        counts: counts.clone(),
+        ..EncodedPlan::default()
+    };
+    let effects = story.step(Input::Planned(ticket, Ok(plan)));
+    let [Effect::Sync(sync, _)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    story.step(Input::Synced(*sync, Ok(synced(&[0]))));
+    let same = BTreeMap::from([("orders".to_owned(), 1)]);
+    assert_eq!(story.step(Input::MetadataChanged(same)), []);
+    let effects = story.step(Input::MetadataChanged(BTreeMap::new()));
     assert!(
         matches!(effects[..], [Effect::Revoke { .. }]),
         "{effects:?}"
