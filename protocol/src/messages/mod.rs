@@ -1,7 +1,9 @@
 //! Every message there is here: one file an API, each the tables of its request and its answer in Kafka's own words.
 //!
 //! A field that a version does not have keeps its default when it is read; written, a value other than the default is
-//! refused there unless the field is ignorable, as Kafka does. To add an API, add its tables: nothing else.
+//! refused there unless the field is ignorable, as Kafka does. To add an API, add its tables and its two names below.
+
+use crate::{DecodeError, Message};
 
 pub mod api_versions;
 pub mod create_partitions;
@@ -54,6 +56,55 @@ pub use offset_fetch::{OffsetFetchRequest, OffsetFetchResponse};
 pub use offset_for_leader_epoch::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 pub use produce::{ProduceRequest, ProduceResponse};
 pub use sync_group::{SyncGroupRequest, SyncGroupResponse};
+
+/// Calls `what! { … }` with the names of all messages.
+macro_rules! each_message {
+    ($what:ident) => {
+        $what! {
+            ProduceRequest ProduceResponse
+            FetchRequest FetchResponse
+            ListOffsetsRequest ListOffsetsResponse
+            MetadataRequest MetadataResponse
+            OffsetCommitRequest OffsetCommitResponse
+            OffsetFetchRequest OffsetFetchResponse
+            FindCoordinatorRequest FindCoordinatorResponse
+            JoinGroupRequest JoinGroupResponse
+            HeartbeatRequest HeartbeatResponse
+            LeaveGroupRequest LeaveGroupResponse
+            SyncGroupRequest SyncGroupResponse
+            DescribeGroupsRequest DescribeGroupsResponse
+            ListGroupsRequest ListGroupsResponse
+            ApiVersionsRequest ApiVersionsResponse
+            CreateTopicsRequest CreateTopicsResponse
+            DeleteTopicsRequest DeleteTopicsResponse
+            InitProducerIdRequest InitProducerIdResponse
+            OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse
+            DescribeConfigsRequest DescribeConfigsResponse
+            CreatePartitionsRequest CreatePartitionsResponse
+            DeleteGroupsRequest DeleteGroupsResponse
+            IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse
+            OffsetDeleteRequest OffsetDeleteResponse
+            DescribeClusterRequest DescribeClusterResponse
+        }
+    };
+}
+
+macro_rules! by_name {
+    ($($name:ident)*) => {
+        /// The names of all messages, as Kafka has them.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        /// Whether bytes are a body of the message of this name: for tests and fuzzers. None if no message is called so.
+        pub fn check(name: &str, bytes: &[u8], version: i16) -> Option<Result<(), DecodeError>> {
+            match name {
+                $(stringify!($name) => Some($name::decode(bytes, version).map(drop)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+each_message!(by_name);
 
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,13 @@ fn every_golden_body_of_a_declared_message_decodes_and_encodes_to_the_same_bytes
 }
 
 #[test]
+fn every_api_is_in_the_list_of_all_messages() {
+    let source = include_str!("../mod.rs");
+    let modules = source.lines().filter(|line| line.starts_with("pub mod "));
+    assert_eq!(2 * modules.count(), NAMES.len());
+}
+
+#[test]
 fn versions_beyond_the_table_are_neither_read_nor_written() {
     for version in [-1, 10, i16::MAX, i16::MIN] {
         let error = JoinGroupRequest::decode(&[0; 100], version).unwrap_err();
