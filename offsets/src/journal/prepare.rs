@@ -47,6 +47,11 @@ impl From<io::Error> for PrepareError {
     }
 }
 
+struct FreeFile {
+    file: Arc<dyn StorageFile>,
+    name: String,
+}
+
 /// See the module.
 pub(crate) struct Preparer {
     pub(crate) storage: Arc<dyn Storage>,
@@ -70,7 +75,7 @@ impl Preparer {
             recycled: free.is_some(),
         };
         let (file, name) = match free {
-            Some((file, name)) => {
+            Some(FreeFile { file, name }) => {
                 storage::write_all(&*file, &header.encode(), 0)?;
                 (file, name)
             }
@@ -84,14 +89,14 @@ impl Preparer {
     }
 
     /// A file that left the log, if there is one of the right size.
-    fn free_file(&self) -> Result<Option<(Arc<dyn StorageFile>, String)>, PrepareError> {
+    fn free_file(&self) -> Result<Option<FreeFile>, PrepareError> {
         for name in self.storage.list()? {
             if FileName::parse(&name) != FileName::Free {
                 continue;
             }
             let file = self.storage.open(&name, OpenMode::Existing)?;
             if file.bytes()? == self.segment_bytes {
-                return Ok(Some((file, name)));
+                return Ok(Some(FreeFile { file, name }));
             }
             // Made when segments had another size.
             self.storage.remove(&name)?;

@@ -100,8 +100,9 @@ fn run(mut engine: Engine, queue: &Queue) {
             }
         }
         let answered = held.saturating_sub(bytes(&waiting));
-        give_all(&mut answers, &shared);
+        // Before the answers: who has one may believe that its bytes wait no more.
         queue.release(answered);
+        give_all(&mut answers, &shared);
     }
     engine.close();
 }

@@ -178,6 +178,7 @@ mod tests {
         assert_eq!(run(2..9, 10_000), (5000, 104, 1));
         assert_eq!(run(3..u64::MAX, 10_000), (4096, 104, 1));
         assert!(locator.run(4..9, 10_000).is_none());
-        assert!(locator.run(9..4, 10_000).is_none());
+        let backwards = Range { start: 9, end: 4 };
+        assert!(locator.run(backwards, 10_000).is_none());
     }
 }
