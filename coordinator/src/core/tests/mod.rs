@@ -1,4 +1,10 @@
-//! Tests of the core as a whole: requests and time in, answers out.
+//! Tests of the core as a whole: requests, time and landed appends in, answers out. One transcript for each rule.
 
+mod durability;
+mod faults;
 mod house;
+mod kit;
+mod rebirth;
+mod retention;
 mod stories;
+mod timeouts;
