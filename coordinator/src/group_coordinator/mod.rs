@@ -4,26 +4,26 @@
 //! return together: the coordinator fails when its writer ends, and its own end takes the writer with it. A panic while
 //! one group is stepped ends nobody: that group is thrown away and read back from the writer's index.
 
-use std::collections::{BTreeMap, VecDeque};
+mod owed;
+mod perform;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::log::LogError;
-use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
 use callboard_protocol::ErrorCode;
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
-use tracing::{debug, error, info};
+use tracing::{debug, error};
 
-use crate::core::{
-    CommitOutcome, Effect, Event, Groups, Input, Now, RequestId, Response, StoredGroup, Ticket,
-    fetch,
-};
+use self::owed::{Debts, Owed};
+use self::perform::code;
+use crate::core::{Groups, Input, Now, RequestId, StoredGroup, Ticket};
 use crate::forget::forget_topic;
-use crate::metrics::{Api, CoordinatorMeter, PartitionState, RequestMeter, error_of};
+use crate::metrics::{Api, CoordinatorMeter, PartitionState};
 use crate::port::Port;
 use crate::request;
 use crate::route::Routed;
@@ -79,10 +79,8 @@ pub(crate) struct State {
     origin: Instant,
     core: Groups,
     service: Service,
-    /// Requests the core has not answered. Dropped, each says that the coordinator is not available.
-    owed: BTreeMap<RequestId, Owed>,
+    debts: Debts,
     next_id: u64,
-    commits: VecDeque<(Duration, SharedPort)>,
     expiry_at: Duration,
     expiring: Vec<Arc<str>>,
     timer: Option<(Duration, Timer)>,
@@ -95,36 +93,6 @@ enum Service {
     Open,
     /// The partition could not be loaded.
     Refused(LogError),
-}
-
-struct Owed {
-    /// None for ListGroups.
-    group_id: Option<Arc<str>>,
-    api: Api,
-    since: Instant,
-    port: Port,
-}
-
-impl Owed {
-    fn answer(self, response: Response, meter: &RequestMeter) {
-        meter.answered(self.api, error_of(&response));
-        if !self.api.parks() {
-            meter.took(self.api, self.since.elapsed());
-        }
-        self.port.answer(response);
-    }
-
-    fn refuse(self, error: ErrorCode, meter: &RequestMeter) {
-        meter.answered(self.api, error);
-        self.port.refuse(error);
-    }
-}
-
-/// A commit's port, while the writer has it: whoever comes first, landing or timeout, takes it.
-type SharedPort = Arc<Mutex<Option<Owed>>>;
-
-fn take(port: &Mutex<Option<Owed>>) -> Option<Owed> {
-    port.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[ractor::async_trait]
@@ -160,9 +128,8 @@ impl Actor for GroupCoordinator {
             origin: Instant::now(),
             core,
             service: Service::Open,
-            owed: BTreeMap::new(),
+            debts: Debts::default(),
             next_id: 0,
-            commits: VecDeque::new(),
             expiry_at: shared.config.offsets_retention_check_interval,
             expiring: Vec::new(),
             timer: None,
@@ -257,7 +224,7 @@ impl State {
                 return owed.refuse(ErrorCode::NOT_COORDINATOR, &self.shared.meter);
             }
         }
-        self.owed.insert(id, owed);
+        self.debts.owe(id, owed);
         self.step(group_id.as_ref(), input);
         if api.parks() {
             self.shared.meter.took(api, since.elapsed());
@@ -289,7 +256,7 @@ impl State {
         outcome: Result<(), AppendError>,
     ) -> Result<(), ActorProcessingErr> {
         if let Err(AppendError::Poisoned { reason }) = &outcome {
-            for (_, owed) in std::mem::take(&mut self.owed) {
+            for owed in self.debts.take_all() {
                 owed.port.abandon();
             }
             return Err(format!("the offsets log is poisoned: {reason}").into());
@@ -333,118 +300,10 @@ impl State {
         error!(partition = self.partition, %group_id, "a step panicked, the group is rebuilt");
         self.meter.rebuilt();
         self.core.evict(group_id);
-        let of_group = |_: &RequestId, owed: &mut Owed| owed.group_id.as_ref() == Some(group_id);
-        let broken: Vec<Owed> = extract(&mut self.owed, of_group);
-        for owed in broken {
+        for owed in self.debts.take_group(group_id) {
             owed.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE, &self.shared.meter);
         }
         self.reload(Arc::clone(group_id));
-    }
-
-    fn reload(&self, group_id: Arc<str>) {
-        let myself = self.myself.clone();
-        self.writer.read(Arc::clone(&group_id), move |index| {
-            let stored = StoredGroup::read(index, &group_id);
-            drop(myself.cast(CoordinatorMsg::Reloaded(stored)));
-        });
-    }
-
-    fn perform(&mut self, effect: Effect, about: Option<&Arc<str>>) {
-        match effect {
-            Effect::Answer { id, response } => {
-                if let Some(owed) = self.owed.remove(&id) {
-                    owed.answer(response, &self.shared.meter);
-                }
-            }
-            Effect::Append {
-                ticket,
-                group_id,
-                records,
-            } => {
-                let durable = self.durable_port(ticket, &group_id);
-                self.writer.append(group_id, records, durable);
-            }
-            Effect::Commit {
-                ticket,
-                id,
-                group_id,
-                records,
-                outcome,
-            } => {
-                if let Some(owed) = self.owed.remove(&id) {
-                    self.commit(ticket, owed, group_id, records, outcome);
-                }
-            }
-            Effect::Fetch {
-                id,
-                group_id,
-                fetch: asked,
-            } => {
-                let Some(owed) = self.owed.remove(&id) else {
-                    return;
-                };
-                let shared = Arc::clone(&self.shared);
-                self.writer.read(Arc::clone(&group_id), move |index| {
-                    let answer = fetch(index, &group_id, &asked, &*shared.lookup);
-                    owed.answer(Response::Fetch(answer), &shared.meter);
-                });
-            }
-            Effect::Remove {
-                ticket,
-                group_id,
-                removal,
-            } => {
-                let durable = self.durable_port(ticket, &group_id);
-                let of = Arc::clone(&group_id);
-                let plan = move |index: &_| removal.records(&of, index);
-                self.writer.change(group_id, plan, durable);
-            }
-            Effect::Reload { group_id } => self.reload(group_id),
-            Effect::Note(event) => {
-                self.meter.note(&event);
-                log(&event, about.map_or("", |group_id| group_id));
-            }
-        }
-    }
-
-    /// Hands a commit with its reply to the writer, which answers it once it has landed.
-    fn commit(
-        &mut self,
-        ticket: Option<Ticket>,
-        owed: Owed,
-        group_id: Arc<str>,
-        records: Vec<Record>,
-        outcome: CommitOutcome,
-    ) {
-        let port: SharedPort = Arc::new(Mutex::new(Some(owed)));
-        let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
-        self.commits.push_back((deadline, Arc::clone(&port)));
-        let meter = self.shared.meter.clone();
-        let durable = ticket.map(|ticket| self.durable_port(ticket, &group_id));
-        self.writer.append(group_id, records, move |landed| {
-            if let Some(owed) = take(&port) {
-                match &landed {
-                    Ok(()) => owed.answer(Response::Commit(outcome), &meter),
-                    Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
-                    Err(error) => {
-                        let failed = outcome.failed(code(error));
-                        owed.answer(Response::Commit(failed), &meter);
-                    }
-                }
-            }
-            if let Some(durable) = durable {
-                durable(landed);
-            }
-        });
-    }
-
-    fn durable_port(
-        &self,
-        ticket: Ticket,
-        group_id: &Arc<str>,
-    ) -> impl FnOnce(Result<(), AppendError>) + Send + 'static + use<> {
-        let (myself, group_id) = (self.myself.clone(), Arc::clone(group_id));
-        move |outcome| drop(myself.cast(CoordinatorMsg::Durable(ticket, group_id, outcome)))
     }
 
     /// Does whatever time has brought.
@@ -456,14 +315,9 @@ impl State {
             };
             self.step(Some(&group_id), tick);
         }
-        while let Some((deadline, port)) = self.commits.front()
-            && *deadline <= now
-        {
-            if let Some(owed) = take(port) {
-                // It may still land.
-                owed.refuse(ErrorCode::REQUEST_TIMED_OUT, &self.shared.meter);
-            }
-            self.commits.pop_front();
+        for owed in self.debts.overdue(now) {
+            // It may still land.
+            owed.refuse(ErrorCode::REQUEST_TIMED_OUT, &self.shared.meter);
         }
         if self.expiry_at <= now {
             self.expiry_at = now + self.shared.config.offsets_retention_check_interval;
@@ -487,7 +341,7 @@ impl State {
 
     fn close(&mut self, done: RpcReplyPort<()>) {
         self.step(None, Input::Close);
-        self.owed.clear();
+        drop(self.debts.take_all());
         if matches!(self.service, Service::Refused(_)) {
             // The caller may have stopped waiting.
             drop(done.send(()));
@@ -505,16 +359,11 @@ impl State {
 
     /// Keeps one timer armed. Deadlines that move away let it fire early, which costs less than arming it anew each time.
     fn arm(&mut self) {
-        while let Some((_, port)) = self.commits.front()
-            && port
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_none()
-        {
-            self.commits.pop_front();
-        }
-        let commit = self.commits.front().map(|(deadline, _)| *deadline);
-        let deadlines = [self.core.next_deadline(), commit, Some(self.expiry_at)];
+        let deadlines = [
+            self.core.next_deadline(),
+            self.debts.next_deadline(),
+            Some(self.expiry_at),
+        ];
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return;
         };
@@ -525,61 +374,5 @@ impl State {
         let wait = deadline.saturating_sub(self.origin.elapsed());
         let fired = CoordinatorMsg::TimerFired(self.timers);
         self.timer = Some((deadline, self.myself.send_after(wait, fired)));
-    }
-}
-
-fn extract<K: Ord + Copy, V>(
-    map: &mut BTreeMap<K, V>,
-    mut which: impl FnMut(&K, &mut V) -> bool,
-) -> Vec<V> {
-    let keys: Vec<K> = map
-        .iter_mut()
-        .filter_map(|(key, value)| which(key, value).then_some(*key))
-        .collect();
-    keys.iter().filter_map(|key| map.remove(key)).collect()
-}
-
-/// The writer's error in Kafka's words; the core and the ports translate it for clients.
-fn code(error: &AppendError) -> ErrorCode {
-    match error {
-        AppendError::TooLarge { .. } | AppendError::Unwritable(_) => ErrorCode::MESSAGE_TOO_LARGE,
-        AppendError::NotOurs => ErrorCode::NOT_COORDINATOR,
-        AppendError::Unavailable | AppendError::Full | AppendError::Lost => {
-            ErrorCode::COORDINATOR_NOT_AVAILABLE
-        }
-        _ => ErrorCode::UNKNOWN_SERVER_ERROR,
-    }
-}
-
-fn log(event: &Event, group_id: &str) {
-    match event {
-        Event::RebalanceStarted {
-            reason,
-            generation_id,
-        } => info!(
-            group_id,
-            generation = generation_id,
-            reason = reason.as_str(),
-            "group rebalances"
-        ),
-        Event::RebalanceCompleted {
-            took_ms,
-            generation_id,
-            members,
-        } => info!(
-            group_id,
-            generation = generation_id,
-            members,
-            took_ms,
-            "group is stable"
-        ),
-        Event::MemberExited { reason, member_id } => {
-            info!(
-                group_id,
-                %member_id,
-                reason = reason.as_str(),
-                "member is gone"
-            );
-        }
     }
 }

@@ -1,0 +1,167 @@
+//! The core's effects as actions: answers to the callers, appends and reads to the writer.
+
+use std::sync::Arc;
+
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::AppendError;
+use callboard_protocol::ErrorCode;
+use tracing::info;
+
+use super::owed::Owed;
+use super::{CoordinatorMsg, State};
+use crate::core::{CommitOutcome, Effect, Event, Response, StoredGroup, Ticket, fetch};
+
+impl State {
+    /// Does one thing the core wants done, of a step about that group.
+    pub(super) fn perform(&mut self, effect: Effect, about: Option<&Arc<str>>) {
+        match effect {
+            Effect::Answer { id, response } => {
+                if let Some(owed) = self.debts.take(id) {
+                    owed.answer(response, &self.shared.meter);
+                }
+            }
+            Effect::Append {
+                ticket,
+                group_id,
+                records,
+            } => {
+                let durable = self.durable_port(ticket, &group_id);
+                self.writer.append(group_id, records, durable);
+            }
+            Effect::Commit {
+                ticket,
+                id,
+                group_id,
+                records,
+                outcome,
+            } => {
+                if let Some(owed) = self.debts.take(id) {
+                    self.commit(ticket, owed, group_id, records, outcome);
+                }
+            }
+            Effect::Fetch {
+                id,
+                group_id,
+                fetch: asked,
+            } => {
+                let Some(owed) = self.debts.take(id) else {
+                    return;
+                };
+                let shared = Arc::clone(&self.shared);
+                self.writer.read(Arc::clone(&group_id), move |index| {
+                    let answer = fetch(index, &group_id, &asked, &*shared.lookup);
+                    owed.answer(Response::Fetch(answer), &shared.meter);
+                });
+            }
+            Effect::Remove {
+                ticket,
+                group_id,
+                removal,
+            } => {
+                let durable = self.durable_port(ticket, &group_id);
+                let of = Arc::clone(&group_id);
+                let plan = move |index: &_| removal.records(&of, index);
+                self.writer.change(group_id, plan, durable);
+            }
+            Effect::Reload { group_id } => self.reload(group_id),
+            Effect::Note(event) => {
+                self.meter.note(&event);
+                log(&event, about.map_or("", |group_id| group_id));
+            }
+        }
+    }
+
+    /// Hands a commit with its reply to the writer, which answers it once it has landed.
+    fn commit(
+        &mut self,
+        ticket: Option<Ticket>,
+        owed: Owed,
+        group_id: Arc<str>,
+        records: Vec<Record>,
+        outcome: CommitOutcome,
+    ) {
+        let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
+        let lent = self.debts.lend(deadline, owed);
+        let meter = self.shared.meter.clone();
+        let durable = ticket.map(|ticket| self.durable_port(ticket, &group_id));
+        self.writer.append(group_id, records, move |landed| {
+            if let Some(owed) = lent.take() {
+                match &landed {
+                    Ok(()) => owed.answer(Response::Commit(outcome), &meter),
+                    Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
+                    Err(error) => {
+                        let failed = outcome.failed(code(error));
+                        owed.answer(Response::Commit(failed), &meter);
+                    }
+                }
+            }
+            if let Some(durable) = durable {
+                durable(landed);
+            }
+        });
+    }
+
+    /// Has a group read back, behind its appends in flight.
+    pub(super) fn reload(&self, group_id: Arc<str>) {
+        let myself = self.myself.clone();
+        self.writer.read(Arc::clone(&group_id), move |index| {
+            let stored = StoredGroup::read(index, &group_id);
+            // A coordinator that has ended is loaded anew.
+            drop(myself.cast(CoordinatorMsg::Reloaded(stored)));
+        });
+    }
+
+    fn durable_port(
+        &self,
+        ticket: Ticket,
+        group_id: &Arc<str>,
+    ) -> impl FnOnce(Result<(), AppendError>) + Send + 'static + use<> {
+        let (myself, group_id) = (self.myself.clone(), Arc::clone(group_id));
+        move |outcome| drop(myself.cast(CoordinatorMsg::Durable(ticket, group_id, outcome)))
+    }
+}
+
+/// The writer's error in Kafka's words; the core and the ports translate it for clients.
+pub(super) fn code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::TooLarge { .. } | AppendError::Unwritable(_) => ErrorCode::MESSAGE_TOO_LARGE,
+        AppendError::NotOurs => ErrorCode::NOT_COORDINATOR,
+        AppendError::Unavailable | AppendError::Full | AppendError::Lost => {
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        }
+        _ => ErrorCode::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+fn log(event: &Event, group_id: &str) {
+    match event {
+        Event::RebalanceStarted {
+            reason,
+            generation_id,
+        } => info!(
+            group_id,
+            generation = generation_id,
+            reason = reason.as_str(),
+            "group rebalances"
+        ),
+        Event::RebalanceCompleted {
+            took_ms,
+            generation_id,
+            members,
+        } => info!(
+            group_id,
+            generation = generation_id,
+            members,
+            took_ms,
+            "group is stable"
+        ),
+        Event::MemberExited { reason, member_id } => {
+            info!(
+                group_id,
+                %member_id,
+                reason = reason.as_str(),
+                "member is gone"
+            );
+        }
+    }
+}
