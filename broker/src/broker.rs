@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminPages};
+use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
 use crate::data_dir::DataDir;
 use crate::listener::{self, ListenerMsg};
@@ -33,6 +33,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 const START_PART: Duration = Duration::from_secs(60);
 /// How long one part may take to stop before it is killed.
 const STOP_PART: Duration = Duration::from_secs(10);
+/// What the coordinators are called under the root.
+const COORDINATORS: &str = "coordinators";
 /// Parts, for the time all of them may take.
 const PARTS: u32 = 4;
 
@@ -135,8 +137,7 @@ impl Broker {
         let listener = listener::child(socket, Arc::clone(&shared), publish);
         broker.root.adopt(listener).await?;
         if let Some((socket, _)) = admin_socket {
-            let coordinators = broker.coordinators.clone();
-            let ready = Arc::new(move || coordinators.ready());
+            let ready = readiness(&broker);
             let pages = AdminPages { recorder, ready };
             broker.root.adopt(admin::child(socket, pages)).await?;
         }
@@ -187,15 +188,14 @@ impl Broker {
     pub async fn shutdown(mut self) -> Result<(), BrokerError> {
         info!("broker is stopping");
         self.stopping.cancel();
-        let listener = self
-            .listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(listener) = listener
-            && let Err(error) = listener.call(ListenerMsg::Drain, DRAIN).await
-        {
-            warn!(%error, "not every connection ended in time");
+        // The coordinators first: they answer who waits for other members, and so connections come to their end.
+        let coordinators = self.root.address.call(
+            |reply| SupervisorMsg::Stop(COORDINATORS.to_owned(), STOP_PART, reply),
+            STOP_PART * PARTS,
+        );
+        let (coordinators, ()) = tokio::join!(coordinators, self.drain());
+        if let Err(error) = coordinators {
+            warn!(%error, "the coordinators did not stop in order");
         }
         let stopped = self
             .root
@@ -222,4 +222,31 @@ impl Broker {
         info!("broker stopped");
         Ok(())
     }
+
+    /// Waits for the connections to end, for a while.
+    async fn drain(&self) {
+        let listener = self
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(listener) = listener
+            && let Err(error) = listener.call(ListenerMsg::Drain, DRAIN).await
+        {
+            warn!(%error, "not every connection ended in time");
+        }
+    }
+}
+
+/// What `/readyz` asks.
+fn readiness(broker: &Broker) -> Readiness {
+    let coordinators = broker.coordinators.clone();
+    let poisoned = broker.poisoned.clone();
+    Arc::new(move || match &*poisoned.borrow() {
+        Some(reason) => Err(format!(
+            "the journal of offsets cannot be written: {reason}"
+        )),
+        None if coordinators.ready() => Ok(()),
+        None => Err("the groups are being loaded".to_owned()),
+    })
 }

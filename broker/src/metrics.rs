@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Constant 1, labelled with the version.
@@ -66,7 +66,7 @@ pub fn describe() {
     describe_counter!(
         BROKER_PROTOCOL_ERRORS_TOTAL,
         Unit::Count,
-        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved."
+        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, unacknowledged (a Produce without acks that failed)."
     );
 }
 
@@ -79,7 +79,12 @@ pub(crate) fn recorder() -> Option<PrometheusHandle> {
 
 fn install() -> Option<PrometheusHandle> {
     let mut builder = PrometheusBuilder::new();
-    let crates = [BUCKETS, callboard_supervision::metrics::BUCKETS];
+    let crates = [
+        BUCKETS,
+        callboard_coordinator::metrics::BUCKETS,
+        callboard_offsets::metrics::BUCKETS,
+        callboard_supervision::metrics::BUCKETS,
+    ];
     for (name, bounds) in crates.into_iter().flatten() {
         // Refused only for an empty list of bounds; a histogram without buckets would show as a summary.
         builder = builder
@@ -90,6 +95,10 @@ fn install() -> Option<PrometheusHandle> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
     describe();
+    crate::log::metrics::describe();
+    callboard_coordinator::metrics::describe();
+    callboard_offsets::metrics::describe();
     callboard_supervision::metrics::describe();
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Some(handle)
 }

@@ -52,6 +52,9 @@ impl Bench {
         let (address, ended) = Supervisor::spawn("broker").await.unwrap();
         let mut root = Root { address, ended };
         let Started { shared, .. } = Parts::new(config, &data).start(&mut root).await.unwrap();
+        while !shared.coordinators.ready() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         Self {
             shared,
             root,
