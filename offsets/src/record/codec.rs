@@ -200,11 +200,14 @@ fn decode_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, R
     Ok(member)
 }
 
+/// The bytes of one record of the topic. No value: a tombstone.
+pub type KeyAndValue = (Vec<u8>, Option<Vec<u8>>);
+
 /// Key and value of one record of the topic. `None` for a [`Record::GenerationMark`], which is none.
 ///
 /// # Errors
 /// [`RecordError::TooLong`] when a string does not fit Kafka's length field.
-pub fn encode(record: &Record) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, RecordError> {
+pub fn encode(record: &Record) -> Result<Option<KeyAndValue>, RecordError> {
     match record {
         Record::OffsetCommit {
             group,
