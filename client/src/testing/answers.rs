@@ -400,10 +400,15 @@ fn commit(
         let mut partitions = Vec::new();
         for one in &topic.partitions {
             if code == ErrorCode::NONE {
-                world.group.committed.insert(
-                    (topic.name.to_string(), one.partition_index),
-                    one.committed_offset,
-                );
+                let (name, partition) = (topic.name.to_string(), one.partition_index);
+                let new = one.committed_offset;
+                let committed = &mut world.group.committed;
+                if let Some(old) = committed.insert((name, partition), new)
+                    && old > new
+                {
+                    let rewind = format!("{}/{partition}: {old} -> {new}", topic.name);
+                    world.group.rewinds.push(rewind);
+                }
             }
             partitions.push(OffsetCommitResponsePartition {
                 partition_index: one.partition_index,

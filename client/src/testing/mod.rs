@@ -56,6 +56,8 @@ struct Group {
     assignments: BTreeMap<String, Bytes>,
     next_member: u32,
     committed: BTreeMap<(String, i32), i64>,
+    /// Commits that were accepted although they went back.
+    rewinds: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -201,6 +203,14 @@ impl ScriptedBroker {
         self.shared.change(|world| world.held.remove(&api.0));
     }
 
+    /// No fault that was asked for comes any more, and nothing is held.
+    pub fn heal(&self) {
+        self.shared.change(|world| {
+            world.faults.clear();
+            world.held.clear();
+        });
+    }
+
     /// Offers no version of an API above this one.
     pub fn cap_version(&self, api: ApiKey, max: i16) {
         self.shared
@@ -285,6 +295,12 @@ impl ScriptedBroker {
             .committed
             .get(&(topic.to_owned(), partition))
             .copied()
+    }
+
+    /// Commits that were accepted although they lie below what was committed before: partition, old and new offset.
+    #[must_use]
+    pub fn rewinds(&self) -> Vec<String> {
+        self.shared.world().group.rewinds.clone()
     }
 
     /// Sets what the group has committed.

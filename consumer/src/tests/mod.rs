@@ -1,5 +1,7 @@
 //! The consumer's own actors are killed one after the other, under records and rebalances, and nothing is lost.
 
+mod chaos;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
