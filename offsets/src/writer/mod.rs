@@ -5,6 +5,8 @@
 
 mod actor;
 pub(crate) mod core;
+mod message;
+mod perform;
 mod replay;
 
 use std::fmt;
@@ -14,7 +16,7 @@ use callboard_supervision::{Addr, SpawnError, spawn_linked};
 use ractor::ActorCell;
 
 use self::actor::OffsetPartitionWriter;
-pub use self::actor::WriterMsg;
+pub use self::message::WriterMsg;
 use crate::clock::WallClock;
 use crate::index::Index;
 use crate::log::{LogError, OffsetsLog};

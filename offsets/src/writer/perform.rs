@@ -1,0 +1,220 @@
+//! What a serving writer does: takes requests in, in their order, and performs the effects of its pipeline.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ractor::ActorProcessingErr;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+use super::actor::{Item, Phase, State};
+use super::core::Ticket;
+use super::core::order::Released;
+use super::core::pipeline::{Effect, Fatal};
+use super::message::{Msg, Op};
+use super::{AppendError, Completion};
+use crate::batch;
+use crate::log::{Batch, BatchId, End, LogError};
+use crate::metrics::append_failed;
+use crate::record::Record;
+
+impl State {
+    /// Does what was asked, or puts it behind what it has to wait for.
+    pub(super) fn take_in(&mut self, op: Op, effects: &mut Vec<Effect<Item>>) {
+        let serving = match &mut self.phase {
+            Phase::Loading(loading) => return loading.waiting.push(op),
+            Phase::Refused => return op.refuse(AppendError::NotOurs),
+            Phase::Serving(serving) => serving,
+        };
+        let order = &mut serving.order;
+        let free = match op {
+            Op::Append {
+                group,
+                records,
+                done,
+            } if records.is_empty() => {
+                order.read(Some(&Arc::clone(&group)), Op::Nothing { group, done })
+            }
+            Op::Append { ref group, .. } => order.append(&Arc::clone(group), op),
+            Op::Read { ref group, .. } => order.read(group.clone().as_deref(), op),
+            Op::Nothing { ref group, .. } => order.read(Some(&Arc::clone(group)), op),
+            Op::Change { ref group, .. } => order.change(&Arc::clone(group), op),
+        };
+        match free {
+            None => {}
+            Some(Op::Append {
+                group,
+                records,
+                done,
+            }) => self.submit(group, records, done, effects),
+            Some(Op::Change { group, plan, done }) => {
+                let records = plan(&serving.index);
+                if records.is_empty() {
+                    done.call(Ok(()));
+                } else {
+                    self.submit(group, records, done, effects);
+                }
+            }
+            Some(Op::Read { read, .. }) => read(&serving.index),
+            Some(Op::Nothing { done, .. }) => done.call(Ok(())),
+        }
+    }
+
+    fn submit(
+        &mut self,
+        group: Arc<str>,
+        records: Vec<Record>,
+        done: Completion,
+        effects: &mut Vec<Effect<Item>>,
+    ) {
+        let Phase::Serving(serving) = &mut self.phase else {
+            return;
+        };
+        let base_offset = serving.pipeline.next_end().offset;
+        let encoded = match batch::encode(&records, base_offset, self.clock.now_ms()) {
+            Ok(encoded) => encoded,
+            Err(error) => return done.call(Err(AppendError::Unwritable(error))),
+        };
+        let bytes_max = self.log.capabilities().batch_bytes_max;
+        // Found before it is sent, it does not disturb what is in flight.
+        if encoded.marks.len() + encoded.kafka.len() > bytes_max {
+            return done.call(Err(AppendError::TooLarge { bytes_max }));
+        }
+        let topic_records = encoded.records;
+        let item = Item {
+            group: Arc::clone(&group),
+            records,
+            encoded: Some((base_offset, encoded)),
+            done,
+            handed: Instant::now(),
+        };
+        let now = self.origin.elapsed();
+        match serving.pipeline.submit(now, item, topic_records, effects) {
+            Ok(ticket) => serving.order.submitted(&group, ticket),
+            Err((item, error)) => item.done.call(Err(error)),
+        }
+    }
+
+    pub(super) fn perform(&mut self, effects: Vec<Effect<Item>>) -> Result<(), ActorProcessingErr> {
+        // Performing one can make others: what waited for an append goes on when it settles.
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            let mut more = Vec::new();
+            match effect {
+                Effect::Send {
+                    ticket,
+                    id,
+                    expected,
+                } => self.send(ticket, id, expected)?,
+                Effect::Resolve { expected, id } => {
+                    if let Phase::Serving(serving) = &self.phase {
+                        warn!(
+                            partition = self.partition,
+                            position = expected.position,
+                            "asking what became of an append"
+                        );
+                        let done = self.port(Msg::Resolved);
+                        self.log.resolve(serving.lease, expected.position, id, done);
+                    }
+                }
+                Effect::Settle {
+                    ticket,
+                    item,
+                    outcome,
+                } => self.settle(ticket, item, outcome, &mut more),
+                Effect::End(reason) => return Err(self.end(&reason)),
+            }
+            effects.extend(more);
+        }
+        if let Phase::Serving(serving) = &self.phase {
+            self.meter.pending(serving.pipeline.pending());
+            self.meter.live(serving.index.len());
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        ticket: Ticket,
+        id: BatchId,
+        expected: End,
+    ) -> Result<(), ActorProcessingErr> {
+        let done = self.port(move |result| Msg::Landed(ticket, result));
+        let Phase::Serving(serving) = &mut self.phase else {
+            return Ok(());
+        };
+        let Some(item) = serving.pipeline.item_mut(ticket) else {
+            return Ok(());
+        };
+        let encoded = match item.encoded.take() {
+            Some((base_offset, encoded)) if base_offset == expected.offset => encoded,
+            // It goes elsewhere than it was encoded for. It was encoded before, so it can be again.
+            _ => batch::encode(&item.records, expected.offset, self.clock.now_ms())?,
+        };
+        let batch = Batch {
+            id,
+            expected,
+            records: encoded.records,
+            marks: encoded.marks,
+            kafka: encoded.kafka,
+        };
+        self.log.append(serving.lease, batch, done);
+        Ok(())
+    }
+
+    /// Durable, then visible, then acknowledged.
+    fn settle(
+        &mut self,
+        ticket: Ticket,
+        item: Item,
+        outcome: Result<i64, AppendError>,
+        more: &mut Vec<Effect<Item>>,
+    ) {
+        let Phase::Serving(serving) = &mut self.phase else {
+            return;
+        };
+        match outcome {
+            Ok(base_offset) => {
+                let records = serving.index.apply_all(&item.records, base_offset);
+                self.meter.landed(records, item.handed.elapsed());
+                item.done.call(Ok(()));
+            }
+            Err(error) => {
+                append_failed(kind(&error));
+                debug!(partition = self.partition, %error, "append failed");
+                item.done.call(Err(error));
+            }
+        }
+        let Released { reads, held } = serving.order.settled(&item.group, ticket);
+        for op in reads {
+            match op {
+                Op::Read { read, .. } => read(&serving.index),
+                Op::Nothing { done, .. } => done.call(Ok(())),
+                Op::Append { .. } | Op::Change { .. } => {
+                    unreachable!("only reads and appends of nothing wait as reads")
+                }
+            }
+        }
+        for op in held {
+            self.take_in(op, more);
+        }
+    }
+
+    fn end(&self, reason: &Fatal) -> ActorProcessingErr {
+        if let Fatal::Log(LogError::WrongEnd { .. }) | Fatal::Contradiction = reason {
+            error!(partition = self.partition, %reason, "a second writer, or a bug");
+        }
+        format!("offsets partition {}: {reason}", self.partition).into()
+    }
+}
+
+/// The failed append's label in the metrics.
+fn kind(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Unavailable => "unavailable",
+        AppendError::Full => "full",
+        AppendError::TooLarge { .. } | AppendError::Unwritable(_) => "too_large",
+        AppendError::NotOurs | AppendError::Lost => "fenced",
+        AppendError::Poisoned { .. } => "io",
+    }
+}
