@@ -15,15 +15,11 @@ pub(crate) enum VarintError {
 /// Takes an unsigned integer of at most 5 bytes off the front. Bits above the 32nd are dropped, as Kafka does.
 #[inline]
 pub(crate) fn read_u32(bytes: &mut &[u8]) -> Result<u32, VarintError> {
-    // Nearly all lengths and tags are below 128.
-    if let [first, rest @ ..] = *bytes
-        && *first < 0x80
-    {
-        *bytes = rest;
-        return Ok(u32::from(*first));
+    match read_short(bytes) {
+        Some(value) => Ok(value),
+        // Truncation is what is wanted: the fifth byte may carry three bits too many.
+        None => read_long(bytes, 5).map(|value| value as u32),
     }
-    // Truncation is what is wanted: the fifth byte may carry three bits too many.
-    read_u64_of(bytes, 5).map(|value| value as u32)
 }
 
 /// Takes a zigzag integer of at most 5 bytes off the front.
@@ -36,23 +32,49 @@ pub(crate) fn read_i32(bytes: &mut &[u8]) -> Result<i32, VarintError> {
 /// Takes a zigzag integer of at most 10 bytes off the front.
 #[inline]
 pub(crate) fn read_i64(bytes: &mut &[u8]) -> Result<i64, VarintError> {
-    let raw = read_u64_of(bytes, 10)?;
+    let raw = match read_short(bytes) {
+        Some(value) => u64::from(value),
+        None => read_long(bytes, 10)?,
+    };
     Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
 }
 
+/// One to three bytes, without a loop: nearly all tags and lengths are below 128, and the deltas and value lengths of
+/// records below 2^20.
 #[inline]
-fn read_u64_of(bytes: &mut &[u8], most: u32) -> Result<u64, VarintError> {
+fn read_short(bytes: &mut &[u8]) -> Option<u32> {
+    let (value, rest) = match **bytes {
+        [a, ref rest @ ..] if a < 0x80 => (u32::from(a), rest),
+        [a, b, ref rest @ ..] if b < 0x80 => (u32::from(a & 0x7f) | u32::from(b) << 7, rest),
+        [a, b, c, ref rest @ ..] if c < 0x80 => (
+            u32::from(a & 0x7f) | u32::from(b & 0x7f) << 7 | u32::from(c) << 14,
+            rest,
+        ),
+        _ => return None,
+    };
+    *bytes = rest;
+    Some(value)
+}
+
+#[inline]
+fn read_long(bytes: &mut &[u8], most: u32) -> Result<u64, VarintError> {
+    let (value, rest) = read_u64_of(bytes, most)?;
+    *bytes = rest;
+    Ok(value)
+}
+
+/// Takes the slice by value: a reference to it would keep every caller's place in memory instead of in registers.
+#[inline(never)]
+fn read_u64_of(mut bytes: &[u8], most: u32) -> Result<(u64, &[u8]), VarintError> {
     let mut value = 0_u64;
-    let mut rest = *bytes;
     for place in 0..most {
-        let [byte, after @ ..] = rest else {
+        let [byte, rest @ ..] = bytes else {
             return Err(VarintError::Truncated);
         };
-        rest = after;
+        bytes = rest;
         value |= u64::from(byte & 0x7f) << (7 * place);
         if *byte < 0x80 {
-            *bytes = rest;
-            return Ok(value);
+            return Ok((value, bytes));
         }
     }
     Err(VarintError::TooLong)

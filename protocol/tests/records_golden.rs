@@ -1,6 +1,7 @@
 //! Every file of `testdata/kafka-4.2.0/record_batches`: what Apache Kafka 4.2.0's own reader makes of these bytes is in
 //! its `index.json`. Good batches must read the same in every field; errors must show at the same stage, after the same
 //! records. Never more lenient than Java; where we are stricter, [`STRICTER`] says so.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! Bytes that nobody should send: every golden batch cut at every length, mutated, and bodies of noise. Nothing panics,
 //! and memory stays near the limit that the reader sets. One test, for the peak that is measured is the process's.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! What the writer writes the reader reads, for every codec; and an independent implementation reads ours and writes
 //! what we read. The peer sees only good bytes: it allocates what is announced.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use bytes::{Bytes, BytesMut};
 use callboard_protocol::records::{

@@ -39,23 +39,25 @@ impl Progress {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next<'a>(&mut self, rest: &mut &'a [u8]) -> Option<Result<RecordView<'a>, RecordsError>> {
         if self.index == self.count {
             return None;
         }
-        let index = self.index;
         self.index += 1;
-        let read = RecordView::read(rest, &self.base);
-        let fault = match read {
-            Ok(_) if self.index == self.count && !rest.is_empty() => {
-                RecordFault::MoreRecords { bytes: rest.len() }
-            }
-            Ok(record) => return Some(Ok(record)),
+        let fault = match RecordView::read(rest, &self.base) {
+            Ok(record) if self.index < self.count || rest.is_empty() => return Some(Ok(record)),
+            Ok(_) => RecordFault::MoreRecords { bytes: rest.len() },
             Err(fault) => fault,
         };
+        Some(Err(self.fail(fault)))
+    }
+
+    #[cold]
+    fn fail(&mut self, fault: RecordFault) -> RecordsError {
         self.count = self.index;
-        Some(Err(RecordsError::Record { index, fault }))
+        let index = self.index - 1;
+        RecordsError::Record { index, fault }
     }
 
     fn left(&self) -> usize {
