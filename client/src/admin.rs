@@ -174,7 +174,7 @@ impl Client {
     /// Deletes a topic.
     ///
     /// # Errors
-    /// [`ClientError::Kafka`], 3 (UNKNOWN_TOPIC_OR_PARTITION) among others.
+    /// [`ClientError::UnknownTopic`]; [`ClientError::Kafka`].
     pub async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
         let timeout_ms = millis(self.config().request_timeout);
         self.retrying(|| async {
@@ -198,6 +198,12 @@ impl Client {
                 .await?;
             let response = answer.read()?;
             match response.responses.first() {
+                // Retriable elsewhere, where a topic may be about to appear. Here its absence is the answer.
+                Some(result)
+                    if ErrorCode(result.error_code) == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION =>
+                {
+                    Err(ClientError::UnknownTopic(name.to_owned()))
+                }
                 Some(result) => check(result.error_code, result.error_message.as_deref()),
                 None => Err(ClientError::Protocol("no result for the topic".to_owned())),
             }

@@ -101,16 +101,13 @@ pub(super) fn detail(api: ApiKey, version: i16, body: &[u8]) -> String {
     .unwrap_or_else(|error| error.to_string())
 }
 
-/// Answers one request; a Fetch that finds nothing waits.
-pub(super) async fn answer(
+/// Answers one request, all but Fetch.
+pub(super) fn answer(
     shared: &Arc<Shared>,
     head: &RequestHeader<'_>,
     body: &[u8],
 ) -> io::Result<Bytes> {
     let (api, version, id) = (head.api_key, head.api_version, head.correlation_id);
-    if api == ApiKey::FETCH {
-        return fetch(shared, version, id, body).await;
-    }
     shared.change(|world| {
         let fault = world.fault(api);
         match api {
@@ -605,7 +602,13 @@ fn append(world: &mut World, topic: &str, partition: i32, batch: Bytes) -> (Erro
 }
 
 /// Whatever there is from the offsets asked for; if that is nothing, what comes within the wait.
-async fn fetch(shared: &Arc<Shared>, version: i16, id: i32, body: &[u8]) -> io::Result<Bytes> {
+/// Answers a Fetch; one that finds nothing waits.
+pub(super) async fn fetch(
+    shared: &Arc<Shared>,
+    head: &RequestHeader<'_>,
+    body: &[u8],
+) -> io::Result<Bytes> {
+    let (version, id) = (head.api_version, head.correlation_id);
     let request: FetchRequest<'_> = parse(body, version)?;
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let deadline = tokio::time::Instant::now() + wait;

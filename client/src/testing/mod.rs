@@ -76,6 +76,9 @@ struct World {
     max_versions: BTreeMap<i16, i16>,
     seen: Vec<Seen>,
     next_producer: i64,
+    /// Requests that were read and not acted upon: API and number.
+    turns: BTreeSet<(i16, u64)>,
+    next_turn: u64,
     connections: Vec<CancellationToken>,
 }
 
@@ -377,8 +380,14 @@ async fn serve(shared: Arc<Shared>, mut stream: DuplexStream) -> io::Result<()> 
                     detail,
                 });
             });
-            while_held(&shared, api).await;
-            let answer = answers::answer(&shared, &head, body).await?;
+            let answer = if api == ApiKey::FETCH {
+                while_held(&shared, api).await;
+                answers::fetch(&shared, &head, body).await?
+            } else {
+                let turn = Turn::new(&shared, api);
+                turn.come().await;
+                answers::answer(&shared, &head, body)?
+            };
             stream.write_all(&answer).await?;
         }
     }
@@ -393,6 +402,54 @@ async fn while_held(shared: &Shared, api: ApiKey) {
             return;
         }
         changed.await;
+    }
+}
+
+/// A request that waits for its turn. Requests of one API are acted upon in the order in which they came, whatever
+/// connection they came on and whether their sender still waits: as a broker's request queue has it.
+struct Turn<'a> {
+    shared: &'a Shared,
+    api: ApiKey,
+    number: u64,
+}
+
+impl<'a> Turn<'a> {
+    fn new(shared: &'a Shared, api: ApiKey) -> Self {
+        let number = shared.change(|world| {
+            world.next_turn += 1;
+            let turn = (api.0, world.next_turn);
+            world.turns.insert(turn);
+            world.next_turn
+        });
+        Self {
+            shared,
+            api,
+            number,
+        }
+    }
+
+    /// Until this API is not held and nothing of it came earlier.
+    async fn come(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let world = self.shared.world();
+                let first = world.turns.range((self.api.0, 0)..).next();
+                if first == Some(&(self.api.0, self.number)) && !world.held.contains(&self.api.0) {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let turn = (self.api.0, self.number);
+        self.shared.change(|world| world.turns.remove(&turn));
     }
 }
 
