@@ -160,6 +160,8 @@ pub(super) struct Group {
     pub(super) protocol_name: Option<Arc<str>>,
     pub(super) generation: i32,
     pub(super) marks: Marks,
+    /// Whether a record of the group itself is stored. Groups of simple consumers have none.
+    pub(super) recorded: bool,
     /// Some as long as there are members.
     pub(super) leader: Option<Seq>,
     pub(super) members: Members,
@@ -200,6 +202,7 @@ impl Group {
             protocol_name: None,
             generation: 0,
             marks: Marks::default(),
+            recorded: false,
             leader: None,
             members: Members::default(),
             pending: BTreeMap::new(),

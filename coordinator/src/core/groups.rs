@@ -95,7 +95,11 @@ impl Groups {
             }
             Input::Tick { group_id } => self.tick(now, &group_id, effects),
             Input::Expire { group_id } => self.with_group(now, &group_id, effects, Group::expire),
-            Input::Rebuilt(stored) => self.rebuilt(now, stored, effects),
+            Input::Rebuilt(stored) => {
+                self.rebuilt(now, stored, effects);
+                // Appends of the evicted group are not waited for, and may never come.
+                self.answer_lists(effects);
+            }
             Input::Close => self.close(now, effects),
         }
     }

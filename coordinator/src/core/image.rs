@@ -70,6 +70,7 @@ impl Group {
             self.protocol_type = Some(Arc::from(value.protocol_type.as_str()));
         }
         self.protocol_name = value.protocol_name.as_deref().map(Arc::from);
+        self.recorded = true;
         self.generation = value.generation;
         self.since_wall_ms = value.current_state_timestamp_ms;
         for stored in &value.members {

@@ -28,6 +28,8 @@ impl Group {
             self.marks.coming = None;
             if outcome.is_ok() {
                 self.marks.reserved = self.marks.reserved.max(generation);
+                // No mark travels without one.
+                self.recorded = true;
             }
         }
         match self.in_flight.take() {

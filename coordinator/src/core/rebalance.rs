@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callboard_offsets::record::{GroupMetadataValue, Record};
 use callboard_protocol::ErrorCode;
 
 use super::effect::{Effect, Event, ExitReason, RebalanceReason, Response};
 use super::group::{Group, InFlight, InitialDelay, Phase, Syncing};
+use super::input::Ticket;
 use super::members::{Parked, Seq};
 use super::step::Step;
 use super::timers::{Timer, TimerKind};
@@ -246,10 +248,24 @@ impl Group {
         }
     }
 
-    fn append_mark(&mut self, step: &mut Step<'_>) -> super::Ticket {
+    fn append_mark(&mut self, step: &mut Step<'_>) -> Ticket {
         let generation = self.mark_to_reserve();
         let ticket = step.tickets.give(&self.id);
-        let records = vec![self.mark_record(generation)];
+        let mut records = vec![self.mark_record(generation)];
+        if !self.recorded {
+            // Simple consumers' groups are no more than their offsets, and a mark without a group is lost with them.
+            let value = GroupMetadataValue {
+                protocol_name: None,
+                leader: None,
+                members: Vec::new(),
+                ..self.to_value(step.wall_ms)
+            };
+            let group = Arc::clone(&self.id);
+            records.push(Record::GroupMetadata {
+                group,
+                value: Some(value),
+            });
+        }
         step.effects.push(Effect::Append {
             ticket,
             group_id: Arc::clone(&self.id),

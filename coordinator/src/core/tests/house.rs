@@ -283,6 +283,14 @@ impl House {
         self.settle();
     }
 
+    /// A request whose group was evicted is answered by the shell.
+    pub(crate) fn forget(&mut self, id: RequestId) {
+        self.ports
+            .remove(&id)
+            .expect("an evicted group owes what it was asked")
+            .refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+    }
+
     /// Requests without an answer.
     pub(crate) fn unanswered(&self) -> usize {
         self.ports.len()

@@ -6,5 +6,6 @@ mod house;
 mod kit;
 mod rebirth;
 mod retention;
+mod schedules;
 mod stories;
 mod timeouts;
