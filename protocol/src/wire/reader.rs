@@ -86,6 +86,7 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    #[cold]
     pub(crate) fn error(&self, reason: Malformed) -> DecodeError {
         DecodeError {
             at: self.total - self.rest.len(),
@@ -159,7 +160,7 @@ impl<'a> Reader<'a> {
         let refused = Malformed::Count { count };
         let least = count
             .checked_mul(smallest.max(1))
-            .ok_or(self.error(refused))?;
+            .ok_or_else(|| self.error(refused))?;
         // Elements of one array inside another would each be held against the same bytes: hence the sum as well.
         self.claimed = self.claimed.saturating_add(least);
         if least > self.rest.len() || self.claimed > self.total {
@@ -169,7 +170,7 @@ impl<'a> Reader<'a> {
         self.memory_left = self
             .memory_left
             .checked_sub(memory)
-            .ok_or(self.error(Malformed::Memory))?;
+            .ok_or_else(|| self.error(Malformed::Memory))?;
         Ok(())
     }
 

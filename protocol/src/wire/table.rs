@@ -169,28 +169,29 @@ macro_rules! table {
 
             fn read(from: &mut $crate::wire::Reader<'a>, _null: bool) -> Result<Self, $crate::wire::DecodeError> {
                 let at = from.layout();
-                let mut value = Self::default();
-                $({
-                    const FACTS: $crate::wire::table::Facts = facts!($($facts)*);
-                    if FACTS.in_line(at.version) {
-                        value.$field = $crate::wire::Field::read(from, FACTS.null.has(at.version))?;
-                    }
-                })*
-                if !at.flexible {
-                    return Ok(value);
-                }
-                for _ in 0..from.tag_count()? {
+                $(
+                    #[allow(unused_mut, reason = "only tagged fields change again")]
+                    let mut $field: field_type!('a, $type; $($facts)*) = {
+                        const FACTS: $crate::wire::table::Facts = facts!($($facts)*);
+                        if FACTS.in_line(at.version) {
+                            $crate::wire::Field::read(from, FACTS.null.has(at.version))?
+                        } else {
+                            default_value!($($facts)*)
+                        }
+                    };
+                )*
+                for _ in 0..if at.flexible { from.tag_count()? } else { 0 } {
                     let (tag, size) = from.tag()?;
                     $({
                         const FACTS: $crate::wire::table::Facts = facts!($($facts)*);
                         if FACTS.tagged(at.version) && FACTS.tag == Some(tag) {
-                            value.$field = $crate::wire::Field::read(from, FACTS.null.has(at.version))?;
+                            $field = $crate::wire::Field::read(from, FACTS.null.has(at.version))?;
                             continue;
                         }
                     })*
                     from.skip(size)?;
                 }
-                Ok(value)
+                Ok(Self { $($field,)* frame: ::std::marker::PhantomData })
             }
 
             fn size(&self, at: $crate::wire::Layout) -> usize {

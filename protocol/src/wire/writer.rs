@@ -1,7 +1,7 @@
 //! Writes values. Long record bytes are not copied: they become pieces of the result as they are, so that a Fetch
 //! answer costs its headers and no more. Refuses what Kafka's writers refuse.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::Layout;
@@ -52,9 +52,10 @@ impl Unwritable {
 #[derive(Debug)]
 pub struct Writer {
     layout: Layout,
-    /// Finished pieces.
-    done: Vec<Bytes>,
-    open: BytesMut,
+    /// All that is copied, in one allocation.
+    copied: Vec<u8>,
+    /// What is shared, and how many of the copied bytes stand before it.
+    shared: Vec<(usize, Bytes)>,
     /// Whether pieces may be shared.
     share: bool,
 }
@@ -64,8 +65,8 @@ impl Writer {
     pub(crate) fn contiguous(layout: Layout, size: usize) -> Self {
         Self {
             layout,
-            done: Vec::new(),
-            open: BytesMut::with_capacity(size),
+            shared: Vec::new(),
+            copied: Vec::with_capacity(size),
             share: false,
         }
     }
@@ -74,8 +75,8 @@ impl Writer {
     pub(crate) fn pieces(layout: Layout, size: usize, shared: usize) -> Self {
         Self {
             layout,
-            done: Vec::new(),
-            open: BytesMut::with_capacity(size.saturating_sub(shared)),
+            shared: Vec::new(),
+            copied: Vec::with_capacity(size.saturating_sub(shared)),
             share: true,
         }
     }
@@ -86,7 +87,7 @@ impl Writer {
 
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        self.open.extend_from_slice(bytes);
+        self.copied.extend_from_slice(bytes);
     }
 
     /// Appends bytes that somebody else owns too.
@@ -94,16 +95,12 @@ impl Writer {
         if !self.share || bytes.len() < SHARE_BYTES_MIN {
             return self.put(bytes);
         }
-        // All that is copied lies in one allocation, cut where the shared bytes belong.
-        if !self.open.is_empty() {
-            self.done.push(self.open.split().freeze());
-        }
-        self.done.push(bytes.clone());
+        self.shared.push((self.copied.len(), bytes.clone()));
     }
 
     #[inline]
     pub(crate) fn varint(&mut self, value: u32) {
-        varint::write_u32(&mut self.open, value);
+        varint::write_u32(&mut self.copied, value);
     }
 
     /// The length of a string, or null.
@@ -145,10 +142,20 @@ impl Writer {
     }
 
     /// All pieces, in order.
-    pub(crate) fn into_pieces(mut self) -> Vec<Bytes> {
-        if !self.open.is_empty() {
-            self.done.push(self.open.freeze());
+    pub(crate) fn into_pieces(self) -> Vec<Bytes> {
+        let mut copied = Bytes::from(self.copied);
+        let mut pieces = Vec::with_capacity(2 * self.shared.len() + 1);
+        let mut before = 0;
+        for (place, bytes) in self.shared {
+            if place > before {
+                pieces.push(copied.split_to(place - before));
+                before = place;
+            }
+            pieces.push(bytes);
         }
-        self.done
+        if !copied.is_empty() {
+            pieces.push(copied);
+        }
+        pieces
     }
 }
