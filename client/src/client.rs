@@ -380,10 +380,11 @@ impl Client {
                 return false;
             }
             let mut changed = (**cluster).clone();
+            let known = changed.brokers.get(&node);
             let address = BrokerAddress {
                 host: host.to_string(),
                 port,
-                rack: None,
+                rack: known.and_then(|known| known.rack.clone()),
             };
             changed.brokers.insert(node, address);
             *cluster = Arc::new(changed);

@@ -254,7 +254,7 @@ impl State {
                     let header = batch.header();
                     whole += 1;
                     // Also past a batch that compaction left empty.
-                    next = next.max(header.base_offset + i64::from(header.last_offset_delta) + 1);
+                    next = next.max(header.next_offset());
                 }
                 // The handler meets it at its place and says so.
                 Err(_unreadable) => {

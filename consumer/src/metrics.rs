@@ -62,7 +62,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
 /// Registers help and units with the recorder in place.
 pub fn describe() {
     let counters = [
-        (CONSUMER_RECORDS_TOTAL, "Records acknowledged by handlers"),
+        (CONSUMER_RECORDS_TOTAL, "Records that handlers are done with or have deferred"),
         (
             CONSUMER_PROCESS_FAILURES_TOTAL,
             "Failures of handlers, by what was done about them",
@@ -92,7 +92,7 @@ pub fn describe() {
     describe_counter!(
         CONSUMER_BYTES_TOTAL,
         Unit::Bytes,
-        "Bytes of keys, values and headers acknowledged by handlers"
+        "Bytes of keys, values and headers of those records"
     );
     let seconds = [
         (

@@ -3,7 +3,7 @@
 //! crash of either loses nothing. An acknowledgement is a store in here, not a message: one per record would cost more
 //! than most handlers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callboard_client::TopicPartition;
@@ -59,6 +59,8 @@ struct Flow {
     handed_out: usize,
     /// Failures by offset, from the committable offset on.
     attempts: BTreeMap<i64, u32>,
+    /// Records to be passed over, from the committable offset on.
+    skipped: BTreeSet<i64>,
     /// One past the highest offset ever handed to a handler here.
     seen: i64,
     /// What the broker has stored as the group's offset, as far as we know.
@@ -104,6 +106,19 @@ pub struct Progress {
     pub high_watermark: i64,
 }
 
+impl Flow {
+    /// What is acknowledged for good needs no account of its failures.
+    fn forget_settled(&mut self) {
+        let committable = self.tracker.committable();
+        if !self.attempts.is_empty() {
+            self.attempts = self.attempts.split_off(&committable);
+        }
+        if !self.skipped.is_empty() {
+            self.skipped = self.skipped.split_off(&committable);
+        }
+    }
+}
+
 impl Cell {
     /// A partition that begins at `offset` with intake closed.
     pub(crate) fn new(
@@ -133,6 +148,7 @@ impl Cell {
                 in_work: None,
                 handed_out: 0,
                 attempts: BTreeMap::new(),
+                skipped: BTreeSet::new(),
                 seen,
                 committed,
             }),
@@ -195,16 +211,16 @@ impl Cell {
         }
     }
 
-    /// Acknowledges a record that no handler gets to: its attempts are used up.
+    /// Passes over a record: its attempts are used up. Records before it that are not acknowledged come again first, and
+    /// it is acknowledged when its turn comes.
     pub(crate) fn skip(&self, offset: i64) {
         let mut flow = self.flow();
         if flow.tracker.position() == offset {
             flow.tracker.skip_to(offset + 1);
-        } else if flow.tracker.dispatch(offset) {
-            // What lies before it comes first, and then the dispatch above is the one that counts.
-            flow.tracker.done(offset);
+            flow.fetch_position = flow.tracker.position();
+        } else {
+            flow.skipped.insert(offset);
         }
-        flow.fetch_position = flow.tracker.position();
         flow.attempts.remove(&offset);
     }
 
@@ -237,6 +253,8 @@ impl Cell {
         if offset < flow.tracker.position() {
             flow.incarnation += 1;
             flow.tracker = OffsetTracker::new(offset);
+            flow.attempts.clear();
+            flow.skipped.clear();
             flow.committed = None;
             flow.seen = offset;
         }
@@ -291,6 +309,10 @@ impl Cell {
         if !flow.tracker.dispatch(offset) {
             return Dispatch::Skip;
         }
+        if flow.skipped.contains(&offset) {
+            flow.tracker.done(offset);
+            return Dispatch::Skip;
+        }
         flow.in_work = Some(offset);
         let attempt = flow.attempts.get(&offset).copied().unwrap_or(0) + 1;
         let again = offset < flow.seen;
@@ -316,10 +338,7 @@ impl Cell {
                 if flow.in_work == Some(offset) {
                     flow.in_work = None;
                 }
-                if !flow.attempts.is_empty() {
-                    let committable = flow.tracker.committable();
-                    flow.attempts = flow.attempts.split_off(&committable);
-                }
+                flow.forget_settled();
             }
             counted
         };

@@ -3,14 +3,15 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use callboard_consumer::{
-    Event, HandlerError, Outcome, PartitionContext, PartitionHandler, Record, ShutdownOptions,
+    AckHandle, Event, Exhausted, HandlerError, HandlerPolicy, Outcome, PartitionContext,
+    PartitionHandler, Record, ShutdownOptions,
 };
 use callboard_protocol::{ApiKey, ErrorCode};
 use common::{Seen, TOPIC, World, event, tp};
@@ -158,6 +159,80 @@ async fn a_factory_that_panics_is_tried_again_until_the_budget_is_used_up() {
     assert_eq!((report.records, report.commits), (0, 0));
     // One failure more than there are restarts.
     assert_eq!(report.handler_failures, 11);
+    world.stage.finish().await;
+}
+
+/// Defers its first record, fails at its second, finishes its third.
+struct Deferring {
+    handles: Arc<Mutex<Vec<AckHandle>>>,
+    seen: Seen,
+}
+
+#[async_trait]
+impl PartitionHandler for Deferring {
+    async fn handle(
+        &mut self,
+        record: &Record,
+        context: &PartitionContext,
+    ) -> Result<Outcome, HandlerError> {
+        self.seen.note(record);
+        match record.offset {
+            0 => {
+                self.handles.lock().unwrap().push(context.ack_handle());
+                Ok(Outcome::Deferred)
+            }
+            1 => Err("never this one".into()),
+            _ => Ok(Outcome::Done),
+        }
+    }
+}
+
+/// It once took what was deferred before it along.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_passed_over_leaves_deferred_ones_before_it_unacknowledged() {
+    let world = World::new(1, 3).await;
+    for _ in 0..2 {
+        world.stage.expect_failure("partition_handler");
+    }
+    let (handles, seen) = (Arc::<Mutex<Vec<AckHandle>>>::default(), Seen::default());
+    let (kept, noted) = (Arc::clone(&handles), seen.clone());
+    let consumer = world
+        .consumer()
+        .policy(HandlerPolicy {
+            attempts_max: 2,
+            exhausted: Exhausted::Skip,
+            ..HandlerPolicy::default()
+        })
+        .handler(move |_partition| Deferring {
+            handles: Arc::clone(&kept),
+            seen: noted.clone(),
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    event(&mut events, |event| {
+        matches!(event, Event::Skipped { offset: 1, .. })
+    })
+    .await;
+    while !seen.offsets(0).contains(&2) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(seen.offsets(0), [0, 1, 0, 1, 0, 2]);
+    assert_eq!(consumer.commit(Duration::from_secs(5)).await, []);
+    assert_eq!(world.broker.committed(TOPIC, 0), None);
+
+    // Handles of handlers that are gone count for nothing.
+    let acked: Vec<bool> = handles
+        .lock()
+        .unwrap()
+        .drain(..)
+        .map(AckHandle::ack)
+        .collect();
+    assert_eq!(acked, [false, false, true]);
+    assert_eq!(consumer.commit(Duration::from_secs(5)).await, []);
+    assert_eq!(world.broker.committed(TOPIC, 0), Some(3));
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
     world.stage.finish().await;
 }
 
