@@ -7,12 +7,6 @@ use super::header::{BatchHeader, COVERED_FROM, CRC_AT, HEADER_BYTES, LENGTH_OVER
 use super::{Compression, RecordsError};
 use crate::varint;
 
-/// What a record costs at most besides key, value and headers: its length, attributes, both deltas, the lengths of key
-/// and value and the number of headers.
-const RECORD_OVERHEAD_MAX: usize = 5 + 1 + 10 + 5 + 5 + 5 + 5;
-/// What a header costs at most besides key and value.
-const HEADER_OVERHEAD_MAX: usize = 5 + 5;
-
 /// A header to be written.
 type HeaderPair = (String, Option<Bytes>);
 
@@ -203,19 +197,6 @@ impl BatchBuilder {
         out[CRC_AT..COVERED_FROM].copy_from_slice(&crc.to_be_bytes());
         Ok(Bytes::from(out))
     }
-}
-
-/// The most bytes a record takes in a batch that is not compressed, for gathering batches of a size.
-pub fn record_size_max<'a>(
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: impl IntoIterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-) -> usize {
-    let headers: usize = headers
-        .into_iter()
-        .map(|(key, value)| HEADER_OVERHEAD_MAX + key.len() + value.map_or(0, <[u8]>::len))
-        .sum();
-    RECORD_OVERHEAD_MAX + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers
 }
 
 fn nullable_size(bytes: Option<&[u8]>) -> usize {

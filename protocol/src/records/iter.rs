@@ -82,7 +82,7 @@ impl<'a> Iterator for RecordViews<'a> {
         self.progress.next(&mut self.rest)
     }
 
-    // No lower bound, and the upper one is what the bytes can hold: `collect` allocates by it, and the count is claimed.
+    // No lower bound: `collect` allocates by it, and the number of records is only claimed.
     fn size_hint(&self) -> (usize, Option<usize>) {
         (0, Some(self.progress.left()))
     }

@@ -28,7 +28,7 @@ mod iter;
 mod record;
 
 pub use batch::{Batch, BatchBody, BatchIter};
-pub use builder::{BatchBuilder, record_size_max};
+pub use builder::BatchBuilder;
 pub use codec::{Compression, DecompressLimit};
 pub use error::{RecordFault, RecordsError, Stage};
 pub use header::{BatchHeader, HEADER_BYTES};
