@@ -144,6 +144,27 @@ impl Coordinators {
         }
     }
 
+    /// Ends the groups in order, ahead of stopping the child: whoever waits is told to look for another coordinator, and
+    /// what was appended has landed when this returns, or some seconds have passed. What is asked later is refused.
+    pub async fn close(&self) {
+        // All at once: each waits for the same flushes.
+        let mut closing = Vec::new();
+        for place in &self.shared.board {
+            let (done, closed) = tokio::sync::oneshot::channel();
+            place.send(CoordinatorMsg::Close(done.into()));
+            closing.push(closed);
+        }
+        let all = async {
+            for closed in closing {
+                // Without an answer it was not running.
+                let _ = closed.await;
+            }
+        };
+        if tokio::time::timeout(CLOSE, all).await.is_err() {
+            warn!("not every coordinator saw its appends land before it was stopped");
+        }
+    }
+
     /// Whether every coordinator has loaded its groups, or has found that it cannot.
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -172,7 +193,7 @@ fn batch(batches: &mut Vec<(u32, Vec<Asked>)>, partition: u32) -> &mut Vec<Asked
 struct Root;
 
 struct RootState {
-    shared: Arc<Shared>,
+    coordinators: Coordinators,
     supervisor: Addr<SupervisorMsg>,
 }
 
@@ -194,7 +215,10 @@ impl Actor for Root {
                 .call(|reply| SupervisorMsg::Start(spec, reply), START)
                 .await??;
         }
-        Ok(RootState { shared, supervisor })
+        Ok(RootState {
+            coordinators: Coordinators { shared },
+            supervisor,
+        })
     }
 
     async fn handle_supervisor_evt(
@@ -219,22 +243,7 @@ impl Actor for Root {
         _myself: ActorRef<Self::Msg>,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        // All at once: each waits for the same flushes.
-        let mut closing = Vec::new();
-        for place in &state.shared.board {
-            let (done, closed) = tokio::sync::oneshot::channel();
-            place.send(CoordinatorMsg::Close(done.into()));
-            closing.push(closed);
-        }
-        let all = async {
-            for closed in closing {
-                // Without an answer it was not running.
-                let _ = closed.await;
-            }
-        };
-        if tokio::time::timeout(CLOSE, all).await.is_err() {
-            warn!("not every coordinator saw its appends land before it was stopped");
-        }
+        state.coordinators.close().await;
         let stopped = state
             .supervisor
             .call(|reply| SupervisorMsg::Shutdown(STOP, reply), STOP)
