@@ -70,22 +70,33 @@ pub fn describe() {
     );
 }
 
-/// Installs the Prometheus recorder of this process, once; later calls give the same handle. None when the embedding
-/// program has installed a recorder of its own: then that one has the metrics.
-pub(crate) fn recorder() -> Option<PrometheusHandle> {
-    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    HANDLE.get_or_init(install).clone()
+/// Names of histograms and the bounds of their buckets.
+pub type Buckets = &'static [(&'static str, &'static [f64])];
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// For programs that consume or produce beside the broker: installs the process's recorder before the broker does, with
+/// the buckets of `more` crates beside the broker's own, so that `/metrics` shows those histograms as well. Whether it is
+/// in place, now or from an earlier call; false where the program has a recorder of its own.
+pub fn install(more: &[Buckets]) -> bool {
+    HANDLE.get_or_init(|| build(more)).is_some()
 }
 
-fn install() -> Option<PrometheusHandle> {
+/// The Prometheus recorder of this process, installed once; later calls give the same handle. None when the embedding
+/// program has installed a recorder of its own: then that one has the metrics.
+pub(crate) fn recorder() -> Option<PrometheusHandle> {
+    HANDLE.get_or_init(|| build(&[])).clone()
+}
+
+fn build(more: &[Buckets]) -> Option<PrometheusHandle> {
     let mut builder = PrometheusBuilder::new();
-    let crates = [
+    let own = [
         BUCKETS,
         callboard_coordinator::metrics::BUCKETS,
         callboard_offsets::metrics::BUCKETS,
         callboard_supervision::metrics::BUCKETS,
     ];
-    for (name, bounds) in crates.into_iter().flatten() {
+    for (name, bounds) in own.iter().chain(more).copied().flatten() {
         // Refused only for an empty list of bounds; a histogram without buckets would show as a summary.
         builder = builder
             .set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)

@@ -18,10 +18,47 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("offsets", &["protocol", "supervision"]),
     ("coordinator", &["offsets", "protocol", "supervision"]),
     ("client", &["protocol", "supervision"]),
-    ("consumer", &["assignor", "assignor-range", "assignor-round-robin", "client", "protocol", "supervision"]),
-    ("broker", &["coordinator", "offsets", "protocol", "supervision"]),
-    ("cli", &["assignor", "assignor-range", "assignor-round-robin", "broker", "client", "consumer", "protocol", "supervision"]),
-    ("examples", &["assignor", "assignor-range", "assignor-round-robin", "broker", "client", "consumer", "coordinator", "offsets"]),
+    (
+        "consumer",
+        &[
+            "assignor",
+            "assignor-range",
+            "assignor-round-robin",
+            "client",
+            "protocol",
+            "supervision",
+        ],
+    ),
+    (
+        "broker",
+        &["coordinator", "offsets", "protocol", "supervision"],
+    ),
+    (
+        "cli",
+        &[
+            "assignor",
+            "assignor-range",
+            "assignor-round-robin",
+            "broker",
+            "client",
+            "consumer",
+            "protocol",
+            "supervision",
+        ],
+    ),
+    (
+        "examples",
+        &[
+            "assignor",
+            "assignor-range",
+            "assignor-round-robin",
+            "broker",
+            "client",
+            "consumer",
+            "coordinator",
+            "offsets",
+        ],
+    ),
 ];
 
 /// What a core may not name, and why.
@@ -56,7 +93,9 @@ fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> = ARROWS.iter().map(|(folder, _)| root.join(folder)).collect();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        for entry in
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
             let path = entry.expect("a folder that can be read").path();
             if path.is_dir() {
                 if !path.ends_with("target") {
@@ -73,7 +112,9 @@ fn sources() -> BTreeMap<String, String> {
 }
 
 fn is_test(path: &str) -> bool {
-    ["/tests/", "/benches/", "/examples/"].iter().any(|folder| path.contains(folder))
+    ["/tests/", "/benches/", "/examples/"]
+        .iter()
+        .any(|folder| path.contains(folder))
         || path.ends_with("tests.rs")
         || path.ends_with("testing.rs")
 }
@@ -105,8 +146,15 @@ fn dependencies_point_down() {
             if section != "[dependencies]" {
                 continue;
             }
-            if let Some(name) = line.split(['.', ' ', '=']).next().and_then(|name| name.strip_prefix("callboard-")) {
-                assert!(allowed.contains(&name), "{folder} depends on callboard-{name}: no arrow of ARCHITECTURE.md points there");
+            if let Some(name) = line
+                .split(['.', ' ', '='])
+                .next()
+                .and_then(|name| name.strip_prefix("callboard-"))
+            {
+                assert!(
+                    allowed.contains(&name),
+                    "{folder} depends on callboard-{name}: no arrow of ARCHITECTURE.md points there"
+                );
             }
         }
     }
@@ -115,7 +163,11 @@ fn dependencies_point_down() {
 #[test]
 fn every_crate_of_the_workspace_has_its_arrows() {
     let workspace = read(&root().join("Cargo.toml"));
-    let members = workspace.split_once("members = [").and_then(|(_, rest)| rest.split_once(']')).expect("a workspace").0;
+    let members = workspace
+        .split_once("members = [")
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .expect("a workspace")
+        .0;
     let members: BTreeSet<&str> = members.split('"').skip(1).step_by(2).collect();
     let known: BTreeSet<&str> = ARROWS.iter().map(|(folder, _)| *folder).collect();
     assert_eq!(members, known);
@@ -131,7 +183,10 @@ fn cores_are_pure() {
         cores += 1;
         for (number, line) in code(&source) {
             for (name, why) in IMPURE {
-                assert!(!line.contains(name), "{path}:{number} names {name} in a core: {why}");
+                assert!(
+                    !line.contains(name),
+                    "{path}:{number} names {name} in a core: {why}"
+                );
             }
         }
     }
@@ -146,7 +201,10 @@ fn only_supervision_starts_actors() {
         }
         for (number, line) in code(&source) {
             for name in ["Actor::spawn", "where_is(", "OutputPort", "ractor::pg"] {
-                assert!(!line.contains(name), "{path}:{number} uses {name}: actors are started by callboard_supervision and never looked up");
+                assert!(
+                    !line.contains(name),
+                    "{path}:{number} uses {name}: actors are started by callboard_supervision and never looked up"
+                );
             }
         }
     }
@@ -159,7 +217,14 @@ fn nothing_is_left_unfinished() {
             continue;
         }
         for (number, line) in source.lines().enumerate() {
-            for name in ["todo!(", "unimplemented!(", "dbg!(", "#[ignore", "FIXME", "XXX"] {
+            for name in [
+                "todo!(",
+                "unimplemented!(",
+                "dbg!(",
+                "#[ignore",
+                "FIXME",
+                "XXX",
+            ] {
                 assert!(!line.contains(name), "{path}:{} has {name}", number + 1);
             }
         }
@@ -170,7 +235,10 @@ fn nothing_is_left_unfinished() {
 fn files_stay_short_enough_to_read() {
     for (path, source) in sources() {
         let lines = source.lines().count();
-        assert!(lines <= LINES_MAX, "{path} has {lines} lines, {LINES_MAX} is the most: split it along a noun");
+        assert!(
+            lines <= LINES_MAX,
+            "{path} has {lines} lines, {LINES_MAX} is the most: split it along a noun"
+        );
     }
 }
 
@@ -178,6 +246,9 @@ fn files_stay_short_enough_to_read() {
 fn every_file_says_what_it_is() {
     for (path, source) in sources() {
         let first = source.lines().next().unwrap_or_default();
-        assert!(first.starts_with("//!"), "{path} opens with {first:?}, not with what it is");
+        assert!(
+            first.starts_with("//!"),
+            "{path} opens with {first:?}, not with what it is"
+        );
     }
 }

@@ -302,57 +302,67 @@ impl Client {
                 return Err(ClientError::UnknownTopic(one.topic.to_string()));
             }
         }
+        // A leader that is down holds up its own partitions and no others.
+        let mut outcome = Ok(());
         for (leader, topics) in by_leader {
-            let answer = self
-                .request::<ListOffsetsRequest>(self.data(leader), ANY_VERSION, |version| {
-                    ListOffsetsRequest {
-                        replica_id: -1,
-                        topics: topics
-                            .iter()
-                            .map(|(topic, partitions)| ListOffsetsTopic {
-                                name: topic.to_string().into(),
-                                partitions: partitions
-                                    .iter()
-                                    .map(|(partition, epoch)| ListOffsetsPartition {
-                                        partition_index: *partition,
-                                        current_leader_epoch: *epoch,
-                                        timestamp: spec.timestamp(),
-                                        ..ListOffsetsPartition::default()
-                                    })
-                                    .collect(),
-                                ..ListOffsetsTopic::default()
-                            })
-                            .collect(),
-                        timeout_ms: if version >= 10 {
-                            millis(self.config().request_timeout)
-                        } else {
-                            0
-                        },
-                        ..ListOffsetsRequest::default()
+            let asked = self.list_offsets_at(leader, &topics, spec, found).await;
+            outcome = outcome.and(asked);
+        }
+        outcome
+    }
+
+    async fn list_offsets_at(
+        &self,
+        leader: i32,
+        topics: &LeaderEpochs,
+        spec: OffsetSpec,
+        found: &mut BTreeMap<TopicPartition, FoundOffset>,
+    ) -> Result<(), ClientError> {
+        let partition = |(partition, epoch): &(i32, i32)| ListOffsetsPartition {
+            partition_index: *partition,
+            current_leader_epoch: *epoch,
+            timestamp: spec.timestamp(),
+            ..ListOffsetsPartition::default()
+        };
+        let topic = |(topic, partitions): (&Arc<str>, &Vec<(i32, i32)>)| ListOffsetsTopic {
+            name: topic.to_string().into(),
+            partitions: partitions.iter().map(partition).collect(),
+            ..ListOffsetsTopic::default()
+        };
+        let answer = self
+            .request::<ListOffsetsRequest>(self.data(leader), ANY_VERSION, |version| {
+                ListOffsetsRequest {
+                    replica_id: -1,
+                    topics: topics.iter().map(topic).collect(),
+                    timeout_ms: if version >= 10 {
+                        millis(self.config().request_timeout)
+                    } else {
+                        0
+                    },
+                    ..ListOffsetsRequest::default()
+                }
+            })
+            .await?;
+        let response = answer.read()?;
+        let mut outcome = Ok(());
+        for (name, asked) in topics {
+            let answered = response.topics.iter().filter(|topic| *topic.name == **name);
+            for partition in answered.flat_map(|topic| &topic.partitions) {
+                let number = partition.partition_index;
+                match ErrorCode(partition.error_code) {
+                    _ if !asked.iter().any(|(asked, _)| *asked == number) => {}
+                    ErrorCode::NONE => {
+                        let offset = FoundOffset {
+                            offset: partition.offset,
+                            leader_epoch: partition.leader_epoch,
+                        };
+                        found.insert(TopicPartition::new(Arc::clone(name), number), offset);
                     }
-                })
-                .await?;
-            let response = answer.read()?;
-            for topic in &response.topics {
-                for partition in &topic.partitions {
-                    let code = ErrorCode(partition.error_code);
-                    let offset = FoundOffset {
-                        offset: partition.offset,
-                        leader_epoch: partition.leader_epoch,
-                    };
-                    match code {
-                        ErrorCode::NONE => {
-                            found.insert(
-                                TopicPartition::new(&*topic.name, partition.partition_index),
-                                offset,
-                            );
-                        }
-                        code => return Err(ClientError::kafka(code)),
-                    }
+                    code => outcome = Err(ClientError::kafka(code)),
                 }
             }
         }
-        Ok(())
+        outcome
     }
 
     /// What `group` has committed of these partitions; those without a committed offset are left out.

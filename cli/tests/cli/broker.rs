@@ -37,6 +37,7 @@ fn it_says_where_it_serves_and_ends_in_order() {
 fn the_admin_port_serves_metrics_and_health() {
     let directory = tempfile::tempdir().unwrap();
     let broker = Broker::start(directory.path());
+    succeed(&["topic", "list", "--bootstrap", &broker.listen]);
     assert!(get(&broker.admin, "/healthz").contains(" 200 "));
     assert!(get(&broker.admin, "/readyz").contains(" 200 "));
     let metrics = get(&broker.admin, "/metrics");
@@ -58,7 +59,7 @@ fn get(address: &str, path: &str) -> String {
 #[test]
 fn it_can_do_without_an_admin_port() {
     let directory = tempfile::tempdir().unwrap();
-    let broker = Broker::start_with(directory.path(), &["--admin", ""]);
+    let broker = Broker::start_at(directory.path(), "127.0.0.1:0", "", &[]);
     assert_eq!(broker.admin, "none");
     assert_eq!(broker.process.terminate().code, Some(0));
 }

@@ -205,19 +205,14 @@ impl Broker {
     }
 
     pub(crate) fn start_with(data: &Path, more: &[&str]) -> Self {
-        let mut arguments = vec![
-            "broker",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-        ];
-        arguments.extend([
-            "--set",
-            "group.initial.rebalance.delay.ms=0",
-            "--data-dir",
-            data.to_str().unwrap(),
-        ]);
+        Self::start_at(data, "127.0.0.1:0", "127.0.0.1:0", more)
+    }
+
+    pub(crate) fn start_at(data: &Path, listen: &str, admin: &str, more: &[&str]) -> Self {
+        let mut arguments = vec!["broker", "--listen", listen, "--admin", admin];
+        arguments.extend(["--data-dir", data.to_str().unwrap()]);
+        // Nobody waits for members that do not come.
+        arguments.extend(["--set", "group.initial.rebalance.delay.ms=0"]);
         arguments.extend(more);
         let process = Process::start(&arguments);
         let ready = process.line();
