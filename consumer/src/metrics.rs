@@ -62,7 +62,10 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
 /// Registers help and units with the recorder in place.
 pub fn describe() {
     let counters = [
-        (CONSUMER_RECORDS_TOTAL, "Records that handlers are done with or have deferred"),
+        (
+            CONSUMER_RECORDS_TOTAL,
+            "Records that handlers are done with or have deferred",
+        ),
         (
             CONSUMER_PROCESS_FAILURES_TOTAL,
             "Failures of handlers, by what was done about them",

@@ -1,10 +1,11 @@
 //! Where an assigned partition begins: at the group's committed offset, or where the reset policy says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use callboard_client::{ClientError, OffsetReset, OffsetSpec, TopicPartition};
+use callboard_client::{ClientError, FoundOffset, OffsetReset, OffsetSpec, TopicPartition};
 use callboard_protocol::ErrorCode;
+use futures_util::future::join_all;
 use tracing::debug;
 
 use super::PartitionsMsg;
@@ -22,50 +23,51 @@ pub(crate) struct Start {
     pub(crate) reset_from: Option<i64>,
 }
 
-/// Looks up where `partitions` begin, as long as it takes, and tells the supervisor. Ends with it.
+/// Looks up where `partitions` begin, as long as it takes, and tells the supervisor as it finds out. Ends with it.
 pub(super) async fn locate(
     shared: Arc<Shared>,
     generation: i32,
     partitions: BTreeSet<TopicPartition>,
 ) {
-    let committed = committed(&shared, &partitions).await;
-    let mut found = Vec::new();
-    let mut without = BTreeSet::new();
-    match committed {
-        Ok(committed) => {
-            for partition in partitions {
-                match committed.get(&partition) {
-                    Some(at) => {
-                        let start = Start {
-                            offset: at.offset,
-                            committed: Some(at.offset),
-                            reset_from: None,
-                        };
-                        found.push((partition, Ok(start)));
-                    }
-                    None => {
-                        without.insert(partition);
-                    }
-                }
-            }
-        }
+    let tell = |found: Vec<Located>| {
+        let located = PartitionsMsg::Located { generation, found };
+        shared.slots.partitions.cast(located);
+    };
+    let committed = match committed(&shared, &partitions).await {
+        Ok(committed) => committed,
         Err(reason) => {
-            let refused = partitions
-                .into_iter()
-                .map(|partition| (partition, Err(reason.clone())));
-            found.extend(refused);
+            let refused = |partition| (partition, Err(reason.clone()));
+            tell(partitions.into_iter().map(refused).collect());
+            return;
+        }
+    };
+    let start = |(partition, at): (&TopicPartition, &FoundOffset)| {
+        let start = Start {
+            offset: at.offset,
+            committed: Some(at.offset),
+            reset_from: None,
+        };
+        (partition.clone(), Ok(start))
+    };
+    tell(committed.iter().map(start).collect());
+    // Topic by topic: one that is just being made, or unmade, holds up no other.
+    let mut without: BTreeMap<Arc<str>, BTreeSet<TopicPartition>> = BTreeMap::new();
+    for partition in partitions {
+        if !committed.contains_key(&partition) {
+            let topic = Arc::clone(&partition.topic);
+            without.entry(topic).or_default().insert(partition);
         }
     }
-    if !without.is_empty() {
-        found.extend(by_policy(&shared, without).await);
-    }
-    shared
-        .slots
-        .partitions
-        .cast(PartitionsMsg::Located { generation, found });
+    let lookups = without
+        .into_values()
+        .map(|partitions| async { tell(by_policy(&shared, partitions).await) });
+    join_all(lookups).await;
 }
 
-type Committed = std::collections::BTreeMap<TopicPartition, callboard_client::FoundOffset>;
+/// Where a partition begins, or why it cannot be known.
+type Located = (TopicPartition, Result<Start, String>);
+
+type Committed = BTreeMap<TopicPartition, FoundOffset>;
 
 /// OffsetFetch until the coordinator answers. An error is for good.
 async fn committed(
@@ -107,10 +109,7 @@ async fn committed(
     }
 }
 
-async fn by_policy(
-    shared: &Shared,
-    partitions: BTreeSet<TopicPartition>,
-) -> Vec<(TopicPartition, Result<Start, String>)> {
+async fn by_policy(shared: &Shared, partitions: BTreeSet<TopicPartition>) -> Vec<Located> {
     let Some(spec) = spec(shared) else {
         let none = "it has no committed offset and auto.offset.reset=none";
         return partitions
