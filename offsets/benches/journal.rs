@@ -156,7 +156,7 @@ fn recovery(criterion: &mut Criterion) {
                 sender.send(result).expect("the receiver waits")
             });
             journal.append(opened.lease, batch, done);
-            if end.position % 1024 == 0 {
+            if end.position.is_multiple_of(1024) {
                 (0..1024).for_each(|_| {
                     receiver.recv().expect("an answer").expect("landed");
                 });

@@ -1,4 +1,5 @@
 //! The journal in a real directory: starts and ends of processes, the lock, the files it leaves.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! What every engine promises, over each engine there is: the trait's own words as tests. The journal lies in a
 //! temporary directory, so this is also the public interface as an embedder uses it.
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 mod common;
 

@@ -14,12 +14,20 @@ const OPEN_FILES_MAX: usize = 32;
 /// See the module.
 pub(crate) struct Files {
     storage: Arc<dyn Storage>,
-    segments: Mutex<BTreeMap<u32, Segment>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    segments: BTreeMap<u32, Segment>,
+    /// Of all segments.
+    bytes: u64,
+    /// Files that are open here.
+    opened: usize,
 }
 
 struct Segment {
     segment: SegmentUse,
-    bytes: u64,
     file: Option<Arc<dyn StorageFile>>,
 }
 
@@ -28,33 +36,32 @@ impl Files {
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self {
             storage,
-            segments: Mutex::default(),
+            inner: Mutex::default(),
         }
     }
 
     /// A segment has become part of the log.
     pub(crate) fn add(&self, segment: SegmentUse, bytes: u64) {
+        let mut inner = self.lock();
+        inner.bytes += bytes;
         let entry = Segment {
             segment,
-            bytes,
             file: None,
         };
-        self.lock().insert(segment.generation, entry);
+        inner.segments.insert(segment.generation, entry);
     }
 
     /// Bytes of all segments of the log.
     pub(crate) fn bytes(&self) -> u64 {
-        self.lock().values().map(|segment| segment.bytes).sum()
+        self.lock().bytes
     }
 
     /// A segment's file and its use.
     pub(crate) fn get(&self, generation: u32) -> io::Result<(Arc<dyn StorageFile>, SegmentUse)> {
-        let mut segments = self.lock();
-        let opened = segments
-            .values()
-            .filter(|segment| segment.file.is_some())
-            .count();
-        let segment = segments
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let segment = inner
+            .segments
             .get_mut(&generation)
             .ok_or(io::ErrorKind::NotFound)?;
         let in_use = segment.segment;
@@ -65,19 +72,21 @@ impl Files {
             .storage
             .open(&segment_name(generation), OpenMode::Existing)?;
         segment.file = Some(Arc::clone(&file));
-        if opened >= OPEN_FILES_MAX {
+        inner.opened += 1;
+        if inner.opened > OPEN_FILES_MAX {
             // The oldest is the one least likely to be asked for again: readers go forward.
-            let oldest = segments
-                .iter_mut()
-                .find(|(number, segment)| **number != generation && segment.file.is_some());
-            if let Some((_, segment)) = oldest {
-                segment.file = None;
+            let mut others = inner.segments.iter_mut();
+            if let Some((_, oldest)) =
+                others.find(|(number, segment)| **number != generation && segment.file.is_some())
+            {
+                oldest.file = None;
+                inner.opened -= 1;
             }
         }
         Ok((file, in_use))
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Segment>> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

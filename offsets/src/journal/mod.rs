@@ -33,6 +33,7 @@ mod operation;
 mod prepare;
 mod queue;
 mod reader;
+mod segments;
 mod shared;
 mod storage;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! An engine's asynchronous calls, waited for.
 #![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use std::ops::{ControlFlow, Range};
 use std::sync::mpsc::channel;
