@@ -162,7 +162,7 @@ fn write<'a, T: Field<'a>>(body: &T, version: i16) -> Bytes {
     if body.write(&mut writer, false, "").is_err() {
         return Bytes::new();
     }
-    writer.into_pieces().pop().unwrap_or_default()
+    writer.into_bytes()
 }
 
 fn owned(partitions: Vec<tables::TopicPartition<'_>>) -> TopicPartitions {

@@ -146,23 +146,22 @@ pub trait Pieces: sealed::Sealed + Sized {
     #[doc(hidden)]
     const SHARED: bool;
     #[doc(hidden)]
-    fn from_pieces(pieces: Vec<Bytes>) -> Self;
+    fn written(writer: Writer) -> Self;
 }
 
 impl Pieces for Bytes {
     const SHARED: bool = false;
 
-    fn from_pieces(mut pieces: Vec<Bytes>) -> Self {
-        // A writer that shares nothing makes one piece.
-        pieces.pop().unwrap_or_default()
+    fn written(writer: Writer) -> Self {
+        writer.into_bytes()
     }
 }
 
 impl Pieces for Vec<Bytes> {
     const SHARED: bool = true;
 
-    fn from_pieces(pieces: Vec<Bytes>) -> Self {
-        pieces
+    fn written(writer: Writer) -> Self {
+        writer.into_pieces()
     }
 }
 
@@ -185,7 +184,7 @@ pub fn encode_request<'a, M: Message<'a>>(
     let mut writer = open::<Bytes, M>(message, version, header::request_size(header, tagged))?;
     header::write_request(&mut writer, header, tagged)?;
     message.encode_into(&mut writer)?;
-    Ok(Bytes::from_pieces(writer.into_pieces()))
+    Ok(writer.into_bytes())
 }
 
 /// A whole answer with its length; see [`Pieces`] for what into.
@@ -200,7 +199,7 @@ pub fn encode_response<'a, M: Message<'a>, P: Pieces>(
     let mut writer = open::<P, M>(message, version, header::response_size(M::KEY, version))?;
     header::write_response(&mut writer, correlation_id, M::KEY, version);
     message.encode_into(&mut writer)?;
-    Ok(P::from_pieces(writer.into_pieces()))
+    Ok(P::written(writer))
 }
 
 /// A writer with room for everything, the length already in it.

@@ -100,7 +100,7 @@ fn start<'a>(reader: &mut Reader<'a>) -> Result<RequestHeader<'a>, DecodeError> 
     } = kind(reader)?;
     let correlation_id = i32::from_be_bytes(reader.fixed()?);
     let client_id = match reader.string_length()? {
-        Some(length) => Some(String::from_utf8_lossy(reader.take(length)?)),
+        Some(length) => Some(reader.text(length)?),
         None => None,
     };
     Ok(RequestHeader {

@@ -227,8 +227,7 @@ impl<'a> Nullable<'a> for Cow<'a, str> {
         let Some(length) = from.string_length()? else {
             return Ok(None);
         };
-        // Kafka puts U+FFFD in the place of what is no UTF-8; only then is anything copied.
-        Ok(Some(String::from_utf8_lossy(from.take(length)?)))
+        Ok(Some(from.text(length)?))
     }
 
     null_with_length!(string_length, 2);

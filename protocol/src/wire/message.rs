@@ -40,7 +40,7 @@ pub trait Message<'a>: Field<'a> + Default {
         let layout = Self::layout(version);
         let mut writer = Writer::contiguous(layout, Field::size(self, layout));
         self.encode_into(&mut writer)?;
-        Ok(writer.into_pieces().pop().unwrap_or_default())
+        Ok(writer.into_bytes())
     }
 
     /// How many bytes the body takes.

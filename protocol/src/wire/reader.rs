@@ -2,6 +2,8 @@
 //! before anything is allocated, and what all arrays of a body take together is bounded by the body's own size. What
 //! Kafka's readers let pass passes here.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::Layout;
@@ -114,6 +116,16 @@ impl<'a> Reader<'a> {
             }
             None => Err(self.error(Malformed::Truncated)),
         }
+    }
+
+    /// Takes text. Kafka puts U+FFFD in the place of what is no UTF-8; only then is anything copied.
+    pub(crate) fn text(&mut self, length: usize) -> Result<Cow<'a, str>, DecodeError> {
+        let bytes = self.take(length)?;
+        // Not left to `from_utf8_lossy` alone: that goes character by character.
+        Ok(match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        })
     }
 
     #[inline]

@@ -141,6 +141,12 @@ impl Writer {
         Ok(())
     }
 
+    /// What a [`contiguous`](Self::contiguous) writer has written.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        debug_assert!(self.shared.is_empty(), "pieces would be lost");
+        self.copied.into()
+    }
+
     /// All pieces, in order.
     pub(crate) fn into_pieces(self) -> Vec<Bytes> {
         let mut copied = Bytes::from(self.copied);
