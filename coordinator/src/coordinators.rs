@@ -144,9 +144,9 @@ impl Coordinators {
         }
     }
 
-    /// Ends the groups in order, ahead of stopping the child: whoever waits is told to look for another coordinator, and
+    /// Ends the groups in order: whoever waits is told to look for another coordinator, and
     /// what was appended has landed when this returns, or some seconds have passed. What is asked later is refused.
-    pub async fn close(&self) {
+    async fn close(&self) {
         // All at once: each waits for the same flushes.
         let mut closing = Vec::new();
         for place in &self.shared.board {

@@ -2,5 +2,7 @@
 //! Owned by the partition's writer; built by replay and kept by live appends through the same `apply`.
 
 pub mod core;
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{Committed, Index, TopicOffsets};

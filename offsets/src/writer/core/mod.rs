@@ -8,6 +8,8 @@ pub(crate) mod pipeline;
 mod order_tests;
 #[cfg(test)]
 mod pipeline_tests;
+#[cfg(test)]
+mod schedules;
 
 use std::time::Duration;
 
