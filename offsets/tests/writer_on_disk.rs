@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 const PARTITIONS: u32 = 3;
 
 fn journal(dir: &Path) -> Arc<Journal> {
-    let mut config = JournalConfig::new(dir.to_owned());
+    let mut config = JournalConfig::new(dir);
     config.partitions = PARTITIONS;
     // Small enough for every round to cross several.
     config.segment_bytes = 32 * 1024;

@@ -88,6 +88,18 @@ pub(crate) struct State {
     meter: CoordinatorMeter,
 }
 
+// Every message is boxed and queued: none may grow fat.
+const _: () = assert!(size_of::<CoordinatorMsg>() <= 256);
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Until the next incarnation has loaded, or for good.
+        if let Some(place) = self.shared.board.get(self.partition as usize) {
+            place.set(PartitionState::Loading);
+        }
+    }
+}
+
 enum Service {
     /// The core answers, while it loads as well.
     Open,

@@ -17,6 +17,9 @@ impl std::fmt::Debug for WriterMsg {
     }
 }
 
+// Every message is boxed and queued: none may grow fat.
+const _: () = assert!(size_of::<WriterMsg>() <= 256);
+
 pub(super) enum Msg {
     /// From outside; answered through its closure.
     Do(Op),

@@ -3,13 +3,8 @@
 
 pub(crate) mod order;
 pub(crate) mod pipeline;
-
 #[cfg(test)]
-mod order_tests;
-#[cfg(test)]
-mod pipeline_tests;
-#[cfg(test)]
-mod schedules;
+mod tests;
 
 use std::time::Duration;
 

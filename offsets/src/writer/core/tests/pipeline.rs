@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Ticket;
-use super::pipeline::*;
 use crate::log::{BatchId, End, Epoch, LogError, Resolution};
+use crate::writer::core::Ticket;
+use crate::writer::core::pipeline::*;
 
 const START: End = End {
     position: 7,

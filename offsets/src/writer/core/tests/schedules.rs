@@ -7,10 +7,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::Ticket;
-use super::pipeline::{Effect, Pipeline};
 use crate::log::{BatchId, End, LogError, Resolution};
 use crate::writer::AppendError;
+use crate::writer::core::Ticket;
+use crate::writer::core::pipeline::{Effect, Pipeline};
 
 /// An engine that knows the rules of the trait and otherwise does as the dice say.
 struct Engine {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Ticket;
-use super::order::{Order, Released};
+use crate::writer::core::Ticket;
+use crate::writer::core::order::{Order, Released};
 
 fn group(name: &str) -> Arc<str> {
     name.into()
