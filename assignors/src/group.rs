@@ -4,7 +4,7 @@
 //! Made of what came over the wire, and tidied while it is made: topics without metadata, owned partitions that do not
 //! exist and repeated entries are left out, so an assignor meets none of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::order::java_order;
@@ -142,11 +142,16 @@ impl Group {
             members: Vec::new(),
             racks: Vec::new(),
         };
+        // Members repeat the same few names very often.
+        let known: HashMap<String, TopicIndex> = group
+            .topic_indices()
+            .map(|topic| (group.topic(topic).name.clone(), topic))
+            .collect();
         let mut infos: Vec<MemberInfo> = members.into_iter().collect();
         infos.sort_by(|left, right| java_order(&left.id, &right.id));
         keep_last(&mut infos, |left, right| left.id == right.id);
         for (position, info) in infos.into_iter().enumerate() {
-            let member = group.member_of(info, &mut racks);
+            let member = group.member_of(info, &known, &mut racks);
             for topic in &member.topics {
                 group.topics[topic.position()]
                     .subscribers
@@ -158,15 +163,22 @@ impl Group {
         group
     }
 
-    fn member_of(&self, info: MemberInfo, racks: &mut Racks) -> Member {
-        let topics: BTreeSet<TopicIndex> = info
+    fn member_of(
+        &self,
+        info: MemberInfo,
+        known: &HashMap<String, TopicIndex>,
+        racks: &mut Racks,
+    ) -> Member {
+        let mut topics: Vec<TopicIndex> = info
             .topics
             .iter()
-            .filter_map(|name| self.topic_index(name))
+            .filter_map(|name| known.get(name).copied())
             .collect();
+        topics.sort_unstable();
+        topics.dedup();
         let mut owned = Vec::new();
         for (name, numbers) in &info.owned {
-            if let Some(topic) = self.topic_index(name) {
+            if let Some(&topic) = known.get(name) {
                 owned.extend(numbers.iter().map(|&number| Partition { topic, number }));
             }
         }
@@ -180,7 +192,7 @@ impl Group {
                 .rack
                 .filter(|rack| !rack.is_empty())
                 .map(|rack| racks.index(rack)),
-            topics: topics.into_iter().collect(),
+            topics,
             owned,
             generation: info.generation,
             user_data: info.user_data,
