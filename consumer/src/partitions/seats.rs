@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use callboard_client::TopicPartition;
+use callboard_supervision::metrics::ACTOR_RESTARTS_TOTAL;
 use callboard_supervision::{Addr, Decision, Failure, Timer, spawn_linked};
 use metrics::{counter, gauge};
 use ractor::ActorCell;
@@ -227,6 +228,8 @@ impl State {
             |seat| matches!(seat, Seat::Waiting { cell: seated, .. } if Arc::ptr_eq(seated, cell)),
         );
         if waits && cell.incarnation() == incarnation {
+            // Handlers have their policy here, not in a supervisor; they are counted as all actors are.
+            counter!(ACTOR_RESTARTS_TOTAL, "actor" => partition_handler::KIND).increment(1);
             self.start(Arc::clone(cell)).await;
             self.show();
         }
