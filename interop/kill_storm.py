@@ -76,8 +76,12 @@ def fetch(wire, group):
     while True:
         wire.send(9, 2, 1, string(group) + array([string(TOPIC) + array([struct.pack(">i", p) for p in range(PARTITIONS)])]))
         _, body = wire.receive()
-        at, found, errors = 4 + 2 + len(TOPIC) + 4, {}, set()
-        for _ in range(PARTITIONS):
+        found, errors = {}, set()
+        # A coordinator that refuses names no topic, only the error.
+        topics, at = struct.unpack(">i", body[:4])[0], 4
+        if topics:
+            at += 2 + len(TOPIC) + 4
+        for _ in range(PARTITIONS if topics else 0):
             partition, offset, length = struct.unpack(">iqh", body[at:at + 14])
             at += 14
             metadata = body[at:at + length].decode()
