@@ -38,32 +38,42 @@ const ALL_PARTITIONS: usize = PARTITIONS as usize;
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     keep_the_planned_panic_quiet();
-    let (stage, outcome) = tokio::select! {
-        played = Box::pin(play()) => played?,
-        signal = signals.next() => return Err(Failure::failed(format_args!("{signal} ended the demo"))),
+    let flights = Flights::load()?;
+    let rows = flights.table().sum().scheduled;
+    let story = Story::begin(progress::bar(rows, "counted"));
+    story.say(
+        "demo",
+        format_args!(
+            "{} flights out of New York, January to March 2013, through one group",
+            grouped(rows)
+        ),
+    );
+    let stage = Stage::open().await?;
+    let shown = tokio::select! {
+        shown = Box::pin(play(&stage, &story, &flights)) => shown,
+        signal = signals.next() => Err(Failure::failed(format_args!("{signal} ended the demo"))),
     };
-    if args.keep {
-        let mut stdout = std::io::stdout().lock();
-        // Whoever closed the pipe does not want to hear it.
-        let _ = write!(stdout, "{}", invitation(&stage)).and_then(|()| stdout.flush());
-        drop(stdout);
+    if args.keep && shown.is_ok() {
+        print(&invitation(&stage));
         signals.next().await;
     }
-    let stopped = stage.broker.shutdown().await.map_err(Failure::failed);
-    drop(stage.directory);
-    outcome.and(stopped)
+    let stopped = stage.close().await;
+    match shown? {
+        true => stopped,
+        false => Err(Failure::failed(
+            "the demo did not show what it claims, see above",
+        )),
+    }
 }
 
-/// The whole play. The stage comes back with the verdict, so that it can be kept.
-async fn play() -> Result<(Stage, Result<(), Failure>), Failure> {
-    let flights = Flights::load()?;
+/// The whole play. Whether it showed what it claims.
+async fn play(stage: &Stage, story: &Arc<Story>, flights: &Flights) -> Result<bool, Failure> {
     let direct = flights.table();
     let rows = direct.sum().scheduled;
-    let story = Story::begin(progress::bar(rows, "counted"));
-    let stage = prologue(&story, &flights, rows).await?;
+    prologue(story, stage, flights, rows).await?;
     let troupe = Troupe {
-        story: &story,
-        stage: &stage,
+        story,
+        stage,
         stumble: Arc::new(AtomicBool::new(false)),
     };
 
@@ -97,36 +107,29 @@ async fn play() -> Result<(Stage, Result<(), Failure>), Failure> {
     let series = stage.metrics().await.map_or(0, |text| {
         text.lines().filter(|line| !line.starts_with('#')).count()
     });
-    let mut stdout = std::io::stdout().lock();
-    // Where nobody reads, the exit code says it.
-    let _ = write!(
-        stdout,
+    print(&format!(
         "{}\n{}",
         evidence.text(),
-        metrics_note(&stage, series)
-    )
-    .and_then(|()| stdout.flush());
-    drop(stdout);
-    let outcome = if evidence.holds() {
-        Ok(())
-    } else {
-        Err(Failure::failed(
-            "the demo did not show what it claims, see above",
-        ))
-    };
-    Ok((stage, outcome))
+        metrics_note(stage, series)
+    ));
+    Ok(evidence.holds())
 }
 
-/// The broker, the topic, the data.
-async fn prologue(story: &Story, flights: &Flights, rows: u64) -> Result<Stage, Failure> {
-    story.say(
-        "demo",
-        format_args!(
-            "{} flights out of New York, January to March 2013, through one group",
-            grouped(rows)
-        ),
-    );
-    let stage = Stage::open().await?;
+/// Prints a text. Where nobody reads any more, the exit code says it.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+/// The broker tells where it is, and gets the data.
+async fn prologue(
+    story: &Story,
+    stage: &Stage,
+    flights: &Flights,
+    rows: u64,
+) -> Result<(), Failure> {
     let data = stage.directory.path().display();
     story.say(
         "broker",
@@ -146,7 +149,7 @@ async fn prologue(story: &Story, flights: &Flights, rows: u64) -> Result<Stage, 
             started.elapsed().as_secs_f64(),
         ),
     );
-    Ok(stage)
+    Ok(())
 }
 
 /// Who plays, and where.

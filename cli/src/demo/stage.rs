@@ -26,11 +26,10 @@ const DELIVERIES_WAITING_MAX: usize = 65_536;
 /// The broker and a client of it.
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) broker: Broker,
+    broker: Broker,
     pub(super) bootstrap: String,
     pub(super) admin: Option<SocketAddr>,
     pub(super) client: Client,
-    /// Removed with everything in it when the stage is gone.
     pub(super) directory: TempDir,
 }
 
@@ -76,6 +75,14 @@ impl Stage {
             client,
             directory,
         })
+    }
+
+    /// Stops the broker in order and removes its data.
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        let stopped = self.broker.shutdown().await.map_err(Failure::failed);
+        // After the broker: whoever still writes would make its files anew.
+        let removed = self.directory.close().map_err(Failure::failed);
+        stopped.and(removed)
     }
 
     /// Produces every row and waits until all are stored.

@@ -1,10 +1,9 @@
 //! `callboard broker`: its start, its ready line, its end, and what keeps it from starting.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 
-use crate::support::{Broker, run, succeed};
+use crate::support::{Broker, get, run, succeed};
 
 #[test]
 fn it_says_where_it_serves_and_ends_in_order() {
@@ -46,14 +45,6 @@ fn the_admin_port_serves_metrics_and_health() {
         assert!(metrics.contains(&format!("# TYPE {name} gauge")), "{name}");
     }
     assert_eq!(broker.process.terminate().code, Some(0));
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut socket = TcpStream::connect(address).unwrap();
-    write!(socket, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

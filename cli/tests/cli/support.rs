@@ -1,6 +1,7 @@
 //! Runs the binary. Every wait has a deadline and is for something that happens, never for time to pass.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -85,6 +86,18 @@ impl Process {
         self.lines.recv_timeout(patience).ok()
     }
 
+    /// The lines of stdout up to the one that has this in it, no line later than `patience` after the one before.
+    pub(crate) fn lines_until(&self, part: &str, patience: Duration) -> String {
+        let mut told = String::new();
+        while !told.contains(part) {
+            match self.lines.recv_timeout(patience) {
+                Ok(line) => told.extend([line.as_str(), "\n"]),
+                Err(error) => panic!("{part} does not come ({error}):\n{told}"),
+            }
+        }
+        told
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(
@@ -101,14 +114,10 @@ impl Process {
     }
 
     /// Waits until it ends by itself.
-    pub(crate) fn end(self) -> Ended {
-        self.end_within(PATIENCE)
-    }
-
-    pub(crate) fn end_within(mut self, patience: Duration) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let mut lines = Vec::new();
         loop {
-            match self.lines.recv_timeout(patience) {
+            match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => lines.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it did not end; it printed {lines:#?}"),
@@ -116,7 +125,7 @@ impl Process {
         }
         let errors = self
             .errors
-            .recv_timeout(patience)
+            .recv_timeout(PATIENCE)
             .expect("stderr ends with the process");
         let code = self.child.wait().unwrap().code();
         Ended {
@@ -233,4 +242,13 @@ impl Broker {
             data,
         }
     }
+}
+
+/// An HTTP answer, status line and all.
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    write!(socket, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
 }
