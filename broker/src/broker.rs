@@ -250,3 +250,56 @@ fn readiness(broker: &Broker) -> Readiness {
         None => Err("the groups are being loaded".to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn start(dir: &Path) -> Broker {
+        let mut config = BrokerConfig {
+            data_dir: dir.join("data"),
+            admin_listener: None,
+            ..BrokerConfig::default()
+        };
+        config.set("listeners", "127.0.0.1:0").unwrap();
+        Broker::start(config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_cannot_be_written_ends_the_broker() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut broker = start(dir.path()).await;
+        let (tell, poisoned) = watch::channel(None);
+        broker.poisoned = poisoned;
+        tell.send(Some("no such device".to_owned())).unwrap();
+        let failed = broker.failed().await.to_string();
+        assert!(failed.starts_with("the broker failed: "), "{failed}");
+        assert!(failed.ends_with("no such device"), "{failed}");
+        assert!(readiness(&broker)().unwrap_err().contains("no such device"));
+        broker.shutdown().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn parts_that_end_end_the_broker() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut broker = start(dir.path()).await;
+        broker.root.address.actor().stop(None);
+        assert!(matches!(broker.failed().await, BrokerError::Failed { .. }));
+        // There is nothing to stop in order any more, and that is said.
+        assert!(broker.shutdown().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_dropped_gives_everything_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = start(dir.path()).await;
+        let address = broker.address();
+        let ended = broker.root.address.actor().clone();
+        drop(broker);
+        ended.wait(None).await.unwrap();
+        // The listener's socket goes with the last of its tasks.
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -183,9 +183,10 @@ mod tests {
     use super::*;
 
     fn config(dir: &Path) -> BrokerConfig {
-        let mut config = BrokerConfig::default();
-        config.data_dir = dir.join("data");
-        config
+        BrokerConfig {
+            data_dir: dir.join("data"),
+            ..BrokerConfig::default()
+        }
     }
 
     #[test]
@@ -240,8 +241,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let mut config = BrokerConfig::default();
-        config.data_dir = file.clone();
+        let config = BrokerConfig {
+            data_dir: file.clone(),
+            ..BrokerConfig::default()
+        };
         let error = DataDir::open(&config).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("cannot use the data directory {}", file.display())),

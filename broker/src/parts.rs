@@ -108,6 +108,7 @@ impl<'a> Parts<'a> {
     async fn journal(&self) -> Result<Journal, BrokerError> {
         let mut config = JournalConfig::new(self.data.offsets());
         config.partitions = self.config.offsets_topic_num_partitions;
+        config.segment_bytes = self.config.offsets_topic_segment_bytes;
         let opened = tokio::task::spawn_blocking(move || Journal::open(&config)).await;
         opened
             .map_err(|error| not_started(&error))?

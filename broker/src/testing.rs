@@ -44,6 +44,8 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let mut config = BrokerConfig {
             data_dir: dir.path().join("data"),
+            // Little to write before a test can begin.
+            offsets_topic_segment_bytes: 64 * 1024,
             ..BrokerConfig::default()
         };
         change(&mut config);
@@ -182,7 +184,7 @@ impl Wire {
                 if let Some(frame) = self.frames.pop().unwrap() {
                     return Some(frame);
                 }
-                let mut buffer = [0; 16 * 1024];
+                let mut buffer = vec![0; 16 * 1024];
                 match self.stream.read(&mut buffer).await {
                     Ok(0) | Err(_) => return None,
                     Ok(bytes) => self.frames.push(&buffer[..bytes]),

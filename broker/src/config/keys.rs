@@ -101,6 +101,7 @@ keys! {
     "offsets.retention.minutes", number(1, INT_MAX), "10080", "How long offsets of a group without members are kept.", |c, v| c.offsets_retention => v.number().map(|minutes: u64| Duration::from_secs(minutes * 60));
     "offsets.retention.check.interval.ms", number(1, i64::MAX / 1_000_000), "600000", "How often expired offsets and empty groups are looked for. Milliseconds.", |c, v| c.offsets_retention_check_interval => v.millis();
     "offsets.topic.num.partitions", number(1, 10_000), "50", "Partitions of __consumer_offsets. Fixed when the data directory is first used.", |c, v| c.offsets_topic_num_partitions => v.number();
+    "offsets.topic.segment.bytes", number(16_384, 1 << 30), "16777216", "Size of a file of the journal under __consumer_offsets, which all its partitions share; three are made at the first start. Kafka's default is 104857600.", |c, v| c.offsets_topic_segment_bytes => v.number();
     "offsets.topic.replication.factor", number(1, 1), "1", "One node keeps one copy. Kafka's default is 3.", |c, v| c.offsets_topic_replication_factor => v.number();
     "default.replication.factor", number(1, 1), "1", "One node keeps one copy.", |c, v| c.default_replication_factor => v.number();
 

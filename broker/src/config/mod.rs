@@ -52,6 +52,7 @@ pub struct BrokerConfig {
     pub offsets_retention: Duration,
     pub offsets_retention_check_interval: Duration,
     pub offsets_topic_num_partitions: u32,
+    pub offsets_topic_segment_bytes: u64,
     pub offsets_topic_replication_factor: i16,
     pub default_replication_factor: i16,
 
@@ -102,6 +103,7 @@ impl Default for BrokerConfig {
             offsets_retention: Duration::ZERO,
             offsets_retention_check_interval: Duration::ZERO,
             offsets_topic_num_partitions: 0,
+            offsets_topic_segment_bytes: 0,
             offsets_topic_replication_factor: 0,
             default_replication_factor: 0,
             log_segment_bytes: 0,

@@ -63,7 +63,7 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     };
     let context = Context {
         advertised: shared.advertised(local),
-        client_host: format!("/{}", peer.ip()).into(),
+        client_host: format!("/{}", peer.ip().to_canonical()).into(),
         shared,
     };
     let (reader, writer) = stream.into_split();
