@@ -171,7 +171,10 @@ impl Router<'_> {
                 .partitions
                 .into_iter()
                 .map(|partition| (partition, partition_error(count, partition)));
-            (topic.topic, checked.collect())
+            response::DeletedTopicOffsets {
+                topic: topic.topic,
+                partitions: checked.collect(),
+            }
         };
         let topics = delete.topics.into_iter().map(check).collect();
         (

@@ -32,17 +32,16 @@ impl Group {
             return step.answer(id, Response::DeleteOffsets(refused));
         }
         let mut doomed = Vec::new();
-        let mut topics = Vec::with_capacity(delete.topics.len());
-        for (topic, mut partitions) in delete.topics {
-            let subscribed = self.is_subscribed(&topic);
-            for (partition, error) in &mut partitions {
+        let mut topics = delete.topics;
+        for DeletedTopicOffsets { topic, partitions } in &mut topics {
+            let subscribed = self.is_subscribed(topic);
+            for (partition, error) in partitions {
                 match *error {
                     ErrorCode::NONE if subscribed => *error = ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
-                    ErrorCode::NONE => doomed.push((Arc::clone(&topic), *partition)),
+                    ErrorCode::NONE => doomed.push((Arc::clone(topic), *partition)),
                     _ => {}
                 }
             }
-            topics.push(DeletedTopicOffsets { topic, partitions });
         }
         let answer = OffsetDelete {
             error: ErrorCode::NONE,

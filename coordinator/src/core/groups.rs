@@ -15,7 +15,6 @@ use super::effect::{Effect, RebalanceReason, Response};
 use super::group::{Group, InFlight, State, Waiting};
 use super::input::{Input, Now, Request, RequestId, StoredGroup, Ticket};
 use super::leave;
-use super::members::Parked;
 use super::refusal::{early_refusal, loading, refused};
 use super::step::{Settings, Step, Tickets};
 use super::timers::{Millis, Timers};
@@ -142,7 +141,7 @@ impl Groups {
             Slot::Rebuilding => Vec::new(),
             Slot::Classic(group) => {
                 self.census.change(group.counted, None);
-                owed(&group)
+                group.owed()
             }
         }
     }
@@ -409,80 +408,6 @@ impl Groups {
         self.timers = Timers::default();
         self.tickets.in_flight.clear();
     }
-}
-
-impl Group {
-    /// Everybody who waits is told to look for another coordinator.
-    fn close(&mut self, step: &mut Step<'_>) {
-        let error = ErrorCode::NOT_COORDINATOR;
-        for seq in self.members.seqs() {
-            let member_id = self.members.get(seq).map(|member| Arc::clone(&member.id));
-            match self.members.park(seq, Parked::Nothing) {
-                Parked::Nothing => {}
-                Parked::Join { request, .. } => {
-                    step.refuse_join(request, error, member_id.as_deref().unwrap_or_default())
-                }
-                Parked::Sync { request } => step.refuse_sync(request, error),
-            }
-        }
-        match self.in_flight.take() {
-            Some((_, InFlight::Takeover { id, .. })) => step.refuse_join(id, error, ""),
-            Some((
-                _,
-                InFlight::Emptying {
-                    leaving: Some((id, _)),
-                    ..
-                },
-            )) => {
-                step.answer(id, Response::Leave(response::LeaveGroup::refused(error)));
-            }
-            Some((_, InFlight::Deleting(id))) => step.answer(id, Response::Delete(error)),
-            Some((_, InFlight::DeletingOffsets(id, _))) => {
-                step.answer(
-                    id,
-                    Response::DeleteOffsets(response::OffsetDelete::refused(error)),
-                );
-            }
-            _ => {}
-        }
-        for waiting in std::mem::take(&mut self.waiting) {
-            if let Waiting::Ask(id, request) = waiting {
-                step.answer(id, refused(&request, &self.id, error));
-            }
-        }
-    }
-}
-
-/// Every request a group has not answered.
-fn owed(group: &Group) -> Vec<RequestId> {
-    let parked = group
-        .members
-        .iter()
-        .filter_map(|(_, member)| match member.parked() {
-            Parked::Nothing => None,
-            Parked::Join { request, .. } | Parked::Sync { request } => Some(request),
-        });
-    let waiting = group.waiting.iter().filter_map(|waiting| match waiting {
-        Waiting::Ask(id, _) => Some(*id),
-        Waiting::Timer(..) | Waiting::Expire => None,
-    });
-    let in_flight = match &group.in_flight {
-        Some((
-            _,
-            InFlight::Takeover { id, .. }
-            | InFlight::Deleting(id)
-            | InFlight::DeletingOffsets(id, _),
-        )) => Some(*id),
-        Some((
-            _,
-            InFlight::Emptying {
-                leaving: Some((id, _)),
-                ..
-            },
-        )) => Some(*id),
-        _ => None,
-    };
-    parked.chain(waiting).chain(in_flight).collect()
 }
 
 impl Census {

@@ -8,6 +8,7 @@ use callboard_offsets::record::GroupMetadataValue;
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::request::{self, TopicRef};
+use crate::response::DeletedTopicOffsets;
 
 /// Name of a request, given by the shell, which keeps the way its answer goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,8 +168,8 @@ pub struct FetchTopic {
 /// An OffsetDelete whose topics have been looked up.
 #[derive(Clone, Debug)]
 pub struct DeleteOffsets {
-    /// Topic, and partitions with NONE or what is wrong with them.
-    pub topics: Vec<(Arc<str>, Vec<(i32, ErrorCode)>)>,
+    /// The answer as far as it is known without the group: NONE where nothing is wrong with the partition itself.
+    pub topics: Vec<DeletedTopicOffsets>,
 }
 
 /// What is stored of one group.

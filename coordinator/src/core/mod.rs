@@ -7,6 +7,7 @@
 //!   wait for each other: they go to the writer one behind the other, and the writer keeps them in order.
 //! * The committed offsets live in the writer's index: [`fetch`] and [`Removal::records`] read it there.
 
+mod closing;
 mod commit;
 mod delete;
 mod describe;

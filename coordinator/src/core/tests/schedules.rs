@@ -77,7 +77,7 @@ fn whatever_the_order() {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut house = House::new(config());
+        let house = House::new(config());
         house.topics.create("t", 1);
         let client = |at: usize, is_static: bool| Client {
             instance: is_static.then(|| format!("i{}", at % 2)),
@@ -337,7 +337,10 @@ impl World {
         // The next process of a static member gets what was planned for the last one.
         if synced.error == ErrorCode::NONE && self.clients[who].instance.is_none() {
             let assignment = String::from_utf8(synced.assignment.to_vec()).unwrap();
-            assert!(assignment.is_empty() || assignment == part, "{assignment:?} is not {part:?}");
+            assert!(
+                assignment.is_empty() || assignment == part,
+                "{assignment:?} is not {part:?}"
+            );
         }
     }
 }
