@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     keep_the_planned_panic_quiet();
     let flights = Flights::load()?;
     let rows = flights.table().sum().scheduled;
-    let story = Story::begin(progress::bar(rows, "counted"));
+    let story = Story::begin(progress::bar(rows, "produced"));
     story.say(
         "demo",
         format_args!(
@@ -136,7 +136,9 @@ async fn prologue(
         format_args!("listens on {}, data in {data}", stage.bootstrap),
     );
     let started = Instant::now();
-    stage.produce(flights, rows).await?;
+    stage.produce(flights, story.bar()).await?;
+    story.bar().reset();
+    story.bar().set_message("counted");
     let unkeyed = flights
         .rows()
         .filter(|row| flights::key(row).is_none())

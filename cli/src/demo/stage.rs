@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use callboard_broker::{Broker, BrokerConfig};
 use callboard_client::{Client, ClientError, NewTopic, OffsetSpec, Producer, TopicPartition};
+use indicatif::ProgressBar;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,7 +15,6 @@ use tokio::sync::mpsc;
 use super::flights::{self, Flights};
 use super::member::{self, GROUP, TOPIC};
 use crate::failure::Failure;
-use crate::progress;
 
 /// Partitions of the topic.
 pub(super) const PARTITIONS: i32 = 12;
@@ -85,10 +85,13 @@ impl Stage {
         stopped.and(removed)
     }
 
-    /// Produces every row and waits until all are stored.
-    pub(super) async fn produce(&self, flights: &Flights, rows: u64) -> Result<(), Failure> {
+    /// Produces every row and waits until all are stored; `bar` moves with it.
+    pub(super) async fn produce(
+        &self,
+        flights: &Flights,
+        bar: &ProgressBar,
+    ) -> Result<(), Failure> {
         let producer = Producer::new(self.client.clone());
-        let bar = progress::bar(rows, "produced");
         let (sent, mut deliveries) = mpsc::channel(DELIVERIES_WAITING_MAX);
         let send = async {
             // Moved in here, so that the other side hears of the end.
@@ -113,7 +116,6 @@ impl Stage {
             Ok::<_, ClientError>(())
         };
         let (sent, waited) = tokio::join!(send, wait);
-        bar.finish_and_clear();
         waited
             .and(sent)
             .map_err(|error| Failure::failed(format_args!("a row is not stored: {error}")))

@@ -63,7 +63,7 @@ pub(super) struct Story {
     started: Instant,
     happened: Mutex<Happened>,
     changed: Notify,
-    /// Rows counted; hidden when nobody watches.
+    /// Rows produced, then rows counted; hidden when nobody watches.
     bar: ProgressBar,
 }
 
@@ -84,7 +84,7 @@ impl Story {
         self.started.elapsed()
     }
 
-    /// The bar of rows counted.
+    /// The bar of rows.
     pub(super) fn bar(&self) -> &ProgressBar {
         &self.bar
     }

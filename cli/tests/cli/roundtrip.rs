@@ -185,6 +185,30 @@ fn a_file_of_many_lines_goes_through_many_partitions() {
 }
 
 #[test]
+fn what_cannot_be_stored_is_exit_1_and_says_which_line() {
+    let house = House::open("t", 1);
+    let absent = run_with(&house.with(&["produce", "nope"]), "x\n");
+    assert_eq!(absent.code, Some(1));
+    assert!(
+        absent.errors.contains("line 1: topic nope"),
+        "{}",
+        absent.errors
+    );
+    let small = ["produce", "t", "--set", "max.request.size=1024"];
+    let long = format!("short\n{}\nnever read\n", "x".repeat(2000));
+    let ended = run_with(&house.with(&small), &long);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.errors.contains("line 2: "), "{}", ended.errors);
+    assert!(
+        ended.errors.contains("max.request.size=1024"),
+        "{}",
+        ended.errors
+    );
+    assert_eq!(ended.lines, ["produced 1 records to t"]);
+    assert_eq!(house.rest("t"), ["t/0@0 - short"]);
+}
+
+#[test]
 fn max_ends_after_so_many_and_commits_no_more_than_was_printed() {
     let house = House::open("t", 1);
     house.produce("t", "a=1\na=2\na=3\na=4\na=5\n");
