@@ -106,7 +106,8 @@ impl World {
         // The log recovers, everybody stops: in the end nobody waits for anything.
         self.house.lands = true;
         self.house.advance(0);
-        self.house.advance(2 * 3_600_000);
+        // Somebody has a rebalance timeout of 24 days.
+        self.house.advance(60 * 24 * 3_600_000);
         self.collect();
         assert_eq!(
             self.house.unanswered(),
@@ -135,7 +136,8 @@ impl World {
                     .heartbeat(&client.member_id.clone(), client.generation_id);
                 drop(answer);
             }
-            55..68 => self.commit(who),
+            55..65 => self.commit(who),
+            65..68 => self.stranger(),
             68..72 => {
                 let member_id = self.clients[who].member_id.clone();
                 drop(self.house.leave(&member_id));
@@ -225,6 +227,55 @@ impl World {
         self.commits.push((self.next_offset, inbox));
     }
 
+    /// Somebody who says anything at all.
+    fn stranger(&mut self) {
+        let member_id = match self.rng.random_range(0..4) {
+            0 => String::new(),
+            1 => "nobody".to_owned(),
+            _ => self.clients[self.rng.random_range(0..self.clients.len())]
+                .member_id
+                .clone(),
+        };
+        let generation_id =
+            [i32::MIN, -1, 0, 1, self.highest, i32::MAX][self.rng.random_range(0..6)];
+        let timeout_ms = [i32::MIN, -1, 0, 6_000, 1_800_000, i32::MAX];
+        match self.rng.random_range(0..5) {
+            0 => {
+                let mut request = join(&member_id);
+                request.session_timeout_ms = timeout_ms[self.rng.random_range(0..6)];
+                request.rebalance_timeout_ms = timeout_ms[self.rng.random_range(0..6)];
+                request.member_id_required = self.rng.random();
+                request.protocol_type =
+                    ["", "consumer", "connect"][self.rng.random_range(0..3)].to_owned();
+                request.group_instance_id = [None, Some("i0".to_owned()), Some(String::new())]
+                    [self.rng.random_range(0..3)]
+                .clone();
+                let names: [&[&str]; 4] = [&[], &["", ""], &["a", "a", "c", "b", "a"], &["z"]];
+                request.protocols = protocols(names[self.rng.random_range(0..4)]);
+                if let Some(protocol) = request.protocols.first_mut() {
+                    protocol.metadata = (0..self.rng.random_range(0..12))
+                        .map(|_| self.rng.random::<u8>())
+                        .collect();
+                }
+                drop(self.house.join(request));
+            }
+            1 => drop(self.house.sync(
+                &member_id,
+                generation_id,
+                &[("", ""), ("nobody", "x"), ("nobody", "y")],
+            )),
+            2 => drop(self.house.heartbeat(&member_id, generation_id)),
+            3 => drop(self.house.leave(&member_id)),
+            _ => {
+                let inbox =
+                    self.house
+                        .commit(commit(&member_id, generation_id, self.next_offset + 1));
+                self.next_offset += 1;
+                self.commits.push((self.next_offset, inbox));
+            }
+        }
+    }
+
     fn crash(&mut self) {
         self.house.restart();
         self.house.load();
@@ -267,7 +318,7 @@ impl World {
     fn census(&self) {
         let census = self.house.groups.census();
         assert!(census.groups.iter().sum::<usize>() <= 1);
-        assert!(census.members <= 40);
+        assert!(census.members <= 60, "{} members", census.members);
     }
 
     /// Takes the answers that have come and looks at them.
