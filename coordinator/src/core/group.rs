@@ -112,20 +112,20 @@ pub(super) enum Subscribed {
 #[derive(Debug)]
 pub(super) enum InFlight {
     /// The first there is of the group. Until it lands the group does not exist for anybody.
-    Founding(Option<GroupMetadataValue>),
+    Founding(Option<Box<GroupMetadataValue>>),
     /// The leader's plan.
-    Plan(GroupMetadataValue),
+    Plan(Box<GroupMetadataValue>),
     /// The next process of a static member in a Stable group.
     Takeover {
         id: RequestId,
         join: Box<request::JoinGroup>,
         member_id: Arc<str>,
         seq: Seq,
-        value: GroupMetadataValue,
+        value: Box<GroupMetadataValue>,
     },
     /// The group without members; the LeaveGroup that emptied it waits too.
     Emptying {
-        value: GroupMetadataValue,
+        value: Box<GroupMetadataValue>,
         leaving: Option<(RequestId, response::LeaveGroup)>,
     },
     /// DeleteGroups.
@@ -176,6 +176,9 @@ pub(super) struct Group {
     /// What the census was last told: state and members.
     pub(super) counted: Option<(State, usize)>,
 }
+
+// A million idle groups must fit.
+const _: () = assert!(size_of::<Group>() <= 512);
 
 /// Which generations may be given out. A generation must not be given out twice, not even after a crash; no record of
 /// Kafka's says so before the plan is written. So generations are reserved ahead, several at a time, by a mark that

@@ -275,7 +275,7 @@ impl Groups {
         let (slots, mut step) = self.context(now, effects);
         let value = group.to_value(step.wall_ms);
         let ticket = group.append(&mut step, &value);
-        group.in_flight = Some((ticket, InFlight::Founding(Some(value))));
+        group.in_flight = Some((ticket, InFlight::Founding(Some(Box::new(value)))));
         group.waiting.push_back(join);
         slots.insert(Arc::clone(group_id), Slot::Classic(Box::new(group)));
     }

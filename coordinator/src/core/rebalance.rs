@@ -216,7 +216,7 @@ impl Group {
         self.in_flight = Some((
             ticket,
             InFlight::Emptying {
-                value,
+                value: Box::new(value),
                 leaving: None,
             },
         ));

@@ -99,7 +99,7 @@ impl Group {
                 join,
                 member_id,
                 seq,
-                value,
+                value: Box::new(value),
             },
         ));
     }

@@ -87,7 +87,7 @@ impl Group {
             .collect();
         let value = self.to_planned_value(step.wall_ms, &plan);
         let ticket = self.append(step, &value);
-        self.in_flight = Some((ticket, InFlight::Plan(value)));
+        self.in_flight = Some((ticket, InFlight::Plan(Box::new(value))));
     }
 
     /// The plan is durable: everybody who waits gets its part.

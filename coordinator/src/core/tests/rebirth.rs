@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callboard_protocol::ErrorCode;
 
 use super::house::House;
-use super::kit::{code, commit, config, house, join, old_join};
+use super::kit::{code, commit, config, house, join, old_join, subscription};
 use crate::CoordinatorConfig;
 use crate::core::{Input, StoredGroup};
 
@@ -220,4 +220,25 @@ fn offsets_alone_are_a_group_of_simple_consumers_after_a_restart() {
         house.fetch().answer().groups[0].topics[0].partitions[0].committed_offset,
         5
     );
+}
+
+#[test]
+fn a_generation_given_to_a_group_of_simple_consumers_outlives_their_offsets() {
+    let mut house = house();
+    house.topics.create("t", 1);
+    house.commit(commit("", -1, 5)).answer();
+    let mut request = old_join();
+    request.protocols[0].metadata = subscription(&["other"]);
+    let parked = house.join(request);
+    house.advance(500);
+    assert_eq!(parked.answer().generation_id, 1);
+    assert_eq!(
+        house.delete_offsets("t").answer().topics[0].partitions,
+        [(0, ErrorCode::NONE)]
+    );
+    house.restart();
+    house.load();
+    let parked = house.join(old_join());
+    house.advance(500);
+    assert!(parked.answer().generation_id > 1);
 }

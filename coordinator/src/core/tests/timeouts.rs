@@ -173,3 +173,36 @@ fn every_rebalance_has_its_reason() {
         .count();
     assert_eq!(completed, 3);
 }
+
+#[test]
+fn a_static_restart_begins_a_session_of_the_old_length() {
+    let mut house = house();
+    let parked = house.join(static_join("i"));
+    house.advance(500);
+    house.plan(&[parked.answer().member_id.to_string()], 1);
+    house.advance(9_000);
+    let longer = JoinGroup {
+        session_timeout_ms: 60_000,
+        ..static_join("i")
+    };
+    let member_id = house.join(longer.clone()).answer().member_id.to_string();
+    house.advance(9_000);
+    assert_eq!(house.state(), "Stable");
+    // From the first heartbeat on it is the new process's.
+    assert_eq!(
+        house.heartbeat(&member_id, 1).answer().error,
+        ErrorCode::NONE
+    );
+    house.advance(59_000);
+    assert_eq!(house.state(), "Stable");
+    house
+        .join(JoinGroup {
+            session_timeout_ms: 10_000,
+            ..longer
+        })
+        .answer();
+    house.advance(59_999);
+    assert_eq!(house.state(), "Stable");
+    house.advance(1);
+    assert_eq!(house.state(), "Empty");
+}
