@@ -66,7 +66,7 @@ pub fn describe() {
     describe_counter!(
         BROKER_PROTOCOL_ERRORS_TOTAL,
         Unit::Count,
-        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, unacknowledged (a Produce without acks that failed)."
+        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, unacknowledged (a Produce without acks that failed), internal."
     );
 }
 

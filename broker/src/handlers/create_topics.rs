@@ -84,6 +84,7 @@ fn result(
         Ok(created) => CreatableTopicResult {
             name: name.into(),
             topic_id: created.id,
+            error_message: None,
             num_partitions: created.partitions,
             replication_factor: REPLICAS,
             configs: Some(created.configs.into_iter().map(setting).collect()),

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::internal;
 use super::resolve::{LEADER_EPOCH, Named, check_leader_epoch};
 use crate::connection::{Request, Work};
-use crate::log::{AtLeast, FetchWaiter, LogError, LogHandle, Watch};
+use crate::log::{AtLeast, Chunk, FetchWaiter, LogError, LogHandle, Offsets, Watch};
 use crate::shared::Shared;
 use crate::topics::TopicsSnapshot;
 
@@ -201,7 +201,11 @@ impl Fetch {
         let read = match &partition.source {
             Source::Refused(refusal) => {
                 look.settled |= refusal.at_once;
-                return failed(partition.index, refusal.code);
+                return PartitionData {
+                    // As Kafka has it where it has not even looked for a log.
+                    aborted_transactions: (!refusal.at_once).then(Vec::new),
+                    ..failed(partition.index, refusal.code)
+                };
             }
             Source::Log(log) => log.read(partition.from, max_bytes, at_least),
             Source::Offsets(index) => {
@@ -211,9 +215,9 @@ impl Fetch {
         if let (Source::Log(log), Ok(chunk)) = (&partition.source, &read) {
             look.ends.push((log.clone(), chunk.offsets.end));
         }
-        if let Some(end) = partition.diverged_at(&read) {
+        if let Some(offsets) = partition.diverged_at(&read) {
             look.settled = true;
-            return diverged(partition.index, end);
+            return diverged(partition.index, offsets);
         }
         match read {
             Ok(chunk) => PartitionData {
@@ -251,12 +255,15 @@ impl Partition {
 
     /// Where the log ends, if the client's log (its last fetched epoch and offset) goes on beyond it (KIP-595). There is
     /// one epoch: it diverges at the end or not at all.
-    fn diverged_at(&self, read: &Result<crate::log::Chunk, LogError>) -> Option<i64> {
-        match read {
-            Err(LogError::OffsetOutOfRange { asked, end, .. })
+    fn diverged_at(&self, read: &Result<Chunk, LogError>) -> Option<Offsets> {
+        match *read {
+            Err(LogError::OffsetOutOfRange { asked, start, end })
                 if self.last_fetched_epoch == LEADER_EPOCH && asked > end =>
             {
-                Some(*end)
+                Some(Offsets {
+                    log_start: start,
+                    end,
+                })
             }
             _ => None,
         }
@@ -306,16 +313,20 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData<'static> {
         partition_index: index,
         error_code: code.0,
         high_watermark: -1,
+        aborted_transactions: None,
         records: Some(bytes::Bytes::new().into()),
         ..Default::default()
     }
 }
 
-fn diverged(index: i32, end_offset: i64) -> PartitionData<'static> {
+fn diverged(index: i32, offsets: Offsets) -> PartitionData<'static> {
     PartitionData {
+        high_watermark: offsets.end,
+        last_stable_offset: offsets.end,
+        log_start_offset: offsets.log_start,
         diverging_epoch: EpochEndOffset {
             epoch: LEADER_EPOCH,
-            end_offset,
+            end_offset: offsets.end,
             ..Default::default()
         },
         ..failed(index, ErrorCode::NONE)

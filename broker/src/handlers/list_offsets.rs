@@ -44,7 +44,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             .filter(|index| !seen.insert(*index))
             .collect();
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for (at, asked) in topic.partitions.iter().enumerate() {
+        let mut told = HashSet::new();
+        // A partition that is named twice is refused once.
+        let once = |asked: &&ListOffsetsPartition<'_>| told.insert(asked.partition_index);
+        for (at, asked) in topic.partitions.iter().filter(once).enumerate() {
             let source = if twice.contains(&asked.partition_index) {
                 Err(ErrorCode::INVALID_REQUEST)
             } else {

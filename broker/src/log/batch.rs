@@ -307,21 +307,22 @@ fn read_all(batch: &Batch) -> Result<Seen, LogError> {
 
 /// The one batch a producer may send for a partition. Bytes behind it that are no whole batch are left out, as by Kafka.
 fn only_batch(bytes: Bytes) -> Result<Batch, LogError> {
+    let not_one = |code, reason: &dyn std::fmt::Display| LogError::NotOneBatch {
+        code,
+        reason: reason.to_string().into(),
+    };
     let mut batches = BatchIter::new(bytes);
-    let first = batches
-        .next()
-        .ok_or_else(|| invalid(ErrorCode::INVALID_RECORD, "no whole batch"))?
-        .map_err(|error| refused(&error))?;
-    match batches.next() {
-        None => Ok(first),
-        Some(Ok(_)) => Err(invalid(ErrorCode::INVALID_RECORD, "more than one batch")),
-        Some(Err(error)) => Err(refused(&error)),
+    match (batches.next(), batches.next()) {
+        (Some(Ok(first)), None) => Ok(first),
+        (None, _) => Err(not_one(ErrorCode::INVALID_RECORD, &"no whole batch")),
+        (_, Some(Ok(_))) => Err(not_one(ErrorCode::INVALID_RECORD, &"more than one batch")),
+        (Some(Err(error)), _) | (_, Some(Err(error))) => Err(not_one(code_of(&error), &error)),
     }
 }
 
 /// The code Kafka 4.2.0 answers to what its reader stumbles over; not every one of them is what one would expect.
-fn refused(error: &RecordsError) -> LogError {
-    let code = match error {
+fn code_of(error: &RecordsError) -> ErrorCode {
+    match error {
         RecordsError::Length { .. }
         | RecordsError::UnknownMagic { .. }
         | RecordsError::HeaderCut { .. }
@@ -335,8 +336,11 @@ fn refused(error: &RecordsError) -> LogError {
         // A bound of ours. It makes a producer split the batch.
         RecordsError::OverLimit { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         _ => ErrorCode::INVALID_RECORD,
-    };
-    invalid(code, error.to_string())
+    }
+}
+
+fn refused(error: &RecordsError) -> LogError {
+    invalid(code_of(error), error.to_string())
 }
 
 fn invalid(code: ErrorCode, reason: impl Into<Arc<str>>) -> LogError {

@@ -35,12 +35,20 @@ pub enum LogError {
         /// The bound.
         bound: u64,
     },
-    /// The bytes are not one batch that may be appended.
+    /// The batch may not be appended.
     #[error("{reason}")]
     Invalid {
         /// The code Kafka answers.
         code: ErrorCode,
         /// What is wrong with them.
+        reason: Arc<str>,
+    },
+    /// The bytes are not one batch of version 2, whatever it says.
+    #[error("{reason}")]
+    NotOneBatch {
+        /// The code Kafka answers.
+        code: ErrorCode,
+        /// What they are.
         reason: Arc<str>,
     },
     /// The producer set the timestamp type that only brokers set.
@@ -116,7 +124,7 @@ impl LogError {
             Self::OffsetOutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
             Self::MessageTooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
             Self::RecordListTooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
-            Self::Invalid { code, .. } => *code,
+            Self::Invalid { code, .. } | Self::NotOneBatch { code, .. } => *code,
             Self::InvalidTimestamp { .. } | Self::InvalidTimestampType => {
                 ErrorCode::INVALID_TIMESTAMP
             }
