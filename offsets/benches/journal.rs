@@ -9,11 +9,10 @@ use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_offsets::journal::{Journal, JournalConfig};
-use callboard_offsets::log::{Batch, BatchId, End, Lease, OffsetsLog, Opened};
+use callboard_offsets::log::{Batch, BatchId, End, OffsetsLog, Opened};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -47,50 +46,42 @@ fn journal() -> (TempDir, Journal) {
 }
 
 /// Appends `count` batches one after the other, each when the one before it is durable.
-fn write(journal: &Journal, lease: Lease, mut end: End, count: u64) {
+fn write(journal: &Journal, opened: &mut Opened, count: u64) {
     let (sender, receiver) = channel();
     for _ in 0..count {
-        let batch = batch(end);
-        end = batch.end_after();
+        let batch = batch(opened.end);
+        opened.end = batch.end_after();
         let sender = sender.clone();
-        let done =
-            Box::new(move |result: Result<_, _>| sender.send(result).expect("the receiver waits"));
-        journal.append(lease, batch, done);
+        let done = Box::new(move |result: Result<_, _>| {
+            sender.send(result).expect("the receiver waits");
+        });
+        journal.append(opened.lease, batch, done);
         receiver.recv().expect("an answer").expect("landed");
     }
 }
 
+/// One iteration: every writer appends once.
 fn appends(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("durable append of 1 KiB");
-    group.throughput(Throughput::Elements(1));
+    let mut group = criterion.benchmark_group("durable append of 1 KiB by each writer");
     for writers in [1, 10, 50] {
-        group.bench_with_input(
-            BenchmarkId::new("writers", writers),
-            &writers,
-            |bencher, &writers| {
-                bencher.iter_custom(|iterations| time_writers(writers, iterations));
-            },
-        );
+        group.throughput(Throughput::Elements(writers.into()));
+        group.bench_function(BenchmarkId::new("writers", writers), |bencher| {
+            let (_dir, journal) = journal();
+            let mut opened: Vec<_> = (0..writers)
+                .map(|partition| open(&journal, partition))
+                .collect();
+            bencher.iter_custom(|iterations| {
+                let started = Instant::now();
+                std::thread::scope(|scope| {
+                    for opened in &mut opened {
+                        scope.spawn(|| write(&journal, opened, iterations));
+                    }
+                });
+                started.elapsed()
+            });
+        });
     }
     group.finish();
-}
-
-/// Time for `iterations` appends in all, by this many writers at once.
-fn time_writers(writers: u32, iterations: u64) -> Duration {
-    let (_dir, journal) = journal();
-    let opened: Vec<_> = (0..writers)
-        .map(|partition| open(&journal, partition))
-        .collect();
-    let started = Instant::now();
-    std::thread::scope(|scope| {
-        for (number, opened) in (0..u64::from(writers)).zip(opened) {
-            let share = iterations / u64::from(writers)
-                + u64::from(number < iterations % u64::from(writers));
-            let journal = &journal;
-            scope.spawn(move || write(journal, opened.lease, opened.end, share));
-        }
-    });
-    started.elapsed()
 }
 
 fn rounds(criterion: &mut Criterion) {

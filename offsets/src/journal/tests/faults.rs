@@ -154,6 +154,7 @@ fn run_until_it_fails(desk: &mut Desk) -> Vec<u64> {
 #[test]
 fn whichever_flush_or_write_fails_nothing_is_acknowledged_afterwards_and_the_next_start_is_clean() {
     let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut failed = 0;
     for after in 0..60 {

@@ -46,6 +46,7 @@ fn newest(disk: &Disk) -> String {
 fn free_files_are_used_again_and_their_old_frames_never_show() {
     let (disk, mut payloads) = used_log();
     let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut round = 0_u32;
     while free_files(&disk) > 0 || round < 30 {
