@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callboard_offsets::record::Record;
 use callboard_protocol::ErrorCode;
 
 use super::house::House;
@@ -241,4 +242,22 @@ fn a_generation_given_to_a_group_of_simple_consumers_outlives_their_offsets() {
     let parked = house.join(old_join());
     house.advance(500);
     assert!(parked.answer().generation_id > 1);
+}
+
+#[test]
+fn a_group_stored_without_a_leader_has_one_all_the_same() {
+    let mut house = house();
+    let ids = house.form(2);
+    let mut value = house.index.group_metadata("g").unwrap().clone();
+    value.leader = None;
+    let record = Record::GroupMetadata {
+        group: "g".into(),
+        value: Some(value),
+    };
+    house.index.apply(&record, 1_000);
+    house.restart();
+    house.load();
+    // A leader that joins again asks for a new plan.
+    assert!(house.join(join(&ids[0])).waits());
+    assert_eq!(house.state(), "PreparingRebalance");
 }

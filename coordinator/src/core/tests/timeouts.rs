@@ -2,7 +2,9 @@
 
 use callboard_protocol::ErrorCode;
 
+use super::house::House;
 use super::kit::{code, commit, house, join, old_join, static_join};
+use crate::CoordinatorConfig;
 use crate::core::{Event, ExitReason, RebalanceReason};
 use crate::request::JoinGroup;
 
@@ -72,10 +74,12 @@ fn a_sync_that_is_parked_keeps_its_member_and_its_session_begins_with_the_answer
     assert!(parked.waits());
     house.sync(&leader, 1, &[]);
     assert_eq!(parked.answer().error, ErrorCode::NONE);
-    house.advance(9_999);
+    house.advance(5_000);
+    house.heartbeat(&leader, 1).answer();
+    house.advance(4_999);
     assert_eq!(house.state(), "Stable");
     house.advance(1);
-    assert_ne!(house.state(), "Stable");
+    assert_eq!(house.state(), "PreparingRebalance");
 }
 
 #[test]
@@ -205,4 +209,63 @@ fn a_static_restart_begins_a_session_of_the_old_length() {
     assert_eq!(house.state(), "Stable");
     house.advance(1);
     assert_eq!(house.state(), "Empty");
+}
+
+#[test]
+fn a_session_that_ends_while_the_log_is_stuck_ends_when_it_is_not() {
+    let mut house = house();
+    house.form(1);
+    house.topics.create("free", 1);
+    house.lands = false;
+    let deleted = house.delete_offsets("free");
+    house.advance(11_000);
+    assert!(deleted.waits());
+    house.lands = true;
+    house.advance(0);
+    assert_eq!(deleted.answer().error, ErrorCode::NONE);
+    assert_eq!(house.state(), "Empty");
+}
+
+#[test]
+fn who_was_heard_of_in_time_while_the_log_was_stuck_stays() {
+    let mut house = house();
+    let ids = house.form(1);
+    house.topics.create("free", 1);
+    house.lands = false;
+    let _deleted = house.delete_offsets("free");
+    house.advance(9_000);
+    let heartbeat = house.heartbeat(&ids[0], 1);
+    house.advance(2_000);
+    house.lands = true;
+    house.advance(0);
+    assert_eq!(heartbeat.answer().error, ErrorCode::NONE);
+    assert_eq!(house.state(), "Stable");
+    // Its session began when it was taken in, and ends.
+    house.advance(10_000);
+    assert_eq!(house.state(), "Empty");
+}
+
+#[test]
+fn an_id_that_is_never_used_cuts_the_initial_delay_short_when_its_time_is_over() {
+    let mut house = House::new(CoordinatorConfig::default());
+    let quick = JoinGroup {
+        session_timeout_ms: 6_000,
+        ..join("")
+    };
+    assert_eq!(
+        house.join(quick).answer().error,
+        ErrorCode::MEMBER_ID_REQUIRED
+    );
+    let first = house.join(old_join());
+    house.advance(2_500);
+    let second = house.join(old_join());
+    house.advance(2_500);
+    let third = house.join(old_join());
+    // The delay runs anew since three seconds, and will again: the third came during it.
+    house.advance(999);
+    assert!(first.waits());
+    house.advance(1);
+    for parked in [first, second, third] {
+        assert_eq!(parked.answer().generation_id, 1);
+    }
 }
