@@ -269,3 +269,19 @@ fn an_id_that_is_never_used_cuts_the_initial_delay_short_when_its_time_is_over()
         assert_eq!(parked.answer().generation_id, 1);
     }
 }
+
+#[test]
+fn the_end_of_the_join_phase_begins_a_session() {
+    let mut house = house();
+    let slow = JoinGroup {
+        rebalance_timeout_ms: 60_000,
+        ..old_join()
+    };
+    let parked = house.join(slow);
+    house.advance(500);
+    assert_eq!(parked.answer().error, ErrorCode::NONE);
+    house.advance(9_999);
+    assert_eq!(house.state(), "CompletingRebalance");
+    house.advance(1);
+    assert_eq!(house.state(), "Empty");
+}
