@@ -172,6 +172,8 @@ impl Accepting {
 
     async fn run(mut self, socket: tokio::net::TcpListener) {
         let mut socket = Some(socket);
+        // The series is there before the first client is.
+        self.count();
         loop {
             if self.connections.is_empty() && socket.is_none() {
                 for reply in self.waiting_for_drain.drain(..) {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use callboard_supervision::{Addr, Envelope, Timer};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, warn};
 use uuid::Uuid;
 
 use super::core::Now;
@@ -219,7 +219,8 @@ impl State {
         };
         let took = self.origin.elapsed();
         self.meter.loaded(took, index.len());
-        info!(
+        // Fifty of them at every start; the metrics have them too.
+        debug!(
             partition = self.partition,
             entries = index.len(),
             end = opened.end.offset,
