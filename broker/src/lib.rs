@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod data_dir;
 mod error;
+mod fetch_sessions;
 mod handlers;
 mod listener;
 pub mod log;

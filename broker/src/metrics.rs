@@ -21,6 +21,13 @@ pub const BROKER_IN_FLIGHT_REQUESTS: &str = "callboard_broker_in_flight_requests
 pub const BROKER_NETWORK_BYTES_TOTAL: &str = "callboard_broker_network_bytes_total";
 /// Connections closed for what they sent, by kind.
 pub const BROKER_PROTOCOL_ERRORS_TOTAL: &str = "callboard_broker_protocol_errors_total";
+/// Fetch sessions there are (KIP-227).
+pub const BROKER_FETCH_SESSIONS: &str = "callboard_broker_fetch_sessions";
+/// Partitions that all fetch sessions remember.
+pub const BROKER_FETCH_SESSION_PARTITIONS: &str = "callboard_broker_fetch_session_partitions";
+/// Fetch sessions that made room for others.
+pub const BROKER_FETCH_SESSION_EVICTIONS_TOTAL: &str =
+    "callboard_broker_fetch_session_evictions_total";
 
 /// Bucket bounds of this crate's histograms, in seconds.
 pub const BUCKETS: &[(&str, &[f64])] = &[(
@@ -62,6 +69,21 @@ pub fn describe() {
         BROKER_NETWORK_BYTES_TOTAL,
         Unit::Bytes,
         "Bytes that went through client connections, by direction."
+    );
+    describe_gauge!(
+        BROKER_FETCH_SESSIONS,
+        Unit::Count,
+        "Fetch sessions there are."
+    );
+    describe_gauge!(
+        BROKER_FETCH_SESSION_PARTITIONS,
+        Unit::Count,
+        "Partitions that all fetch sessions remember."
+    );
+    describe_counter!(
+        BROKER_FETCH_SESSION_EVICTIONS_TOTAL,
+        Unit::Count,
+        "Fetch sessions that made room for others."
     );
     describe_counter!(
         BROKER_PROTOCOL_ERRORS_TOTAL,

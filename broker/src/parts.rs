@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Root, not_started};
 use crate::connection::budget::Budget;
 use crate::data_dir::DataDir;
+use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
 use crate::log::ProducerIds;
 use crate::shared::{ApiMeters, Shared};
@@ -61,6 +62,7 @@ impl<'a> Parts<'a> {
             offsets_log,
             producer_ids,
             budget: Budget::new(self.config.queued_max_request_bytes),
+            fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(),
             stopping: CancellationToken::new(),
             config: self.config,

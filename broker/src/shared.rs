@@ -1,4 +1,5 @@
-//! What every connection of one broker shares. Made once by `Broker::start`, read by handlers, never locked.
+//! What every connection of one broker shares. Made once by `Broker::start`, read by handlers, never
+//! locked as a whole.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{BrokerConfig, ListenAddress};
 use crate::connection::budget::Budget;
+use crate::fetch_sessions::FetchSessions;
 use crate::handlers::APIS;
 use crate::log::ProducerIds;
 use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
@@ -25,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) offsets_log: Arc<dyn OffsetsLog>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) budget: Budget,
+    pub(crate) fetch_sessions: FetchSessions,
     pub(crate) api_meters: ApiMeters,
     /// Cancelled when the broker begins to stop.
     pub(crate) stopping: CancellationToken,

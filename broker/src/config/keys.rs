@@ -90,6 +90,7 @@ keys! {
     "callboard.connection.max.request.bytes", number(1_024, INT_MAX), "104857600", "Bytes of requests that one connection may hold; beyond it the socket is not read.", |c, v| c.connection_max_request_bytes => v.number();
     "fetch.max.bytes", number(1_024, INT_MAX), "57671680", "Most bytes of records in one Fetch answer, whatever the client asks; the first batch is always sent.", |c, v| c.fetch_max_bytes => v.number();
     "callboard.fetch.max.wait.ms", number(0, INT_MAX), "60000", "Longest wait of a Fetch, whatever the client asks. Milliseconds.", |c, v| c.fetch_max_wait => v.millis();
+    "max.incremental.fetch.session.cache.slots", number(0, 100_000), "1000", "Fetch sessions (KIP-227) that are kept at a time; who finds no place is served without one. 0: none. Kafka's upper bound is 2147483647.", |c, v| c.fetch_session_slots => v.number();
     "callboard.partitions.max", number(1, 1_000_000), "20000", "Partitions of all topics together; a topic beyond it is refused with INVALID_PARTITIONS.", |c, v| c.partitions_max => v.number();
 
     "group.initial.rebalance.delay.ms", number(0, INT_MAX), "3000", "How long the first join of an empty group waits for more members. Milliseconds.", |c, v| c.group_initial_rebalance_delay => v.millis();

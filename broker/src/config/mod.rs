@@ -41,6 +41,7 @@ pub struct BrokerConfig {
     pub connection_max_request_bytes: usize,
     pub fetch_max_bytes: usize,
     pub fetch_max_wait: Duration,
+    pub fetch_session_slots: usize,
     pub partitions_max: usize,
 
     pub group_initial_rebalance_delay: Duration,
@@ -93,6 +94,7 @@ impl Default for BrokerConfig {
             connection_max_request_bytes: 0,
             fetch_max_bytes: 0,
             fetch_max_wait: Duration::ZERO,
+            fetch_session_slots: 0,
             partitions_max: 0,
             group_initial_rebalance_delay: Duration::ZERO,
             group_min_session_timeout: Duration::ZERO,

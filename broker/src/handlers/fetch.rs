@@ -1,8 +1,8 @@
 //! Fetch, versions 4 to 18 (topic ids from 13). Reads what is there; if that is less than the client wants, waits for
 //! appends and reads again, until the client's wait is over.
 //!
-//! * There are no fetch sessions (KIP-227): every answer has session id 0, which tells the client to go on with full
-//!   requests. An incremental request is one to a session that is not here.
+//! * From version 7 a request may be part of a session (KIP-227): [`FetchSessions`](crate::fetch_sessions::FetchSessions)
+//!   says which partitions are read, and which of them the answer carries.
 //! * `__consumer_offsets` is read from the journal, off this task. Nothing tells of its appends, so a Fetch that waits for them
 //!   waits as long as the client allows.
 
@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_protocol::messages::fetch::{
-    EpochEndOffset, FetchPartition, FetchRequest, FetchResponse, FetchableTopicResponse,
-    PartitionData,
+    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use callboard_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 use super::internal;
 use super::resolve::{LEADER_EPOCH, Named, check_leader_epoch};
 use crate::connection::{Request, Work};
+use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
 use crate::log::{AtLeast, Chunk, FetchWaiter, LogError, LogHandle, Offsets, Watch};
 use crate::shared::Shared;
 use crate::topics::TopicsSnapshot;
@@ -32,38 +32,128 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<FetchRequest<'_>>() else {
         return;
     };
-    if body.session_epoch > 0 {
-        let error_code = ErrorCode::FETCH_SESSION_ID_NOT_FOUND.0;
-        return request.responder.send(&FetchResponse {
-            error_code,
-            ..Default::default()
-        });
-    }
     let shared = Arc::clone(request.shared());
-    let fetch = Fetch::new(&body, request.version(), &shared);
+    let by_id = request.version() >= BY_ID;
+    let (mode, wanted) = match shared.fetch_sessions.open(asked(&body, by_id)) {
+        Ok(opened) => opened,
+        Err(code) => return request.responder.send(&refused(code)),
+    };
+    let fetch = Fetch::new(&body, &wanted, &shared);
     let responder = request.responder;
     work.later(async move {
-        let responses = fetch.run(&shared).await;
-        responder.send(&FetchResponse {
-            responses,
-            ..Default::default()
-        });
+        let partitions = fetch.run(&shared).await;
+        let found: Vec<Found> = partitions.iter().map(found).collect();
+        match shared.fetch_sessions.tell(mode, &wanted, &found) {
+            Ok(told) => responder.send(&FetchResponse {
+                session_id: told.id,
+                responses: by_topic(&wanted, partitions, &told.carried),
+                ..Default::default()
+            }),
+            Err(code) => responder.send(&refused(code)),
+        }
     });
+}
+
+/// What the request says, in the words of sessions.
+fn asked(body: &FetchRequest<'_>, by_id: bool) -> Asked {
+    let key = |name: &str, id: Uuid| {
+        if by_id {
+            TopicKey::Id(id.0)
+        } else {
+            TopicKey::Name(name.into())
+        }
+    };
+    let mut wanted = Vec::new();
+    for topic in &body.topics {
+        let topic_key = key(&topic.topic, topic.topic_id);
+        wanted.extend(topic.partitions.iter().map(|asked| Wanted {
+            key: PartitionKey {
+                topic: topic_key.clone(),
+                partition: asked.partition,
+            },
+            from: asked.fetch_offset,
+            max_bytes: asked.partition_max_bytes,
+            current_leader_epoch: asked.current_leader_epoch,
+            last_fetched_epoch: asked.last_fetched_epoch,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &body.forgotten_topics_data {
+        let topic_key = key(&topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|partition| PartitionKey {
+            topic: topic_key.clone(),
+            partition: *partition,
+        }));
+    }
+    Asked {
+        id: body.session_id,
+        epoch: body.session_epoch,
+        by_id,
+        wanted,
+        forgotten,
+    }
+}
+
+fn refused(code: ErrorCode) -> FetchResponse<'static> {
+    FetchResponse {
+        error_code: code.0,
+        ..Default::default()
+    }
+}
+
+/// What sessions want to know of an answer.
+fn found(data: &PartitionData<'_>) -> Found {
+    Found {
+        high_watermark: data.high_watermark,
+        log_start: data.log_start_offset,
+        has_records: data
+            .records
+            .as_ref()
+            .is_some_and(|records| !records.is_empty()),
+        always_told: data.error_code != 0 || data.diverging_epoch.epoch >= 0,
+    }
+}
+
+/// Those that the answer carries, neighbours of one topic together.
+fn by_topic(
+    wanted: &[Wanted],
+    partitions: Vec<PartitionData<'static>>,
+    carried: &[bool],
+) -> Vec<FetchableTopicResponse<'static>> {
+    let mut topics: Vec<FetchableTopicResponse<'static>> = Vec::new();
+    let mut last: Option<&TopicKey> = None;
+    for ((wanted, data), carried) in wanted.iter().zip(partitions).zip(carried) {
+        if !carried {
+            continue;
+        }
+        let key = &wanted.key.topic;
+        match topics.last_mut() {
+            Some(topic) if last == Some(key) => topic.partitions.push(data),
+            _ => {
+                let (name, id) = match key {
+                    TopicKey::Name(name) => (name.to_string(), Uuid::ZERO),
+                    TopicKey::Id(id) => (String::new(), Uuid(*id)),
+                };
+                topics.push(FetchableTopicResponse {
+                    topic: name.into(),
+                    topic_id: id,
+                    partitions: vec![data],
+                    ..Default::default()
+                });
+            }
+        }
+        last = Some(key);
+    }
+    topics
 }
 
 /// A Fetch that owns what it needs of its request.
 struct Fetch {
-    topics: Vec<Topic>,
+    partitions: Vec<Partition>,
     min_bytes: usize,
     max_bytes: usize,
     wait: Duration,
     read_committed: bool,
-}
-
-struct Topic {
-    name: String,
-    id: Uuid,
-    partitions: Vec<Partition>,
 }
 
 struct Partition {
@@ -93,7 +183,7 @@ struct Refusal {
 /// What one look at all partitions came to.
 #[derive(Default)]
 struct Look {
-    topics: Vec<FetchableTopicResponse<'static>>,
+    partitions: Vec<PartitionData<'static>>,
     bytes: usize,
     /// Something came up that no wait changes.
     settled: bool,
@@ -102,23 +192,15 @@ struct Look {
 }
 
 impl Fetch {
-    fn new(body: &FetchRequest<'_>, version: i16, shared: &Shared) -> Self {
+    fn new(body: &FetchRequest<'_>, wanted: &[Wanted], shared: &Shared) -> Self {
         let config = &shared.config;
         let snapshot = shared.topics.snapshot();
         let follower = body.replica_id >= 0 || body.replica_state.replica_id >= 0;
-        let topics = body.topics.iter().map(|topic| Topic {
-            name: topic.topic.as_ref().to_owned(),
-            id: topic.topic_id,
-            partitions: {
-                let named = Named::of(version >= BY_ID, &topic.topic, topic.topic_id);
-                let of = |partition| Partition::new(partition, &named, &snapshot, follower);
-                topic.partitions.iter().map(of).collect()
-            },
-        });
+        let of = |wanted| Partition::new(wanted, &snapshot, follower);
         let max_bytes = size(body.max_bytes).min(config.fetch_max_bytes);
         let wait = Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0));
         Self {
-            topics: topics.collect(),
+            partitions: wanted.iter().map(of).collect(),
             min_bytes: size(body.min_bytes).min(max_bytes),
             max_bytes,
             wait: wait.min(config.fetch_max_wait),
@@ -126,13 +208,13 @@ impl Fetch {
         }
     }
 
-    async fn run(self, shared: &Arc<Shared>) -> Vec<FetchableTopicResponse<'static>> {
+    async fn run(self, shared: &Arc<Shared>) -> Vec<PartitionData<'static>> {
         let deadline = Instant::now() + self.wait;
         loop {
             let look = self.look(shared).await;
             if self.is_enough(&look) || Instant::now() >= deadline || shared.stopping.is_cancelled()
             {
-                return look.topics;
+                return look.partitions;
             }
             let waiter = FetchWaiter::new(self.min_bytes.saturating_sub(look.bytes));
             let watches: Vec<Watch> = look
@@ -153,38 +235,24 @@ impl Fetch {
 
     fn is_enough(&self, look: &Look) -> bool {
         let unreadable = |partition: &Partition| matches!(partition.source, Source::Refused(_));
-        look.settled
-            || look.bytes >= self.min_bytes
-            || self
-                .topics
-                .iter()
-                .all(|topic| topic.partitions.iter().all(unreadable))
+        look.settled || look.bytes >= self.min_bytes || self.partitions.iter().all(unreadable)
     }
 
     async fn look(&self, shared: &Arc<Shared>) -> Look {
         let mut look = Look::default();
         // The first batch of the first partition that has one comes whatever its size, so that a consumer gets on.
         let mut at_least = AtLeast::OneBatch;
-        for topic in &self.topics {
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for partition in &topic.partitions {
-                let left = self.max_bytes.saturating_sub(look.bytes);
-                let data = self
-                    .read(partition, left, at_least, shared, &mut look)
-                    .await;
-                let bytes = data.records.as_ref().map_or(0, |records| records.len());
-                if bytes > 0 {
-                    at_least = AtLeast::Nothing;
-                }
-                look.bytes += bytes;
-                partitions.push(data);
+        for partition in &self.partitions {
+            let left = self.max_bytes.saturating_sub(look.bytes);
+            let data = self
+                .read(partition, left, at_least, shared, &mut look)
+                .await;
+            let bytes = data.records.as_ref().map_or(0, |records| records.len());
+            if bytes > 0 {
+                at_least = AtLeast::Nothing;
             }
-            look.topics.push(FetchableTopicResponse {
-                topic: topic.name.clone().into(),
-                topic_id: topic.id,
-                partitions,
-                ..Default::default()
-            });
+            look.bytes += bytes;
+            look.partitions.push(data);
         }
         look
     }
@@ -238,18 +306,13 @@ impl Fetch {
 }
 
 impl Partition {
-    fn new(
-        asked: &FetchPartition,
-        named: &Named<'_>,
-        snapshot: &TopicsSnapshot,
-        follower: bool,
-    ) -> Self {
+    fn new(wanted: &Wanted, snapshot: &TopicsSnapshot, follower: bool) -> Self {
         Self {
-            index: asked.partition,
-            from: asked.fetch_offset,
-            max_bytes: size(asked.partition_max_bytes),
-            last_fetched_epoch: asked.last_fetched_epoch,
-            source: source(asked, named, snapshot, follower).unwrap_or_else(Source::Refused),
+            index: wanted.key.partition,
+            from: wanted.from,
+            max_bytes: size(wanted.max_bytes),
+            last_fetched_epoch: wanted.last_fetched_epoch,
+            source: source(wanted, snapshot, follower).unwrap_or_else(Source::Refused),
         }
     }
 
@@ -270,12 +333,8 @@ impl Partition {
     }
 }
 
-fn source(
-    asked: &FetchPartition,
-    named: &Named<'_>,
-    snapshot: &TopicsSnapshot,
-    follower: bool,
-) -> Result<Source, Refusal> {
+fn source(wanted: &Wanted, snapshot: &TopicsSnapshot, follower: bool) -> Result<Source, Refusal> {
+    let partition = wanted.key.partition;
     let waits = |code| Refusal {
         code,
         at_once: false,
@@ -284,20 +343,24 @@ fn source(
         code,
         at_once: true,
     };
+    let named = match &wanted.key.topic {
+        TopicKey::Name(name) => Named::Name(name),
+        TopicKey::Id(id) => Named::Id(Uuid(*id)),
+    };
     let topic = named.find(snapshot).map_err(waits)?;
-    let source = match topic.log(asked.partition) {
+    let source = match topic.log(partition) {
         Some(log) => Source::Log(log.clone()),
-        None if topic.internal && super::resolve::has_partition(topic, asked.partition) => {
-            Source::Offsets(asked.partition.unsigned_abs())
+        None if topic.internal && super::resolve::has_partition(topic, partition) => {
+            Source::Offsets(partition.unsigned_abs())
         }
         None => return Err(waits(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
     };
-    check_leader_epoch(asked.current_leader_epoch).map_err(at_once)?;
+    check_leader_epoch(wanted.current_leader_epoch).map_err(at_once)?;
     // Nobody replicates this broker.
     if follower {
         return Err(at_once(ErrorCode::NOT_LEADER_OR_FOLLOWER));
     }
-    if asked.last_fetched_epoch > LEADER_EPOCH {
+    if wanted.last_fetched_epoch > LEADER_EPOCH {
         return Err(at_once(ErrorCode::OFFSET_OUT_OF_RANGE));
     }
     Ok(source)

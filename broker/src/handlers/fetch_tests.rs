@@ -269,6 +269,109 @@ async fn an_incremental_request_finds_no_session() {
     bench.stop().await;
 }
 
+/// A request of a session, and what its answer says: the session's id, and the partitions it carries.
+async fn in_session(
+    wire: &mut Wire,
+    asked: &FetchRequest<'static>,
+    version: i16,
+) -> (ErrorCode, i32, Vec<(i32, usize)>) {
+    let answer = wire.ask(asked, version).await;
+    let read = answer.read();
+    let partitions = read.responses.iter().flat_map(|topic| &topic.partitions);
+    let carried = partitions.map(|one| {
+        let records = one.records.as_ref().map_or(0, |records| records.len());
+        (one.partition_index, records)
+    });
+    (
+        ErrorCode(read.error_code),
+        read.session_id,
+        carried.collect(),
+    )
+}
+
+#[tokio::test]
+async fn a_session_tells_what_changed() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 3).await;
+    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let size = test_batch(1).len();
+    for (version, partition) in [(7, 0), (12, 1), (18, 2)] {
+        let mut wire = bench.connect();
+        let mut asked = request("t", &[(0, 0), (1, 0), (2, 0)], 0, 1);
+        asked.topics[0].topic_id = id;
+        asked.session_epoch = 0;
+        let (code, session, carried) = in_session(&mut wire, &asked, version).await;
+        assert_eq!((code, carried.len()), (ErrorCode::NONE, 3), "{version}");
+        assert_ne!(session, 0);
+        // Nothing new: nothing told, within the client's wait.
+        let mut topic = asked.topics.remove(0);
+        asked.session_id = session;
+        asked.session_epoch = 1;
+        // Those that already have records are read from their ends.
+        for one in &mut topic.partitions {
+            one.fetch_offset = i64::from(one.partition < partition);
+        }
+        asked.topics = vec![topic];
+        assert_eq!(
+            in_session(&mut wire, &asked, version).await,
+            (ErrorCode::NONE, session, vec![])
+        );
+        // An append ends the wait of a session that names no partition any more.
+        asked.topics = Vec::new();
+        asked.session_epoch = 2;
+        asked.max_wait_ms = 30_000;
+        wire.send(&asked, version).await;
+        fill(&bench, "t", partition, 1).await;
+        let answer = wire.answer::<FetchRequest<'_>>(version).await.unwrap();
+        let read = answer.read();
+        assert_eq!((read.session_id, read.responses.len()), (session, 1));
+        let told = &read.responses[0];
+        assert_eq!(
+            (told.topic.as_ref(), told.topic_id),
+            if version < 13 {
+                ("t", Uuid::ZERO)
+            } else {
+                ("", id)
+            }
+        );
+        assert_eq!(told.partitions.len(), 1);
+        assert_eq!(told.partitions[0].partition_index, partition);
+        let records = told.partitions[0].records.as_ref().unwrap();
+        assert_eq!(records.len(), size);
+        // What is forgotten is not read: the wait is over at once only because there is nothing else to wait for.
+        let everything = callboard_protocol::messages::fetch::ForgottenTopic {
+            topic: "t".into(),
+            topic_id: id,
+            partitions: vec![0, 1, 2],
+            ..Default::default()
+        };
+        asked.forgotten_topics_data = vec![everything];
+        asked.session_epoch = 3;
+        assert_eq!(
+            in_session(&mut wire, &asked, version).await,
+            (ErrorCode::NONE, 0, vec![])
+        );
+        asked.session_epoch = 4;
+        let (code, ..) = in_session(&mut wire, &asked, version).await;
+        assert_eq!(code, ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn without_places_there_are_no_sessions() {
+    let mut bench = Bench::start_with(|config| config.fetch_session_slots = 0).await;
+    bench.create("t", 1).await;
+    let mut wire = bench.connect();
+    let mut asked = request("t", &[(0, 0)], 0, 1);
+    asked.session_epoch = 0;
+    assert_eq!(
+        in_session(&mut wire, &asked, BY_NAME).await,
+        (ErrorCode::NONE, 0, vec![(0, 0)])
+    );
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn the_limits_hold_but_for_the_first_batch() {
     let mut bench = Bench::start().await;
