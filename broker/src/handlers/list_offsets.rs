@@ -25,6 +25,10 @@ use crate::topics::TopicsSnapshot;
 const LEADER_EPOCHS: i16 = 4;
 /// How long one log may take to come up with what was appended before.
 const SETTLE: Duration = Duration::from_secs(30);
+/// The timestamp that asks for the end of the log.
+pub(super) const END: i64 = -1;
+/// The timestamp that asks for its start.
+pub(super) const START: i64 = -2;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ListOffsetsRequest<'_>>() else {
@@ -85,14 +89,31 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
 }
 
 /// Where to look.
-enum Source {
+pub(super) enum Source {
     Log(LogHandle),
     /// A partition of `__consumer_offsets`.
     Offsets(u32),
 }
 
 impl Source {
-    async fn look_up(
+    pub(super) fn find(
+        topic: &str,
+        partition: i32,
+        snapshot: &TopicsSnapshot,
+    ) -> Result<Self, ErrorCode> {
+        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        let topic = snapshot.by_name(topic).ok_or(unknown)?;
+        match topic.log(partition) {
+            Some(log) => Ok(Self::Log(log.clone())),
+            None if topic.internal && has_partition(topic, partition) => {
+                Ok(Self::Offsets(partition.unsigned_abs()))
+            }
+            None => Err(unknown),
+        }
+    }
+
+    /// As the log's own look-up.
+    pub(super) async fn look_up(
         &self,
         timestamp: i64,
         shared: &Arc<Shared>,
@@ -117,16 +138,7 @@ fn source(
     if asked.timestamp < 0 && first_version(asked.timestamp).is_none_or(|first| version < first) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
-    let topic = snapshot
-        .by_name(topic)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    let source = match topic.log(asked.partition_index) {
-        Some(log) => Source::Log(log.clone()),
-        None if topic.internal && has_partition(topic, asked.partition_index) => {
-            Source::Offsets(asked.partition_index.unsigned_abs())
-        }
-        None => return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
-    };
+    let source = Source::find(topic, asked.partition_index, snapshot)?;
     check_leader_epoch(asked.current_leader_epoch)?;
     Ok(source)
 }

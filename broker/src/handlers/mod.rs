@@ -13,6 +13,7 @@ mod api_versions;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;
+mod describe_cluster;
 mod describe_groups;
 mod fetch;
 mod find_coordinator;
@@ -27,6 +28,7 @@ mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod operations;
 mod produce;
 mod resolve;
@@ -115,6 +117,11 @@ pub(crate) const APIS: &[Api] = &[
         init_producer_id::handle
     ),
     api!(
+        m::OffsetForLeaderEpochRequest<'static>,
+        AtOnce,
+        offset_for_leader_epoch::handle
+    ),
+    api!(
         m::DeleteGroupsRequest<'static>,
         AtOnce,
         delete_groups::handle
@@ -123,6 +130,11 @@ pub(crate) const APIS: &[Api] = &[
         m::OffsetDeleteRequest<'static>,
         AtOnce,
         offset_delete::handle
+    ),
+    api!(
+        m::DescribeClusterRequest<'static>,
+        AtOnce,
+        describe_cluster::handle
     ),
 ];
 
