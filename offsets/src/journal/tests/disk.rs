@@ -153,9 +153,10 @@ impl Disk {
         state.durable_names.remove(name);
     }
 
-    /// From now on flushes wait.
-    pub(crate) fn hold_syncs(&self) {
+    /// Flushes wait until what this gives is dropped. Keep it behind the journal: a failed test lets go first.
+    pub(crate) fn hold_syncs(&self) -> HeldSyncs {
         self.lock().hold_syncs = true;
+        HeldSyncs(self.clone())
     }
 
     /// Waits until a flush waits.
@@ -166,14 +167,18 @@ impl Disk {
         }
     }
 
-    /// Lets them go.
-    pub(crate) fn release_syncs(&self) {
-        self.lock().hold_syncs = false;
-        self.shared.1.notify_all();
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.0.lock().unwrap()
+    }
+}
+
+/// Lets the flushes go when it is dropped.
+pub(crate) struct HeldSyncs(Disk);
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        self.0.lock().hold_syncs = false;
+        self.0.shared.1.notify_all();
     }
 }
 

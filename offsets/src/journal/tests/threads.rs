@@ -49,7 +49,7 @@ fn a_slow_disk_bounds_memory_and_answers_keep_their_order() {
     config.queued_bytes_max = 10_000;
     let journal = journal(&disk, &config);
     let lease = open(&journal, 0).unwrap().lease;
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut landed = Vec::new();
     for position in 0..200_u64 {
@@ -73,7 +73,7 @@ fn a_slow_disk_bounds_memory_and_answers_keep_their_order() {
         "nothing is answered before its flush"
     );
     assert_eq!(journal.offsets(0), Some(0..0), "nor visible");
-    disk.release_syncs();
+    drop(held);
     for (position, landed) in (0..).zip(&landed) {
         match landed.recv().unwrap() {
             Ok(at) => assert!(at == position && position < 10),
@@ -92,14 +92,14 @@ fn what_waits_while_a_round_is_flushed_shares_the_next_flush() {
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let lease = open(&journal, 0).unwrap().lease;
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let first = append(&journal, lease, 0, "first");
     disk.wait_for_held_sync();
     let before = disk.syncs();
     let rest: Vec<_> = (1..50)
         .map(|position| append(&journal, lease, position, "rest"))
         .collect();
-    disk.release_syncs();
+    drop(held);
     assert_eq!(first.recv().unwrap(), Ok(0));
     for landed in rest {
         landed.recv().unwrap().unwrap();
@@ -112,13 +112,13 @@ fn a_new_lease_waits_for_what_was_appended_before_it_and_fences_what_comes_after
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let old = open(&journal, 0).unwrap().lease;
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let landed = append(&journal, old, 0, "before");
     let (sender, receiver) = channel();
     journal.open(0, Box::new(move |result| sender.send(result).unwrap()));
     let late = append(&journal, old, 1, "after");
     disk.wait_for_held_sync();
-    disk.release_syncs();
+    drop(held);
     assert_eq!(landed.recv().unwrap(), Ok(0));
     let opened = receiver.recv().unwrap().unwrap();
     assert_eq!(opened.end.position, 1);
@@ -133,7 +133,7 @@ fn closing_finishes_what_waits_and_refuses_the_rest_in_order() {
     let disk = Disk::default();
     let journal = Arc::new(journal(&disk, &config(1)));
     let lease = open(&journal, 0).unwrap().lease;
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let first = append(&journal, lease, 0, "first");
     disk.wait_for_held_sync();
     let second = append(&journal, lease, 1, "second");
@@ -142,7 +142,7 @@ fn closing_finishes_what_waits_and_refuses_the_rest_in_order() {
         std::thread::spawn(move || journal.close())
     };
     // Whatever of the three comes first, the answers come in order and only the waiting ones land.
-    disk.release_syncs();
+    drop(held);
     assert_eq!(first.recv().unwrap(), Ok(0));
     assert_eq!(second.recv().unwrap(), Ok(1));
     closer.join().unwrap().unwrap();
@@ -194,12 +194,12 @@ fn a_failed_flush_poisons_what_waits_too() {
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let lease = open(&journal, 0).unwrap().lease;
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let first = append(&journal, lease, 0, "first");
     disk.wait_for_held_sync();
     let second = append(&journal, lease, 1, "second");
     disk.faults(|faults| faults.sync_fails_after = Some(0));
-    disk.release_syncs();
+    drop(held);
     let poisoned = LogError::Poisoned {
         reason: "fsync: injected".to_owned(),
     };
