@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recorded stories of Apache Kafka 4.2.0 against our broker over sockets. The player is not part of this repository: it is
 # taken from CALLBOARD_ORACLE, by default from a folder `shared/oracle` beside the clone; without it this says so and ends
-# well (the same stories are played under virtual time by `cargo test`).
+# well (the same stories are played under virtual time by `cargo test`). Then our own stories (oracle/own.py), by the same player.
 #
 #   oracle.sh [--strict]
 #
@@ -27,7 +27,9 @@ play() {
     shift
     while [ $# -gt 0 ]; do settings+=(--set "$1"); shift; done
     start_callboard "$DIR/$suite" "${settings[@]}"
-    "$PYTHON" "$ORACLE/oracle.py" check "$CALLBOARD_LISTEN" --suite "$suite" --require-all --jobs 4 ${waiting:+--except "$waiting"} "${options[@]}"
+    for stories in "$ORACLE/oracle.py" "$INTEROP/oracle/own.py"; do
+        CALLBOARD_ORACLE=$ORACLE "$PYTHON" "$stories" check "$CALLBOARD_LISTEN" --suite "$suite" --require-all --jobs 4 ${waiting:+--except "$waiting"} "${options[@]}"
+    done
     end_process "$CALLBOARD_PID"
     CALLBOARD_PID=
 }

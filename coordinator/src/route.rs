@@ -1,7 +1,7 @@
 //! From calls to the requests of cores: topics are looked up, requests about several groups become one for each group,
 //! and their answers find together again. No coordinator is asked for what the topics alone decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use callboard_protocol::{ErrorCode, Uuid};
@@ -102,13 +102,18 @@ impl Router<'_> {
             .topics
             .into_iter()
             .filter(|topic| !topic.partitions.is_empty());
-        let topics: Arc<[CommitTopic]> = named
+        let mut topics: Vec<CommitTopic> = named
             .map(|topic| self.commit_topic(topic, &mut good))
             .collect();
+        if partitions_of(&topics).any(|partition| partition.error != ErrorCode::NONE) {
+            topics = name_once(topics, |topic| {
+                let key = (Arc::clone(&topic.name), topic.id.0);
+                (key, &mut topic.partitions)
+            });
+        }
+        let topics: Arc<[CommitTopic]> = topics.into();
         if good == 0 {
-            let errors = topics
-                .iter()
-                .flat_map(|topic| topic.partitions.iter().map(|partition| partition.error));
+            let errors = partitions_of(&topics).map(|partition| partition.error);
             let outcome = CommitOutcome::Each(errors.collect());
             reply.send(committed(&topics, &outcome));
             return None;
@@ -176,7 +181,17 @@ impl Router<'_> {
                 partitions: checked.collect(),
             }
         };
-        let topics = delete.topics.into_iter().map(check).collect();
+        let named = delete.topics.into_iter().map(check);
+        let mut topics: Vec<_> = named.filter(|topic| !topic.partitions.is_empty()).collect();
+        let refused = |topic: &response::DeletedTopicOffsets| {
+            let mut errors = topic.partitions.iter().map(|(_, error)| *error);
+            errors.any(|error| error != ErrorCode::NONE)
+        };
+        if topics.iter().any(refused) {
+            topics = name_once(topics, |topic| {
+                (Arc::clone(&topic.topic), &mut topic.partitions)
+            });
+        }
         (
             delete.group_id,
             Request::DeleteOffsets(DeleteOffsets { topics }),
@@ -218,6 +233,26 @@ impl Router<'_> {
             });
         }
     }
+}
+
+fn partitions_of(topics: &[CommitTopic]) -> impl Iterator<Item = &CommitPartition> {
+    topics.iter().flat_map(|topic| &topic.partitions)
+}
+
+/// Entries of the same topic become one. Kafka puts an answer together so once anything is refused before the group is
+/// asked; else a topic that was named twice is answered twice.
+fn name_once<T, K: Ord, P>(topics: Vec<T>, parts: impl Fn(&mut T) -> (K, &mut Vec<P>)) -> Vec<T> {
+    let mut places = BTreeMap::new();
+    let mut once: Vec<T> = Vec::with_capacity(topics.len());
+    for mut topic in topics {
+        let (key, more) = parts(&mut topic);
+        let place = *places.entry(key).or_insert(once.len());
+        match once.get_mut(place) {
+            Some(first) => parts(first).1.append(more),
+            None => once.push(topic),
+        }
+    }
+    once
 }
 
 fn partition_error(count: Option<i32>, partition: i32) -> ErrorCode {

@@ -142,3 +142,13 @@ fn the_default_suite() {
 fn the_suite_of_full_groups() {
     play_suite("max-size", 2);
 }
+
+#[test]
+fn our_own_default_suite() {
+    play_suite("own/default", usize::MAX);
+}
+
+#[test]
+fn our_own_suite_of_full_groups() {
+    play_suite("own/max-size", 2);
+}

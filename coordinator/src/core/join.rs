@@ -285,7 +285,8 @@ impl Group {
             error: ErrorCode::NONE,
             generation_id: self.generation,
             protocol_type: self.protocol_type.clone(),
-            protocol_name: self.protocol_name.clone(),
+            // A protocol may have the empty name; Kafka's answer then names none.
+            protocol_name: self.protocol_name.clone().filter(|name| !name.is_empty()),
             leader,
             skip_assignment,
             member_id,

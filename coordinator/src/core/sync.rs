@@ -45,8 +45,8 @@ impl Group {
                 if syncing.missing.is_empty() {
                     step.timers.clear(&mut syncing.timer);
                 }
+                // Asking again is no sign of life: only the answer that makes the group Stable begins a session.
                 self.answer_sync(step, id, seq);
-                self.restart_session(step, seq);
             }
         }
     }

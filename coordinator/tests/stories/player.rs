@@ -280,28 +280,22 @@ impl Player<'_> {
     }
 }
 
-/// Where a story's metadata names a topic, it does so in bytes: the name it had when it was recorded. Only the first topic
-/// of a story is ever named so. Last first.
+/// Where a story's metadata names topics, it does so in bytes: by the names they had when it was recorded. They appear
+/// there in the order they were created in. Last first.
 fn topics_in_metadata(story: &Story) -> Vec<String> {
-    let text = serde_json::to_string(
-        &story
-            .script
-            .iter()
-            .map(|act| format!("{act:?}"))
-            .collect::<Vec<_>>(),
-    );
-    let text = text.unwrap_or_default();
-    // Version 0, one topic, and its name of twelve bytes.
-    let Some(at) = text.find("000000000001000c") else {
-        return Vec::new();
-    };
-    let hex = &text[at + 16..at + 40];
-    let bytes: Option<Vec<u8>> = (0..24)
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok())
-        .collect();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .into_iter()
-        .collect()
+    let acts = story.script.iter().map(|act| format!("{act:?}"));
+    let text: String = acts.collect();
+    let mut topics = Vec::new();
+    // A name of twelve bytes that begins with `t-`.
+    for (at, _) in text.match_indices("000c742d") {
+        let hex = text.get(at + 4..at + 28).unwrap_or_default();
+        let bytes: Option<Vec<u8>> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok())
+            .collect();
+        let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        topics.extend(name.filter(|name| !topics.contains(name)));
+    }
+    topics.reverse();
+    topics
 }

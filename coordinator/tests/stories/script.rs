@@ -102,7 +102,7 @@ pub(crate) fn played_here(suite: &str) -> Vec<Story> {
             .unwrap_or_else(|| panic!("{line:?} does not say why"));
         assert!(!why.trim().is_empty(), "{line:?} does not say why");
         let (of, name) = story
-            .split_once('/')
+            .rsplit_once('/')
             .unwrap_or_else(|| panic!("{line:?} does not name suite and story"));
         if of == suite {
             elsewhere.insert(name);
