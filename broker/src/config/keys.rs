@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::value::{Kind, Value};
+use super::value::{Kind, Shown, Value};
 use super::{BrokerConfig, ConfigError};
 
 /// One key of the configuration.
@@ -21,9 +21,60 @@ pub struct Key {
     /// Meaning, unit, and what happens at the extremes.
     pub doc: &'static str,
     apply: fn(&mut BrokerConfig, Value) -> Option<()>,
+    show: fn(&BrokerConfig) -> Shown,
 }
 
 impl Key {
+    /// The key of that name or alias.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Key> {
+        KEYS.iter()
+            .find(|key| key.name == name || key.aliases.contains(&name))
+    }
+
+    /// What `config` has for this key, spelled as a user would. Where several keys set one field, each shows it in its own
+    /// unit, rounded down.
+    #[must_use]
+    pub fn value(&self, config: &BrokerConfig) -> String {
+        match (self.show)(config) {
+            Shown::Text(text) => text,
+            Shown::Switch(on) => match self.kind {
+                Kind::Choice([no, yes]) => (if on { *yes } else { *no }).to_owned(),
+                _ => on.to_string(),
+            },
+            Shown::Time(None) => "-1".to_owned(),
+            Shown::Time(Some(time)) => {
+                let unit = match self.name.rsplit_once('.') {
+                    Some((_, "hours")) => 3_600_000,
+                    Some((_, "minutes")) => 60_000,
+                    _ => 1,
+                };
+                (time.as_millis() / unit).to_string()
+            }
+        }
+    }
+
+    /// Whether `config` was given a value for this key, be it the default.
+    #[must_use]
+    pub fn is_given(&self, config: &BrokerConfig) -> bool {
+        if config.given.contains(self.name) {
+            return true;
+        }
+        // Fields can be set without a key, and by another key of theirs.
+        let of_field = |key: &&Key| config.given.contains(key.name) && key.sets_field_of(self);
+        !KEYS.iter().any(|key| of_field(&key))
+            && self.value(config) != self.value(&BrokerConfig::default())
+    }
+
+    /// Whether both keys are one setting in two units.
+    fn sets_field_of(&self, other: &Key) -> bool {
+        let stem = |key: &Key| match key.name.rsplit_once('.') {
+            Some((stem, "ms" | "minutes" | "hours")) => stem,
+            _ => key.name,
+        };
+        stem(self) == stem(other)
+    }
+
     pub(super) fn set(&self, config: &mut BrokerConfig, text: &str) -> Result<(), ConfigError> {
         let parsed = self
             .kind
@@ -54,6 +105,7 @@ macro_rules! keys {
             default: $default,
             doc: $doc,
             apply: |$c, $v| { $field = $value?; Some(()) },
+            show: |$c| Shown::from(&$field),
         }),*];
     };
 }

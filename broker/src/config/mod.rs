@@ -1,6 +1,7 @@
 //! The broker's configuration: Kafka's own keys, typed. Built by the embedding program or the command line, read
 //! everywhere, never changed once the broker runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ pub struct BrokerConfig {
     pub log_flush_interval_messages: u64,
     pub log_timestamp_append_time: bool,
     pub producer_id_expiration: Duration,
+
+    /// Names of the keys that were set, whatever to.
+    pub(crate) given: BTreeSet<&'static str>,
 }
 
 impl Default for BrokerConfig {
@@ -117,6 +121,7 @@ impl Default for BrokerConfig {
             log_flush_interval_messages: 0,
             log_timestamp_append_time: false,
             producer_id_expiration: Duration::ZERO,
+            given: BTreeSet::new(),
         };
         for key in KEYS {
             if let Err(error) = key.set(&mut config, key.default) {
@@ -174,11 +179,12 @@ impl BrokerConfig {
     /// [`ConfigError::UnknownKey`] with the nearest known key, [`ConfigError::Invalid`] with what the value must be.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         let key = key.trim();
-        match KEYS
-            .iter()
-            .find(|known| known.name == key || known.aliases.contains(&key))
-        {
-            Some(known) => known.set(self, value.trim()),
+        match Key::find(key) {
+            Some(known) => {
+                known.set(self, value.trim())?;
+                self.given.insert(known.name);
+                Ok(())
+            }
             None => Err(ConfigError::UnknownKey {
                 key: key.to_owned(),
                 nearest: nearest(key),

@@ -168,3 +168,50 @@ fn minus_one_is_no_retention() {
         (None, None)
     );
 }
+
+#[test]
+fn every_default_is_shown_as_it_is_spelled() {
+    let config = BrokerConfig::default();
+    for key in KEYS {
+        assert_eq!(key.value(&config), key.default, "{}", key.name);
+        assert!(!key.is_given(&config), "{}", key.name);
+    }
+}
+
+#[test]
+fn what_was_set_is_shown_and_known_as_given() {
+    let mut config = BrokerConfig::default();
+    let value = |config: &BrokerConfig, name: &str| {
+        let key = Key::find(name).unwrap();
+        (key.value(config), key.is_given(config))
+    };
+    for (name, text) in [
+        ("listeners", "[::1]:7"),
+        ("advertised.listeners", "host:8"),
+        ("broker.id", "4"),
+        ("cluster.id", "abc"),
+        ("auto.create.topics.enable", "false"),
+        ("log.message.timestamp.type", "LogAppendTime"),
+        ("log.retention.bytes", "9"),
+        ("log.roll.hours", "3"),
+        ("offsets.retention.minutes", "77"),
+        // Given, though it is the default.
+        ("group.max.size", "2147483647"),
+    ] {
+        config.set(name, text).unwrap();
+        assert_eq!(value(&config, name), (text.to_owned(), true), "{name}");
+    }
+    assert_eq!(
+        value(&config, "log.roll.ms"),
+        ("10800000".to_owned(), false)
+    );
+    config.set("log.retention.minutes", "-1").unwrap();
+    assert_eq!(
+        value(&config, "log.retention.minutes"),
+        ("-1".to_owned(), true)
+    );
+    assert_eq!(value(&config, "log.retention.ms").0, "-1");
+    // A field that was set without its key.
+    config.num_partitions = 5;
+    assert_eq!(value(&config, "num.partitions"), ("5".to_owned(), true));
+}

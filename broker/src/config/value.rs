@@ -1,6 +1,7 @@
 //! Values of settings: their kinds, bounds and spelling. Pure.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a key takes.
@@ -104,6 +105,69 @@ impl Value {
             Self::Address(address) => Some(address),
             _ => None,
         }
+    }
+}
+
+/// What a field holds, on its way back to text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Text(String),
+    Switch(bool),
+    /// A time without its unit; None is for ever.
+    Time(Option<Duration>),
+}
+
+macro_rules! shown_as_text {
+    ($($field:ty),*) => {
+        $(impl From<&$field> for Shown {
+            fn from(field: &$field) -> Self {
+                Self::Text(field.to_string())
+            }
+        })*
+    };
+}
+
+shown_as_text!(i16, i32, u32, u64, usize, ListenAddress);
+
+impl From<&bool> for Shown {
+    fn from(field: &bool) -> Self {
+        Self::Switch(*field)
+    }
+}
+
+impl From<&Duration> for Shown {
+    fn from(field: &Duration) -> Self {
+        Self::Time(Some(*field))
+    }
+}
+
+impl From<&Option<Duration>> for Shown {
+    fn from(field: &Option<Duration>) -> Self {
+        Self::Time(*field)
+    }
+}
+
+impl From<&Option<u64>> for Shown {
+    fn from(field: &Option<u64>) -> Self {
+        Self::Text(field.map_or_else(|| "-1".to_owned(), |number| number.to_string()))
+    }
+}
+
+impl From<&Option<String>> for Shown {
+    fn from(field: &Option<String>) -> Self {
+        Self::Text(field.clone().unwrap_or_default())
+    }
+}
+
+impl From<&Option<ListenAddress>> for Shown {
+    fn from(field: &Option<ListenAddress>) -> Self {
+        Self::Text(field.as_ref().map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+impl From<&PathBuf> for Shown {
+    fn from(field: &PathBuf) -> Self {
+        Self::Text(field.display().to_string())
     }
 }
 
