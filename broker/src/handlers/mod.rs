@@ -10,14 +10,17 @@ use callboard_protocol::messages as m;
 use crate::connection::{Follow, Request, Work};
 
 mod api_versions;
+mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 pub(crate) mod internal;
 mod join_group;
@@ -70,7 +73,7 @@ macro_rules! api {
 
 /// Everything served, in the order of the keys. ApiVersions tells exactly this.
 ///
-/// Barriers are the requests that can wait for somebody else, and those that change the set of topics: what follows
+/// Barriers are the requests that can wait for somebody else, and those that change topics: what follows
 /// them must see the change.
 pub(crate) const APIS: &[Api] = &[
     api!(m::ProduceRequest<'static>, AtOnce, produce::handle),
@@ -122,9 +125,24 @@ pub(crate) const APIS: &[Api] = &[
         offset_for_leader_epoch::handle
     ),
     api!(
+        m::DescribeConfigsRequest<'static>,
+        AtOnce,
+        describe_configs::handle
+    ),
+    api!(
+        m::CreatePartitionsRequest<'static>,
+        Barrier,
+        create_partitions::handle
+    ),
+    api!(
         m::DeleteGroupsRequest<'static>,
         AtOnce,
         delete_groups::handle
+    ),
+    api!(
+        m::IncrementalAlterConfigsRequest<'static>,
+        Barrier,
+        incremental_alter_configs::handle
     ),
     api!(
         m::OffsetDeleteRequest<'static>,

@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{error, warn};
 
 use super::batch::ValidBatch;
+use super::core::LogConfig;
 use super::handle::{AppendReply, Shared, Stage};
 use super::metrics::BROKER_OFFLINE_PARTITIONS;
 use super::{LogError, PartitionLog};
@@ -27,6 +28,8 @@ pub(crate) const KIND: &str = "topic_log";
 /// Messages of a topic log.
 #[derive(Debug)]
 pub(crate) enum TopicLogMsg {
+    /// Go on with other settings.
+    Configure(Box<LogConfig>),
     /// Append a batch. Answers where it is, or why not.
     Append {
         /// What to append.
@@ -136,7 +139,7 @@ impl Actor for TopicLog {
             let opened = PartitionLog::open(
                 &shared.dir,
                 &shared.topic,
-                shared.config.clone(),
+                shared.with_config(Clone::clone),
                 wall_clock_ms(),
             );
             (opened, permit)
@@ -180,6 +183,11 @@ impl Actor for TopicLog {
                     warn!(topic = %state.shared.topic, partition = state.shared.partition, %reason, "retention failed");
                 }
                 state.arm_retention();
+            }
+            TopicLogMsg::Configure(config) => {
+                if let Writer::Open(log, _) = &mut state.log {
+                    log.configure(*config);
+                }
             }
             TopicLogMsg::Close { reply } => {
                 state.close().await?;
@@ -309,8 +317,8 @@ impl State {
     }
 
     fn arm_retention(&mut self) {
-        let config = &self.shared.config;
-        let every = Duration::from_millis(config.retention_check_interval_ms);
+        let interval = |config: &LogConfig| config.retention_check_interval_ms;
+        let every = Duration::from_millis(self.shared.with_config(interval));
         self.retention = Some(self.myself.send_after(every, TopicLogMsg::EnforceRetention));
     }
 }

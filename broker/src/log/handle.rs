@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
     pub(crate) dir: PathBuf,
-    pub(crate) config: LogConfig,
+    config: RwLock<LogConfig>,
     pub(crate) waiters: Arc<Waiters>,
     /// Held by whoever has the files open for writing. A dead incarnation may still be in a blocking section: the next
     /// one opens the files when it is out of it.
@@ -79,7 +79,7 @@ impl LogHandle {
             topic,
             partition,
             dir,
-            config,
+            config: RwLock::new(config),
             waiters: Arc::default(),
             writer: Arc::new(Semaphore::new(1)),
             stage: RwLock::new(Stage::Opening(None)),
@@ -120,7 +120,8 @@ impl LogHandle {
     fn admit(&self, records: Bytes) -> Result<(Addr<TopicLogMsg>, ValidBatch), LogError> {
         let address = self.shared.address()?;
         // Before anything is decompressed.
-        self.shared.config.takes_size(records.len())?;
+        self.shared
+            .with_config(|config| config.takes_size(records.len()))?;
         Ok((address, ValidBatch::check(records)?))
     }
 
@@ -207,6 +208,22 @@ impl LogHandle {
         }
     }
 
+    /// Other settings hold for appends that are given from now on.
+    pub(crate) fn configure(&self, config: LogConfig) {
+        if self.shared.with_config(|present| *present == config) {
+            return;
+        }
+        // First here: an actor that opens the log now finds them.
+        let shared = &self.shared;
+        *shared
+            .config
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = config.clone();
+        if let Ok(address) = shared.address() {
+            drop(address.cast(TopicLogMsg::Configure(Box::new(config))));
+        }
+    }
+
     /// The topic is deleted: reads and appends say so from now on, and who waits is woken.
     pub(crate) fn mark_deleted(&self) {
         self.shared.set(Stage::Gone(LogError::Deleted));
@@ -230,6 +247,11 @@ fn unanswered(error: CallError) -> LogError {
 }
 
 impl Shared {
+    /// Looks at the settings as they are now.
+    pub(crate) fn with_config<T>(&self, look: impl FnOnce(&LogConfig) -> T) -> T {
+        look(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn stage(&self) -> std::sync::RwLockReadGuard<'_, Stage> {
         self.stage.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -101,6 +101,11 @@ impl PartitionLog {
         })
     }
 
+    /// Goes on with other settings. Files that are there keep the spacing of their indexes.
+    pub fn configure(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
     /// A reader of this log.
     #[must_use]
     pub fn reader(&self) -> LogReader {

@@ -25,6 +25,15 @@ pub struct NewTopic {
     pub configs: Vec<(String, Option<String>)>,
 }
 
+/// More partitions for a topic, in the words of CreatePartitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// How many partitions it shall have in all.
+    pub partitions: i32,
+    /// The brokers that shall have each new partition; None for the broker's choice.
+    pub assignments: Option<Vec<Vec<i32>>>,
+}
+
 /// Why there is no such topic now: the error code and the sentence of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -101,6 +110,48 @@ pub(crate) fn approve<'a>(
         partitions,
         configs,
     })
+}
+
+/// Decides on more partitions for a topic of `present`. The error and the sentence are Kafka's.
+pub(crate) fn approve_growth(
+    name: &str,
+    present: i32,
+    growth: &Growth,
+    limits: &Limits,
+) -> Result<(), TopicError> {
+    let few = |message: String| Err(TopicError::new(ErrorCode::INVALID_PARTITIONS, message));
+    let wanted = growth.partitions;
+    if wanted == present {
+        return few(format!("Topic already has {present} partition(s)."));
+    }
+    if wanted < present {
+        return few(format!(
+            "The topic {name} currently has {present} partition(s); {wanted} would not be an increase."
+        ));
+    }
+    let more = usize::try_from(wanted - present).unwrap_or(usize::MAX);
+    if let Some(assignments) = &growth.assignments {
+        if assignments.len() != more {
+            let message = format!(
+                "Attempted to add {more} additional partition(s), but only {} assignment(s) were specified.",
+                assignments.len()
+            );
+            return Err(TopicError::new(
+                ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+                message,
+            ));
+        }
+        for brokers in assignments {
+            check_brokers(brokers, limits)?;
+        }
+    }
+    if more > limits.partitions_left {
+        return few(format!(
+            "{more} partitions are more than this broker has left ({})",
+            limits.partitions_left
+        ));
+    }
+    Ok(())
 }
 
 /// Kafka's rule of topic names.
@@ -188,23 +239,7 @@ fn assigned(topic: &NewTopic, limits: &Limits) -> Result<i32, TopicError> {
                 "Found multiple manual partition assignments for partition {partition}"
             ));
         }
-        if brokers.is_empty() {
-            return invalid(
-                "The manual partition assignment includes an empty replica list.".to_owned(),
-            );
-        }
-        if let Some(stranger) = brokers.iter().find(|id| **id != limits.node_id) {
-            return invalid(format!(
-                "The manual partition assignment includes broker {stranger}, but no such broker is registered."
-            ));
-        }
-        if brokers.len() > 1 {
-            let message = format!(
-                "The manual partition assignment includes the broker {} more than once.",
-                limits.node_id
-            );
-            return invalid(message);
-        }
+        check_brokers(brokers, limits)?;
     }
     if seen
         .iter()
@@ -214,6 +249,23 @@ fn assigned(topic: &NewTopic, limits: &Limits) -> Result<i32, TopicError> {
         return invalid("partitions should be a consecutive 0-based integer sequence".to_owned());
     }
     Ok(i32::try_from(seen.len()).unwrap_or(i32::MAX))
+}
+
+/// Whether a partition can lie on these brokers.
+fn check_brokers(brokers: &[i32], limits: &Limits) -> Result<(), TopicError> {
+    let what = if brokers.is_empty() {
+        "an empty replica list.".to_owned()
+    } else if let Some(stranger) = brokers.iter().find(|id| **id != limits.node_id) {
+        format!("broker {stranger}, but no such broker is registered.")
+    } else if brokers.len() > 1 {
+        format!("the broker {} more than once.", limits.node_id)
+    } else {
+        return Ok(());
+    };
+    Err(TopicError::new(
+        ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        format!("The manual partition assignment includes {what}"),
+    ))
 }
 
 #[cfg(test)]
@@ -357,5 +409,49 @@ mod tests {
             .0,
             42
         );
+    }
+
+    #[test]
+    fn growth() {
+        let grow = |partitions, assignments: Option<&[&[i32]]>| {
+            let assignments = assignments.map(|all| all.iter().map(|one| one.to_vec()).collect());
+            let growth = Growth {
+                partitions,
+                assignments,
+            };
+            approve_growth("g", 2, &growth, &LIMITS).map_err(|error| (error.code.0, error.message))
+        };
+        assert_eq!(grow(3, None), Ok(()));
+        assert_eq!(grow(102, None), Ok(()));
+        assert_eq!(grow(4, Some(&[&[1], &[1]])), Ok(()));
+        let refused = |code, message: &str| Err((code, message.to_owned()));
+        assert_eq!(
+            grow(2, None),
+            refused(37, "Topic already has 2 partition(s).")
+        );
+        assert_eq!(
+            grow(-1, None),
+            refused(
+                37,
+                "The topic g currently has 2 partition(s); -1 would not be an increase."
+            )
+        );
+        assert_eq!(
+            grow(103, None),
+            refused(
+                37,
+                "101 partitions are more than this broker has left (100)"
+            )
+        );
+        assert_eq!(
+            grow(4, Some(&[&[1]])),
+            refused(
+                39,
+                "Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified."
+            )
+        );
+        for bad in [&[][..], &[2], &[1, 1]] {
+            assert_eq!(grow(3, Some(&[bad])).unwrap_err().0, 39, "{bad:?}");
+        }
     }
 }

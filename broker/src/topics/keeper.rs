@@ -1,5 +1,5 @@
-//! The keeper of topics, child of the broker's root: the one who creates and deletes, one at a time, durably before
-//! anybody sees it. Its child is the supervisor of all topic logs.
+//! The keeper of topics, child of the broker's root: the one who creates, changes and deletes, one at a time, durably
+//! before anybody sees it. Its child is the supervisor of all topic logs.
 //!
 //! ```text
 //! topics (this)
@@ -21,11 +21,13 @@ use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::{info, warn};
 
+use super::changes::{configuring, growing};
 use super::core::{Approved, approve};
 use super::settings::overlay;
 use super::store::{Store, StoredTopic};
 use super::{
-    CreatedTopic, DeletedTopic, NewTopic, Shared, Topic, TopicError, TopicsError, TopicsSnapshot,
+    ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
+    TopicsError, TopicsSnapshot,
 };
 use crate::log::{self, LogHandle, Reply, TopicLog};
 
@@ -50,6 +52,24 @@ pub(crate) enum KeeperMsg {
         topic: NewTopic,
         /// Who waits.
         reply: Reply<CreatedTopic, TopicError>,
+    },
+    /// Give a topic more partitions. Answers when they are durable, listed and open.
+    Grow {
+        /// Its name.
+        name: String,
+        /// How many, and where.
+        growth: Growth,
+        /// Who waits.
+        reply: Reply<(), TopicError>,
+    },
+    /// Change a topic's settings. Answers when they are durable and in force.
+    Configure {
+        /// Its name.
+        name: String,
+        /// In this order.
+        changes: Vec<ConfigChange>,
+        /// Who waits.
+        reply: Reply<(), TopicError>,
     },
     /// Delete a topic. Answers when it is durably gone and no longer listed.
     Delete {
@@ -112,7 +132,7 @@ impl Actor for Keeper {
         let mut snapshot = TopicsSnapshot::default();
         for stored in std::mem::take(&mut state.stored) {
             let topic = state.topic_of(stored, &earlier);
-            state.start_logs(&topic).await?;
+            state.start_logs(&topic, 0).await?;
             snapshot.insert(topic);
         }
         let logs: Vec<LogHandle> = snapshot
@@ -142,6 +162,22 @@ impl Actor for Keeper {
         match message.open() {
             KeeperMsg::Create { topic, reply } => {
                 let outcome = state.create(&topic).await?;
+                reply.send(outcome);
+            }
+            KeeperMsg::Grow {
+                name,
+                growth,
+                reply,
+            } => {
+                let outcome = state.grow(&name, &growth).await?;
+                reply.send(outcome);
+            }
+            KeeperMsg::Configure {
+                name,
+                changes,
+                reply,
+            } => {
+                let outcome = state.configure(&name, &changes).await?;
                 reply.send(outcome);
             }
             KeeperMsg::Delete { name, reply } => state.delete(&name, reply).await?,
@@ -243,20 +279,25 @@ impl State {
         let id = stored.id().unwrap_or(Uuid::ZERO);
         let name: Arc<str> = stored.name.into();
         let config = overlay(&self.shared.config.log, &stored.configs);
-        let logs = match earlier.by_id(id) {
-            Some(before) => before.logs.clone(),
-            None if stored.internal => Vec::new(),
-            None => (0..stored.partitions)
-                .map(|at| {
-                    LogHandle::new(
-                        Arc::clone(&name),
-                        at,
-                        self.store.partition_dir(id, at),
-                        config.clone(),
-                    )
-                })
-                .collect(),
+        let count = if stored.internal {
+            0
+        } else {
+            stored.partitions
         };
+        let before = earlier.by_id(id);
+        let log = |at| match before.and_then(|topic| topic.log(at)) {
+            Some(log) => {
+                log.configure(config.clone());
+                log.clone()
+            }
+            None => LogHandle::new(
+                Arc::clone(&name),
+                at,
+                self.store.partition_dir(id, at),
+                config.clone(),
+            ),
+        };
+        let logs = (0..count).map(log).collect();
         Topic {
             name,
             id,
@@ -267,11 +308,12 @@ impl State {
         }
     }
 
-    async fn start_logs(&self, topic: &Topic) -> Result<(), ActorProcessingErr> {
+    /// Starts the logs from partition `first` on.
+    async fn start_logs(&self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
         let Some(supervisor) = &self.supervisor else {
             return Err("no supervisor of topic logs".into());
         };
-        for log in &topic.logs {
+        for log in topic.logs.iter().skip(first) {
             let child = log_child(topic.id, log);
             supervisor
                 .call(|reply| SupervisorMsg::Start(child, reply), CALL)
@@ -307,7 +349,7 @@ impl State {
             return Ok(Err(storage(&error)));
         }
         let topic = self.topic_of(stored, &snapshot);
-        self.start_logs(&topic).await?;
+        self.start_logs(&topic, 0).await?;
         for log in &topic.logs {
             // A log that does not open says so itself.
             drop(log.opened(OPEN).await);
@@ -321,6 +363,83 @@ impl State {
             partitions,
             configs: topic.configs.clone(),
         }))
+    }
+
+    /// `Err` as for [`create`](Self::create).
+    async fn grow(
+        &mut self,
+        name: &str,
+        growth: &Growth,
+    ) -> Result<Result<(), TopicError>, ActorProcessingErr> {
+        let snapshot = self.shared.snapshot();
+        let topic = match growing(name, growth, &snapshot, &self.shared.limits(&snapshot)) {
+            Ok(topic) => topic,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let present = topic.logs.len();
+        let stored = StoredTopic::new(
+            topic.id,
+            name.to_owned(),
+            growth.partitions,
+            topic.configs.clone(),
+        );
+        let changed = match self.change(stored, &snapshot).await? {
+            Ok(topic) => topic,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.start_logs(&changed, present).await?;
+        for log in changed.logs.iter().skip(present) {
+            drop(log.opened(OPEN).await);
+        }
+        self.replace(&snapshot, changed);
+        info!(
+            topic = name,
+            partitions = growth.partitions,
+            "topic has more partitions"
+        );
+        Ok(Ok(()))
+    }
+
+    /// `Err` as for [`create`](Self::create).
+    async fn configure(
+        &mut self,
+        name: &str,
+        changes: &[ConfigChange],
+    ) -> Result<Result<(), TopicError>, ActorProcessingErr> {
+        let snapshot = self.shared.snapshot();
+        let (topic, configs) = match configuring(name, changes, &snapshot, &self.shared.config.log)
+        {
+            Ok(changed) => changed,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let stored = StoredTopic::new(topic.id, name.to_owned(), topic.partitions, configs);
+        let changed = match self.change(stored, &snapshot).await? {
+            Ok(topic) => topic,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.replace(&snapshot, changed);
+        info!(topic = name, "topic has other settings");
+        Ok(Ok(()))
+    }
+
+    /// Makes a change durable, and then the topic as it is after it.
+    async fn change(
+        &self,
+        stored: StoredTopic,
+        snapshot: &TopicsSnapshot,
+    ) -> Result<Result<Topic, TopicError>, ActorProcessingErr> {
+        let writing = stored.clone();
+        let written = self.on_disk(move |store| store.change(&writing)).await?;
+        Ok(match written {
+            Ok(()) => Ok(self.topic_of(stored, snapshot)),
+            Err(error) => Err(storage(&error)),
+        })
+    }
+
+    fn replace(&self, snapshot: &TopicsSnapshot, changed: Topic) {
+        let mut next = snapshot.clone();
+        next.insert(changed);
+        self.shared.publish(next);
     }
 
     async fn delete(

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
 
+mod changes;
 mod core;
 mod from_broker;
 mod keeper;
@@ -20,8 +21,10 @@ mod lookup;
 mod settings;
 mod store;
 
+pub use self::core::{Growth, NewTopic, TopicError, check_name};
 use self::core::{Limits, approve};
-pub use self::core::{NewTopic, TopicError, check_name};
+pub use self::settings::{ConfigChange, ConfigOperation};
+pub(crate) use self::settings::{Type, shown};
 use keeper::{Keeper, KeeperMsg};
 
 /// What the registry of topics is made with.
@@ -102,7 +105,7 @@ impl TopicsError {
     }
 }
 
-/// One topic. Never changes; a topic that is created again is another one, with another id.
+/// One topic as it was at one moment; a topic that is created again is another one, with another id.
 #[derive(Clone, Debug)]
 pub struct Topic {
     /// The name.
@@ -111,7 +114,7 @@ pub struct Topic {
     pub id: Uuid,
     /// Number of partitions.
     pub partitions: i32,
-    /// Settings that were given when it was created, by name.
+    /// Its own settings, by name.
     pub configs: BTreeMap<String, String>,
     /// Whether its records live elsewhere and [`log`](Self::log) has none.
     pub internal: bool,
@@ -304,6 +307,68 @@ impl Topics {
     /// 17 name, 36 exists, 37 partitions, 38 replication factor, 39 assignment, 40 settings, 42 contradictions, 56 disk.
     pub fn create(&self, topic: NewTopic, reply: Reply<CreatedTopic, TopicError>) {
         self.send(KeeperMsg::Create { topic, reply });
+    }
+
+    /// Gives a topic more partitions. Answers when they are durable, listed and open for appends, or with the error of
+    /// CreatePartitions: 3 unknown, 37 no increase or too many, 39 assignment, 42 internal, 56 disk. With
+    /// `validate_only` it only says whether that could be.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn grow_topic(
+        &self,
+        name: &str,
+        growth: Growth,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        if validate_only {
+            let snapshot = self.snapshot();
+            return changes::growing(name, &growth, &snapshot, &self.shared.limits(&snapshot))
+                .map(drop);
+        }
+        let name = name.to_owned();
+        self.ask(|reply| KeeperMsg::Grow {
+            name,
+            growth,
+            reply,
+        })
+        .await
+    }
+
+    /// Changes a topic's own settings, all or none. Answers when they are durable and in force, or with the error of
+    /// IncrementalAlterConfigs: 3 unknown, 40 settings, 42 contradictions or internal, 56 disk. With `validate_only` it
+    /// only says whether that could be.
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn configure_topic(
+        &self,
+        name: &str,
+        changes: Vec<ConfigChange>,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        if validate_only {
+            let defaults = &self.shared.config.log;
+            return changes::configuring(name, &changes, &self.snapshot(), defaults).map(drop);
+        }
+        let name = name.to_owned();
+        self.ask(|reply| KeeperMsg::Configure {
+            name,
+            changes,
+            reply,
+        })
+        .await
+    }
+
+    async fn ask(
+        &self,
+        message: impl FnOnce(Reply<(), TopicError>) -> KeeperMsg,
+    ) -> Result<(), TopicError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(message(Reply::new(|outcome| drop(answer.send(outcome)))));
+        answered
+            .await
+            .unwrap_or_else(|_| Err(TopicError::unanswered()))
     }
 
     /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its

@@ -2,7 +2,7 @@
 //! are one rename, so a crash at any point leaves a topic or none.
 //!
 //! ```text
-//! topics/<id>/topic.json       name, id, partitions, settings: written once
+//! topics/<id>/topic.json       name, id, partitions, settings; replaced whole when it changes
 //! topics/<id>/0 … n-1/         the partitions' logs
 //! topics/<id>.creating/        not yet a topic: removed at the start
 //! topics/<id>.deleting/        no longer a topic: removed at the start
@@ -120,6 +120,11 @@ impl Store {
 
     fn prepare(&self, making: &Path, topic: &StoredTopic) -> Result<(), TopicsError> {
         std::fs::create_dir_all(making).map_err(TopicsError::io("create", making))?;
+        self.write(making, topic)
+    }
+
+    /// The directories of the partitions, then the description.
+    fn write(&self, making: &Path, topic: &StoredTopic) -> Result<(), TopicsError> {
         for partition in 0..if topic.internal { 0 } else { topic.partitions } {
             let dir = making.join(partition.to_string());
             std::fs::create_dir_all(&dir).map_err(TopicsError::io("create", &dir))?;
@@ -129,6 +134,12 @@ impl Store {
         let path = making.join(DESCRIPTION);
         // Syncs the directory as well, and with it the partitions' names.
         files::replace(&path, &text).map_err(TopicsError::io("write", &path))
+    }
+
+    /// Makes a change of a topic durable: more partitions, other settings. A crash leaves the topic as it was or as it is
+    /// now, and perhaps empty directories of partitions that it does not have.
+    pub(crate) fn change(&self, topic: &StoredTopic) -> Result<(), TopicsError> {
+        self.write(&self.dir.join(&topic.id), topic)
     }
 
     /// Ends a topic: from here on it does not come back. Its files are removed by [`sweep`](Self::sweep).

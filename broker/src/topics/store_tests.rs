@@ -139,3 +139,17 @@ fn what_is_not_ours_is_named_and_not_touched() {
     store.create(&stored(2, "a")).unwrap();
     refused("two directories claim topic \"a\"");
 }
+
+#[test]
+fn a_change_is_read_back_and_directories_it_left_behind_do_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(1, "a")).unwrap();
+    // A crash before the description was replaced.
+    std::fs::create_dir(store.partition_dir(Uuid([1; 16]), 2)).unwrap();
+    assert_eq!(open(dir.path()), [stored(1, "a")]);
+    let grown = StoredTopic::new(Uuid([1; 16]), "a".to_owned(), 5, BTreeMap::new());
+    store.change(&grown).unwrap();
+    assert_eq!(open(dir.path()), [grown]);
+    assert!(store.partition_dir(Uuid([1; 16]), 4).is_dir());
+}

@@ -278,3 +278,67 @@ async fn a_killed_keeper_opens_everything_again_behind_the_same_handles() {
     assert_eq!(house.append("a", 1).await, 5);
     house.close().await;
 }
+
+#[tokio::test]
+async fn growth_and_settings_are_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    let made = house.topics.create_topic(wanted("a", 1)).await.unwrap();
+    house.append("a", 0).await;
+    let growth = |partitions| Growth {
+        partitions,
+        assignments: None,
+    };
+    house
+        .topics
+        .grow_topic("a", growth(3), false)
+        .await
+        .unwrap();
+    house.append("a", 2).await;
+    let change = ConfigChange {
+        name: "retention.ms".to_owned(),
+        operation: ConfigOperation::Set,
+        value: Some("77".to_owned()),
+    };
+    let changes = vec![change];
+    house
+        .topics
+        .configure_topic("a", changes.clone(), true)
+        .await
+        .unwrap();
+    assert!(
+        house
+            .topics
+            .snapshot()
+            .by_name("a")
+            .unwrap()
+            .configs
+            .is_empty()
+    );
+    house
+        .topics
+        .configure_topic("a", changes, false)
+        .await
+        .unwrap();
+    assert_eq!(
+        house
+            .topics
+            .grow_topic("a", growth(101), true)
+            .await
+            .unwrap_err()
+            .code
+            .0,
+        37,
+        "100 in all"
+    );
+    house.close().await;
+
+    let house = House::open(dir.path()).await;
+    let snapshot = house.topics.snapshot();
+    let topic = snapshot.by_name("a").unwrap();
+    assert_eq!((topic.id, topic.partitions), (made.id, 3));
+    assert_eq!(topic.configs["retention.ms"], "77");
+    let ends = topic.logs().iter().map(|log| log.offsets().unwrap().end);
+    assert_eq!(ends.collect::<Vec<_>>(), [5, 0, 5]);
+    house.close().await;
+}

@@ -1,0 +1,233 @@
+//! DescribeConfigs, versions 1 to 4: what holds for a topic or for this broker, and where each value comes from.
+//!
+//! Groups have no settings of their own here, which is what an empty list says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callboard_protocol::ErrorCode;
+use callboard_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+
+use crate::config::{BrokerConfig, KEYS, Key, Kind};
+use crate::connection::{Request, Work};
+use crate::log::LogConfig;
+use crate::shared::Shared;
+use crate::topics::{Topic, TopicError, Type, check_name, shown};
+
+/// `resource_type` of topics.
+pub(super) const TOPIC: i8 = 2;
+/// Of brokers.
+pub(super) const BROKER: i8 = 4;
+/// Of groups.
+pub(super) const GROUP: i8 = 32;
+
+/// `config_source` of a topic's own setting.
+const OF_THE_TOPIC: i8 = 1;
+/// Of what the broker was started with.
+const OF_THE_BROKER: i8 = 4;
+/// Of what nobody set.
+const DEFAULT: i8 = 5;
+
+pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
+    let Some((body, request)) = request.decode::<DescribeConfigsRequest<'_>>() else {
+        return;
+    };
+    let shared = request.shared();
+    let results = body.resources.iter().map(|resource| {
+        let described = describe(resource.resource_type, &resource.resource_name, shared);
+        let (code, message, mut configs) = match described {
+            Ok(configs) => (ErrorCode::NONE, String::new(), configs),
+            Err(error) => (error.code, error.message, Vec::new()),
+        };
+        let keys: BTreeSet<&str> = resource
+            .configuration_keys
+            .iter()
+            .flatten()
+            .map(AsRef::as_ref)
+            .collect();
+        // None and no key are both all of them.
+        configs.retain(|config| keys.is_empty() || keys.contains(&*config.name));
+        for config in &mut configs {
+            if !body.include_synonyms {
+                config.synonyms.clear();
+            }
+            if !body.include_documentation {
+                config.documentation = None;
+            }
+        }
+        DescribeConfigsResult {
+            error_code: code.0,
+            error_message: Some(message.into()),
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone().into_owned().into(),
+            configs,
+            ..Default::default()
+        }
+    });
+    let response = DescribeConfigsResponse {
+        results: results.collect(),
+        ..Default::default()
+    };
+    request.responder.send(&response);
+}
+
+type Described = Vec<DescribeConfigsResourceResult<'static>>;
+
+fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicError> {
+    let invalid = |message: String| {
+        Err(TopicError {
+            code: ErrorCode::INVALID_REQUEST,
+            message,
+        })
+    };
+    match kind {
+        TOPIC => {
+            check_name(name)?;
+            match shared.topics.snapshot().by_name(name) {
+                Some(topic) => Ok(of_topic(topic, &shared.config)),
+                None => Err(TopicError {
+                    code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    message: String::new(),
+                }),
+            }
+        }
+        // The defaults of all brokers, of which none can be set.
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER => match name.parse::<i32>() {
+            Ok(id) if id == shared.config.node_id => Ok(of_broker(&shared.config)),
+            Ok(id) => invalid(format!(
+                "Unexpected broker id, expected {} or empty string, but received {id}",
+                shared.config.node_id
+            )),
+            Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
+        },
+        GROUP => Ok(Vec::new()),
+        other => invalid(format!("There are no settings of resource type {other}.")),
+    }
+}
+
+fn of_topic(topic: &Topic, config: &BrokerConfig) -> Described {
+    let own = if topic.internal {
+        internal(config)
+    } else {
+        topic.configs.clone()
+    };
+    let defaults = LogConfig::of_broker(config);
+    let all = shown(&defaults).map(|setting| {
+        let mut synonyms = Vec::new();
+        if let Some(value) = own.get(setting.name) {
+            synonyms.push(synonym(setting.name, value.clone(), OF_THE_TOPIC));
+        }
+        let broker = broker_synonyms(setting.broker_key, config);
+        let source = match (synonyms.first(), broker.first()) {
+            (Some(first), _) | (None, Some(first)) => first.source,
+            (None, None) => DEFAULT,
+        };
+        synonyms.extend(broker);
+        if !setting.broker_key.is_empty() && Key::find(setting.broker_key).is_none() {
+            // A key that the broker does not have: its default is all there is.
+            synonyms.push(synonym(
+                setting.broker_key,
+                setting.default.clone(),
+                DEFAULT,
+            ));
+        }
+        let value = own.get(setting.name).cloned().unwrap_or(setting.default);
+        DescribeConfigsResourceResult {
+            name: setting.name.into(),
+            value: Some(value.into()),
+            read_only: topic.internal,
+            config_source: source,
+            synonyms,
+            config_type: setting.kind as i8,
+            documentation: Some(setting.doc.into()),
+            ..Default::default()
+        }
+    });
+    all.collect()
+}
+
+/// What holds for `__consumer_offsets` in Kafka's words.
+fn internal(config: &BrokerConfig) -> BTreeMap<String, String> {
+    let own = [
+        ("cleanup.policy", "compact".to_owned()),
+        ("compression.type", "producer".to_owned()),
+        (
+            "segment.bytes",
+            config.offsets_topic_segment_bytes.to_string(),
+        ),
+    ];
+    own.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// The keys of the broker behind a setting of topics, those that were given first, then the default.
+fn broker_synonyms(name: &str, config: &BrokerConfig) -> Vec<DescribeConfigsSynonym<'static>> {
+    let stem = |name: &'static str| {
+        [".ms", ".minutes", ".hours"]
+            .iter()
+            .find_map(|unit| name.strip_suffix(unit))
+            .unwrap_or(name)
+    };
+    let Some(key) = Key::find(name) else {
+        return Vec::new();
+    };
+    let family = || KEYS.iter().filter(|one| stem(one.name) == stem(key.name));
+    let given = family().filter(|one| one.is_given(config));
+    let mut synonyms: Vec<_> = given
+        .map(|one| synonym(one.name, one.value(config), OF_THE_BROKER))
+        .collect();
+    // Kafka's default is that of the coarsest unit.
+    if let Some(last) = family().next_back() {
+        synonyms.push(synonym(last.name, last.default.to_owned(), DEFAULT));
+    }
+    synonyms
+}
+
+fn of_broker(config: &BrokerConfig) -> Described {
+    let described = KEYS.iter().map(|key| {
+        let value = key.value(config);
+        let given = key.is_given(config);
+        let mut synonyms = Vec::new();
+        if given {
+            synonyms.push(synonym(key.name, value.clone(), OF_THE_BROKER));
+        }
+        if !key.default.is_empty() {
+            synonyms.push(synonym(key.name, key.default.to_owned(), DEFAULT));
+        }
+        DescribeConfigsResourceResult {
+            name: key.name.into(),
+            value: Some(value)
+                .filter(|value| !value.is_empty())
+                .map(Into::into),
+            read_only: true,
+            config_source: if given { OF_THE_BROKER } else { DEFAULT },
+            synonyms,
+            config_type: kind(key.kind) as i8,
+            documentation: Some(key.doc.into()),
+            ..Default::default()
+        }
+    });
+    described.collect()
+}
+
+fn synonym(name: &'static str, value: String, source: i8) -> DescribeConfigsSynonym<'static> {
+    DescribeConfigsSynonym {
+        name: name.into(),
+        value: Some(value.into()),
+        source,
+        ..Default::default()
+    }
+}
+
+fn kind(kind: Kind) -> Type {
+    match kind {
+        Kind::Number { max, .. } if i32::try_from(max).is_ok() => Type::Int,
+        Kind::Number { .. } => Type::Long,
+        Kind::Switch => Type::Boolean,
+        Kind::Choice(_) | Kind::Text => Type::String,
+        // Kafka takes several.
+        Kind::Address => Type::List,
+    }
+}
