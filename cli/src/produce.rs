@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
-use callboard_client::{Delivery, Producer, ProducerRecord};
+use callboard_client::{ClientError, Delivery, Producer, ProducerRecord};
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ async fn produce(args: ProduceArgs, stop: CancellationToken) -> Result<(), Failu
         let delivery = match sending.await {
             Ok(delivery) => delivery,
             Err(error) => {
-                outcome = Err(Failure::failed(format_args!("line {number}: {error}")));
+                outcome = Err(not_sent(number, &args.topic, &error));
                 break;
             }
         };
@@ -88,6 +88,16 @@ async fn produce(args: ProduceArgs, stop: CancellationToken) -> Result<(), Failu
     writeln!(stdout, "produced {stored} records to {}", args.topic)?;
     stdout.flush()?;
     outcome.and(failed)
+}
+
+/// Says what can be done about it where something can.
+fn not_sent(number: u64, topic: &str, error: &ClientError) -> Failure {
+    match error {
+        ClientError::UnknownTopic(_) => Failure::failed(format_args!(
+            "line {number}: {error}; `callboard topic create {topic} --partitions N` makes it, or --set allow.auto.create.topics=true"
+        )),
+        error => Failure::failed(format_args!("line {number}: {error}")),
+    }
 }
 
 /// `\t` is written out, since few shells make typing a tab easy.
