@@ -50,6 +50,9 @@ pub(crate) struct BrokerArgs {
     /// A TOML file of the same keys; quoted keys work too: "broker.id" = 1.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Print every key with its value, its default and where the value comes from, separated by tabs, and start nothing.
+    #[arg(long)]
+    pub(crate) print_config: bool,
 }
 
 /// Which cluster, and how to speak to it.

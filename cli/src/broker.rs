@@ -1,10 +1,11 @@
 //! `callboard broker`: configuration from file and flags, one ready line on stdout, and an end in order.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-use callboard_broker::{Broker, BrokerConfig, BrokerError, KEYS};
+use callboard_broker::{Broker, BrokerConfig, BrokerError, KEYS, Key};
 use tracing::{info, warn};
 
 use crate::args::BrokerArgs;
@@ -14,7 +15,11 @@ use crate::signals::Signals;
 
 /// Runs a broker until it is asked to end or fails.
 pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
-    let config = config(&args)?;
+    let (config, sources) = config(&args)?;
+    if args.print_config {
+        config.validate().map_err(Failure::usage)?;
+        return print_config(&config, &sources);
+    }
     let data_dir = config.data_dir.clone();
     // Before the start: who changes their mind early is obeyed as well.
     let mut signals = Signals::listen()?;
@@ -31,29 +36,56 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     outcome.and(broker.shutdown().await.map_err(Failure::failed))
 }
 
+/// Where values come from that are not the default, by key.
+type Sources = BTreeMap<&'static str, &'static str>;
+
 /// The file first, then what the command line says, which is nearer to the user.
-fn config(args: &BrokerArgs) -> Result<BrokerConfig, Failure> {
+fn config(args: &BrokerArgs) -> Result<(BrokerConfig, Sources), Failure> {
     let mut config = BrokerConfig::default();
+    let mut sources = Sources::new();
     if let Some(file) = &args.config {
         config.set_file(file).map_err(Failure::usage)?;
+        let given = KEYS.iter().filter(|key| key.is_given(&config));
+        sources.extend(given.map(|key| (key.name, "file")));
     }
+    let mut settings = Vec::new();
     for setting in &args.set {
-        let (key, value) = key_value(setting)?;
-        config.set(key, value).map_err(Failure::usage)?;
+        settings.push(key_value(setting)?);
     }
     let flags = [
         ("listeners", &args.listen),
         ("callboard.admin.listener", &args.admin),
     ];
-    for (key, value) in flags {
-        if let Some(value) = value {
-            config.set(key, value).map_err(Failure::usage)?;
-        }
+    settings.extend(flags.iter().filter_map(|(key, flag)| {
+        let value = flag.as_deref()?;
+        Some((*key, value))
+    }));
+    for (key, value) in settings {
+        config.set(key, value).map_err(Failure::usage)?;
+        sources.extend(Key::find(key.trim()).map(|key| (key.name, "command line")));
     }
     if let Some(data_dir) = &args.data_dir {
+        // A path need not be text.
         config.data_dir.clone_from(data_dir);
+        sources.insert("log.dirs", "command line");
     }
-    Ok(config)
+    Ok((config, sources))
+}
+
+/// One line a key: name, value, default, source.
+fn print_config(config: &BrokerConfig, sources: &Sources) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    for key in KEYS {
+        let source = sources.get(key.name).unwrap_or(&"default");
+        let value = key.value(config);
+        let written = writeln!(stdout, "{}\t{value}\t{}\t{source}", key.name, key.default);
+        match written {
+            // Who reads may have seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(Failure::failed)?,
+        }
+    }
+    Ok(())
 }
 
 /// Exit 2 where the request has to change, 1 where the broker is at fault.

@@ -169,3 +169,41 @@ fn a_data_directory_that_cannot_be_is_exit_2() {
         &["cannot use the data directory", inside.to_str().unwrap()],
     );
 }
+
+#[test]
+fn the_configuration_is_printed_with_its_sources() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("broker.toml");
+    std::fs::write(&file, "num.partitions = 3\ngroup.max.size = 7\n").unwrap();
+    let printed = succeed(&[
+        "broker",
+        "--print-config",
+        "--config",
+        file.to_str().unwrap(),
+        "--set",
+        "group.max.size=8",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    for line in [
+        "num.partitions\t3\t1\tfile",
+        "group.max.size\t8\t2147483647\tcommand line",
+        "listeners\t127.0.0.1:0\t127.0.0.1:9092\tcommand line",
+        "offsets.retention.minutes\t10080\t10080\tdefault",
+        "cluster.id\t\t\tdefault",
+    ] {
+        assert!(
+            printed.iter().any(|printed| printed == line),
+            "{line}: {printed:#?}"
+        );
+    }
+    assert!(printed.iter().all(|line| line.split('\t').count() == 4));
+    // What cannot run is refused as it would be at the start.
+    let refused = run(&[
+        "broker",
+        "--print-config",
+        "--set",
+        "group.min.session.timeout.ms=9999999",
+    ]);
+    assert_eq!(refused.code, Some(2));
+}
