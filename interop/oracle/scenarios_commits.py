@@ -383,3 +383,32 @@ def fetch_of_several_groups_in_several_states(s):
     join(s.conn("P"), h)
     a.call("OffsetFetch", 8, require_stable=True, groups=[{"group_id": name, "topics": [{"name": t, "partition_indexes": [0, 1]}]} for name in (g, h, k, "")])
     a.call("OffsetFetch", 9, groups=[{"group_id": g, "topics": []}, {"group_id": k, "topics": []}])
+
+
+@scenario()
+def unreadable_metadata_may_mean_any_topic(s):
+    """A consumer whose metadata is one byte: its group counts as subscribed to everything."""
+    g, t = s.group(), s.topic()
+    a = s.conn("A")
+    enter(a, g, protocols=(("range", b"\0"),))
+    recv_join(a)
+    sync(a, g, {a.member: b"all"})
+    commit(a, g, {t: {0: 1}})
+    delete(a, g, {t: [0]})
+    leave(a, g)
+    delete(a, g, {t: [0]})
+    fetch(a, g, None)
+
+
+@scenario()
+def offsets_of_a_consumer_without_topics_may_be_deleted(s):
+    """Subscribed to nothing: everything may go, while the group lives."""
+    g, t = s.group(), s.topic()
+    a, b = form(s, g)
+    commit(a, g, {t: {0: 1, 1: 2}})
+    delete(a, g, {t: [0]})
+    send_join(a, g)
+    delete(b, g, {t: [1]})
+    fetch(b, g, None)
+    join(b, g)
+    recv_join(a)

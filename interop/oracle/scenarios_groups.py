@@ -291,7 +291,7 @@ def requests_about_an_unknown_group_do_not_make_it(s):
 
 @scenario()
 def a_refused_first_join_and_what_it_leaves(s):
-    """A first JoinGroup refused for its protocols or its timeout: whether the group exists afterwards."""
+    """Refused for its protocols it leaves an Empty group, refused for its session timeout none."""
     c, g, h = s.conn("A"), s.group(), s.group()
     join(c, g, protocols=())
     describe(c, g, v=6)

@@ -352,7 +352,7 @@ def a_static_member_with_anothers_instance_id(s):
 
 @scenario()
 def a_static_restart_in_an_initial_rebalance_opens_no_window(s):
-    """The second process takes the place of the first: the group is answered after the windows of its members, as Kafka counts them."""
+    """The second process takes the place of the first; the windows are those of the two members."""
     g = s.group()
     a, b = static(s, "A", "one"), static(s, "B", "two")
     send_join(a, g)

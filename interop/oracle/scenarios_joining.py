@@ -532,3 +532,101 @@ def a_member_without_client_id(s):
     send_join(a, g)
     recv_join(a)
     describe(a, g)
+
+
+@scenario()
+def a_rebalance_timeout_of_zero(s):
+    """Nobody is waited for: the leader's JoinGroup drops the others at once."""
+    g = s.group()
+    a, b = form(s, g, rebalance=20_000)
+    send_join(a, g, rebalance=0)
+    send_join(b, g, rebalance=0)
+    recv_join(a)
+    recv_join(b)
+    settle(g, a, b)
+    send_join(a, g, rebalance=0)
+    recv_join(a)
+    heartbeat(b, g)
+
+
+@scenario()
+def the_longest_rebalance_timeout_there_is(s):
+    """The largest number is waited for without harm, and a complete group does not wait."""
+    g = s.group()
+    a, b = form(s, g, rebalance=2**31 - 1)
+    send_join(a, g, rebalance=2**31 - 1)
+    a.waits(0.4)
+    join(b, g, rebalance=2**31 - 1)
+    recv_join(a)
+
+
+@scenario()
+def two_newcomers_at_once(s):
+    """Both park until the member has joined again: one generation for all."""
+    g = s.group()
+    a = form(s, g, "A")
+    x, y = s.conn("X"), s.conn("Y")
+    ids(g, x, y)
+    send_join(x, g)
+    send_join(y, g)
+    x.waits(0.2)
+    join(a, g)
+    recv_join(x)
+    recv_join(y)
+
+
+@scenario()
+def a_refused_newcomer_is_welcome_when_the_odd_member_has_left(s):
+    """What all members know is asked anew each time."""
+    g = s.group()
+    a, b = s.conn("A"), s.conn("B")
+    ids(g, a, b, protocols=BOTH)
+    send_join(a, g, protocols=BOTH)
+    send_join(b, g, protocols=BOTH[:1])
+    recv_join(a)
+    recv_join(b)
+    settle(g, a, b)
+    x = s.conn("X")
+    join(x, g, v=3, protocols=BOTH[1:])
+    leave(b, g)
+    send_join(x, g, v=3, protocols=BOTH[1:])
+    x.waits(0.2)
+    join(a, g, protocols=BOTH)
+    recv_join(x)
+
+
+@scenario()
+def an_emptied_group_may_choose_another_protocol(s):
+    """When all have left nothing of their protocols is left either."""
+    g = s.group()
+    a = form(s, g, "A")
+    leave(a, g)
+    x = s.conn("X")
+    send_join(x, g, v=3, protocols=BOTH[1:])
+    recv_join(x)
+    describe(x, g)
+
+
+@scenario()
+def a_leader_asks_again_in_every_version_while_its_plan_is_awaited(s):
+    """The same generation and the list, in v0 to v9; skip_assignment is false."""
+    g = s.group()
+    a, b = s.conn("A"), s.conn("B")
+    ids(g, a, b)
+    enter(a, g)
+    enter(b, g)
+    recv_join(a)
+    recv_join(b)
+    for v in (0, 2, 5, 6, 8, 9):
+        join(a, g, v=v)
+        join(b, g, v=v)
+
+
+@scenario()
+def an_unchanged_follower_asks_again_in_every_version(s):
+    """In Stable: the same generation, no list, no rebalance."""
+    g = s.group()
+    a, b = form(s, g)
+    for v in (0, 2, 5, 6, 8, 9):
+        join(b, g, v=v)
+    heartbeat(a, g)

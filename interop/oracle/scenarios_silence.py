@@ -88,8 +88,8 @@ def a_commit_keeps_a_member_while_a_rebalance_is_prepared(s):
 
 
 @scenario()
-def an_unchanged_rejoin_as_a_sign_of_life(s):
-    """Whether the JoinGroup of an unchanged follower in Stable starts its session anew."""
+def an_unchanged_rejoin_is_no_sign_of_life(s):
+    """The JoinGroup of an unchanged follower in Stable does not start its session anew."""
     g = s.group()
     a, b = pair(s, g)
     s.sleep(0.8)
@@ -99,8 +99,8 @@ def an_unchanged_rejoin_as_a_sign_of_life(s):
 
 
 @scenario()
-def a_sync_in_stable_as_a_sign_of_life(s):
-    """Whether a repeated SyncGroup in Stable starts the session anew."""
+def a_sync_in_stable_is_no_sign_of_life(s):
+    """A repeated SyncGroup in Stable does not start the session anew."""
     g = s.group()
     a, b = pair(s, g)
     s.sleep(0.8)
@@ -248,7 +248,7 @@ def an_id_not_yet_used_leaves_in_every_version(s):
 
 @scenario()
 def an_id_not_yet_used_leaves_with_an_instance_id(s):
-    """The instance id of a pending id is not looked at, or is: as Kafka has it."""
+    """The instance id beside a pending id is not looked at."""
     g = s.group()
     a = s.conn("A")
     join(a, g)
@@ -362,3 +362,61 @@ def a_lost_answer_to_join_is_asked_for_again(s):
     b2.member = b.member
     join(b2, g)
     settle(g, a, b2)
+
+
+@scenario()
+def a_fenced_process_does_not_keep_the_place(s):
+    """Heartbeats of the former process are no sign of life of the new one."""
+    g = s.group()
+    a, b = static(s, "A", "one"), static(s, "B", "two")
+    send_join(a, g)
+    send_join(b, g, session=1300)
+    recv_join(a)
+    recv_join(b)
+    settle(g, a, b)
+    b2 = static(s, "B2", "two", "client-b")
+    join(b2, g, session=1300)
+    s.sleep(0.8)
+    heartbeat(b, g)
+    s.sleep(0.9)
+    heartbeat(b2, g)
+    heartbeat(a, g)
+
+
+@scenario()
+def a_static_members_commit_keeps_it(s):
+    """With its instance id, in v7 and v9."""
+    g, t = s.group(), s.topic()
+    a = static(s, "A", "one")
+    send_join(a, g, session=1300)
+    recv_join(a)
+    settle(g, a)
+    for v in (7, 9):
+        s.sleep(0.8)
+        commit(a, g, {t: {0: v}}, v=v)
+    s.sleep(0.8)
+    heartbeat(a, g)
+
+
+@scenario()
+def a_static_member_leaves_by_its_id_in_old_versions(s):
+    """v0 to v2 know no instances: the id is enough."""
+    g = s.group()
+    a, b = static_group(s, g)
+    leave(b, g, v=1)
+    heartbeat(a, g)
+    leave(a, g, v=0)
+    describe(a, g)
+
+
+@scenario()
+def offsets_outlive_members_that_expired(s):
+    """Fetched from the Empty group, and committed to by anybody."""
+    g, t = s.group(), s.topic()
+    a = form(s, g, "A", session=1000)
+    commit(a, g, {t: {0: 5}})
+    s.sleep(1.6)
+    fetch(a, g, {t: [0]})
+    commit(a, g, {t: {0: 6}})
+    commit(a, g, {t: {0: 7}}, generation=-1)
+    fetch(a, g, {t: [0]})
