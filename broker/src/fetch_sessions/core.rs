@@ -152,12 +152,12 @@ impl Sessions {
         match asked.epoch {
             FINAL => {
                 self.remove(asked.id);
-                Ok((Mode::Without, asked.wanted))
+                Ok((Mode::Without, once(asked.wanted)))
             }
             INITIAL => {
                 self.remove(asked.id);
                 let by_id = asked.by_id;
-                Ok((Mode::Opening { by_id }, asked.wanted))
+                Ok((Mode::Opening { by_id }, once(asked.wanted)))
             }
             _ => self.go_on(now, asked),
         }
@@ -370,6 +370,24 @@ impl Session {
     fn is_settled(&self) -> bool {
         self.used.saturating_sub(self.created) > SETTLED_AFTER
     }
+}
+
+/// Each partition once, in the place where it is named first, as it is named last.
+pub(super) fn once(mut wanted: Vec<Wanted>) -> Vec<Wanted> {
+    if wanted.len() < 2 {
+        return wanted;
+    }
+    let mut last: HashMap<PartitionKey, Wanted> = HashMap::with_capacity(wanted.len());
+    for one in &wanted {
+        last.insert(one.key.clone(), one.clone());
+    }
+    if last.len() < wanted.len() {
+        wanted = wanted
+            .iter()
+            .filter_map(|one| last.remove(&one.key))
+            .collect();
+    }
+    wanted
 }
 
 fn everything(id: i32, served: &[Wanted]) -> Told {

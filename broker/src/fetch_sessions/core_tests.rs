@@ -78,6 +78,13 @@ fn without_a_session_nothing_is_remembered() {
 }
 
 #[test]
+fn a_partition_that_is_named_twice_is_served_once() {
+    let asked = vec![wanted(0, 1), wanted(1, 2), wanted(0, 3)];
+    assert_eq!(once(asked), [wanted(0, 3), wanted(1, 2)]);
+    assert_eq!(once(vec![]), []);
+}
+
+#[test]
 fn an_answer_carries_what_changed() {
     let mut sessions = Sessions::new(10);
     let id = open(&mut sessions, at(0), 5, 3);

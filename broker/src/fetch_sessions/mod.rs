@@ -50,7 +50,7 @@ impl FetchSessions {
     pub(crate) fn open(&self, asked: Asked) -> Result<(Mode, Vec<Wanted>), ErrorCode> {
         if asked.id == 0 && asked.epoch == -1 {
             // Most clients have no sessions: they need no lock.
-            return Ok((Mode::Without, asked.wanted));
+            return Ok((Mode::Without, core::once(asked.wanted)));
         }
         let now = self.now();
         let mut sessions = self.lock();

@@ -375,14 +375,15 @@ async fn without_places_there_are_no_sessions() {
 #[tokio::test]
 async fn the_limits_hold_but_for_the_first_batch() {
     let mut bench = Bench::start().await;
-    bench.create("t", 2).await;
-    fill(&bench, "t", 0, 3).await;
-    fill(&bench, "t", 1, 3).await;
+    bench.create("t", 3).await;
+    for partition in 0..3 {
+        fill(&bench, "t", partition, 3).await;
+    }
     let mut wire = bench.connect();
     let size = test_batch(1).len();
     let limit = i32::try_from(size).unwrap();
     // A limit of nothing: one batch all the same, of the first partition that has one.
-    let mut asked = request("t", &[(0, 3), (1, 0), (0, 0)], 0, 1);
+    let mut asked = request("t", &[(0, 3), (1, 0), (2, 0)], 0, 1);
     asked.max_bytes = 1;
     let sizes: Vec<usize> = fetch(&mut wire, &asked, BY_NAME)
         .await
