@@ -399,6 +399,24 @@ async fn many_connections_come_and_go() {
 }
 
 #[tokio::test]
+async fn one_address_has_so_many_connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.max_connections_per_ip = 2;
+    let broker = Broker::start(config).await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(broker.address()).await;
+        client.send(&ApiVersionsRequest::default(), 0).await;
+        assert!(client.frame().await.is_some());
+        open.push(client);
+    }
+    assert_eq!(Client::connect(broker.address()).await.frame().await, None);
+    drop(open);
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_admin_port_tells_how_the_broker_is() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());

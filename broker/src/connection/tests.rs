@@ -248,6 +248,36 @@ async fn requests_give_their_bytes_back() {
 }
 
 #[tokio::test]
+async fn who_finds_no_room_for_a_request_waits_until_others_give_theirs_back() {
+    const ALL: usize = 100_000;
+    let mut bench = Bench::start_with(|config| {
+        config.queued_max_request_bytes = ALL;
+        config.connection_max_request_bytes = ALL;
+        config.socket_request_max_bytes = ALL;
+        config.message_max_bytes = ALL / 2;
+    })
+    .await;
+    let shared = bench.shared.clone();
+    // Most of a request, and no more of it.
+    let mut greedy = bench.connect();
+    let length = u32::try_from(ALL).unwrap().to_be_bytes();
+    greedy.send_raw(&length).await;
+    greedy.send_raw(&vec![0; ALL * 8 / 10]).await;
+    while shared.budget.free() > ALL / 4 {
+        tokio::task::yield_now().await;
+    }
+    let mut other = bench.connect();
+    let body = vec![0; ALL / 2];
+    // A version that nobody serves: its body is not read.
+    other.send_body(ApiKey::API_VERSIONS, 99, &body).await;
+    assert!(other.is_silent());
+    drop(greedy);
+    assert!(other.frame().await.is_some());
+    bench.stop().await;
+    assert_eq!(shared.budget.free(), ALL);
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed() {
     let mut bench =
         Bench::start_with(|config| config.connections_max_idle = Duration::from_millis(100)).await;

@@ -370,3 +370,42 @@ async fn every_version_tells_all_of_a_resource_or_why_not() {
     assert!(compact.read_only);
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn retention_follows_a_topics_settings_while_the_broker_runs() {
+    use crate::log::{AppendReply, test_batch};
+    let mut bench = Bench::start_with(|config| {
+        config.set("log.retention.ms", "-1").unwrap();
+        config.set("log.retention.check.interval.ms", "5").unwrap();
+    })
+    .await;
+    bench.create("kept", 1).await;
+    bench.create("dropped", 1).await;
+    let snapshot = bench.shared.topics.snapshot();
+    let log = |name| snapshot.by_name(name).unwrap().logs()[0].clone();
+    for name in ["kept", "dropped"] {
+        let (done, appended) = tokio::sync::oneshot::channel();
+        let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
+        log(name).append(test_batch(1), reply);
+        appended.await.unwrap().unwrap();
+    }
+    assert_eq!(log("dropped").offsets().unwrap().log_start, 0);
+    let mut wire = bench.connect();
+    let changes = [("retention.ms", SET, Some("1"))];
+    alter(
+        &mut wire,
+        vec![resource(TOPIC, "dropped", &changes)],
+        false,
+        1,
+    )
+    .await;
+    let gone = async {
+        while log("dropped").offsets().unwrap().log_start == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(20);
+    tokio::time::timeout(patience, gone).await.unwrap();
+    assert_eq!(log("kept").offsets().unwrap().log_start, 0);
+    bench.stop().await;
+}
