@@ -9,9 +9,11 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- kcat confluent confluent-cooperative kafka-python aiokafka
+[ $# -gt 0 ] || set -- kcat confluent confluent-cooperative kafka-python aiokafka franz-go sarama kafka-go kafkajs platformatic
 need kcat kcat
 need_python
+case " $* " in *" franz-go "* | *" sarama "* | *" kafka-go "*) need_go_clients ;; esac
+case " $* " in *" kafkajs "* | *" platformatic "*) need_js_clients ;; esac
 DIR=$(mktemp -d)
 STORY=("$PYTHON" "$INTEROP/clients/story.py")
 failed=()

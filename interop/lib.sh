@@ -76,6 +76,45 @@ need_kafka_jars() {
     ) 9>"$CACHE/jars.lock" || die "the jars of Apache Kafka could not be fetched from Maven"
 }
 
+# need_go_clients: the Go clients of clients/go, built once for each state of that folder; sets GO_CLIENTS.
+need_go_clients() {
+    local sum
+    need go golang-go
+    sum=$(cat "$INTEROP"/clients/go/* | sha256sum | cut -c1-12)
+    export GO_CLIENTS=$CACHE/go-clients-$sum
+    [ -e "$GO_CLIENTS" ] && return
+    (
+        flock 9
+        [ -e "$GO_CLIENTS" ] && exit
+        echo "building the Go clients" >&2
+        cd "$INTEROP/clients/go"
+        GOFLAGS=-mod=readonly go build -o "$GO_CLIENTS.new" . >&2
+        mv "$GO_CLIENTS.new" "$GO_CLIENTS"
+    ) 9>"$CACHE/go.lock" || die "the Go clients of clients/go could not be built; $(go version) is here, go.mod says $(grep '^go ' "$INTEROP/clients/go/go.mod")"
+}
+
+# need_js_clients: the JavaScript clients of clients/js beside their packages, installed once for each lock file; sets JS_CLIENTS.
+need_js_clients() {
+    local sum folder
+    need node nodejs
+    need npm npm
+    sum=$(cat "$INTEROP"/clients/js/* | sha256sum | cut -c1-12)
+    folder=$CACHE/js-clients-$sum
+    export JS_CLIENTS="node $folder/main.js"
+    [ -e "$folder/complete" ] && return
+    (
+        flock 9
+        [ -e "$folder/complete" ] && exit
+        echo "installing the JavaScript clients" >&2
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        cp "$INTEROP"/clients/js/* "$folder"
+        # @platformatic/kafka asks for a newer node than some machines have; what is used here runs on 20.
+        npm ci --prefix "$folder" --silent --no-audit --no-fund >&2
+        touch "$folder/complete"
+    ) 9>"$CACHE/js.lock" || die "the JavaScript clients of clients/js could not be installed; node $(node --version) is here"
+}
+
 # kafka_java CLASS ARGUMENT...: a main class of Apache Kafka; its chatter below WARN is off. JAVA_HEAP bounds its memory.
 kafka_java() {
     # shellcheck disable=SC2086 # JAVA_HEAP is a list of options

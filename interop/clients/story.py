@@ -2,7 +2,7 @@
 
     story.py CLIENT HOST:PORT [--topic T] [--phase before|after]
 
-CLIENT is one of kcat, confluent, confluent-cooperative, kafka-python, aiokafka. Phase `before` (the default): produce, consume
+CLIENT is a name of CLIENTS below. Phase `before` (the default): produce, consume
 alone, be joined by a second member, lose it, commit, come back and read on where the group stands. Phase `after`, run when the
 broker was restarted in between: nothing committed is forgotten and nothing is read twice. Exit 1 with what was seen when the
 story goes another way; the last line says what held.
@@ -21,6 +21,12 @@ CLIENTS = {
     "confluent-cooperative": ("confluent_client", {"strategy": "cooperative-sticky"}),
     "kafka-python": ("kafka_python_client", {}),
     "aiokafka": ("aiokafka_client", {}),
+    "franz-go": ("program_client", {"program": "GO_CLIENTS", "library": "franz-go"}),
+    "sarama": ("program_client", {"program": "GO_CLIENTS", "library": "sarama"}),
+    "kafka-go": ("program_client", {"program": "GO_CLIENTS", "library": "kafka-go", "static": False}),
+    "kafkajs": ("program_client", {"program": "JS_CLIENTS", "library": "kafkajs", "static": False}),
+    # Its close leaves the group with an instance id too, so that a restart is a leave and a join with any broker.
+    "platformatic": ("program_client", {"program": "JS_CLIENTS", "library": "platformatic", "static": False}),
 }
 
 
@@ -106,7 +112,58 @@ def before(client, topic, group):
     back.close()
     if later.values() != values(third):
         raise Wrong(f"a member that came back read {later.values()}, not just the new records")
-    return f"shared {both}, {seen.deliveries} deliveries of {len(first) + len(second)}, resumed at {committed}"
+    more = static_restart(client, topic) + administration(client, topic)
+    return f"shared {both}, {seen.deliveries} deliveries of {len(first) + len(second)}, resumed at {committed}{more}"
+
+
+def static_restart(client, topic):
+    """A static member that comes back within its session has what it had, and the other member is told nothing."""
+    if not getattr(client, "static", False):
+        return ""
+    group = f"statics-of-{topic}"
+    stays = client.member(topic, group, Seen(), "stays")
+    until(lambda: f"one static member owns all: it owns {stays.owned()}", lambda: owned_by_all([stays]))
+    goes = client.member(topic, group, Seen(), "goes")
+    until(lambda: f"two static members share: {stays.owned()} and {goes.owned()}", lambda: owned_by_all([stays, goes]))
+    had, told = goes.owned(), stays.assignments
+    goes.close()
+    back = client.member(topic, group, Seen(), "goes")
+    until(lambda: f"the static member owns {had} again: it owns {back.owned()}", lambda: back.owned() == had)
+    # A second of heartbeats, for a rebalance that came with them would be seen now.
+    time.sleep(1.0)
+    if stays.assignments != told or back.owned() != had:
+        raise Wrong(f"a static restart made {stays.assignments - told} assignments of the member that stayed")
+    back.close()
+    stays.close()
+    return ", a static member restarted unnoticed"
+
+
+def administration(client, topic):
+    """List, describe, reset and delete, as far as the client has them."""
+    if not hasattr(client, "reset"):
+        return ""
+    group = f"administered-of-{topic}"
+    seen = Seen()
+    member = client.member(topic, group, seen)
+    until(lambda: f"all partitions are owned: {member.owned()}", lambda: owned_by_all([member]))
+    if client.groups().get(group) not in ("Stable", ""):
+        raise Wrong(f"the list of groups says {client.groups().get(group)!r} of {group}")
+    if client.describe(group) != {"state": "Stable", "members": 1}:
+        raise Wrong(f"a group of one member is described as {client.describe(group)}")
+    ends = client.ends(topic)
+    until(lambda: f"everything is read: {len(seen.values())}", lambda: len(seen.values()) == sum(ends.values()))
+    member.close()
+    if client.describe(group) != {"state": "Empty", "members": 0}:
+        raise Wrong(f"a group that was left is described as {client.describe(group)}")
+    if client.committed(topic, group) != ends:
+        raise Wrong(f"the group stands at {client.committed(topic, group)} and not at {ends}")
+    client.reset(topic, group)
+    if any(client.committed(topic, group).values()):
+        raise Wrong(f"after a reset the group stands at {client.committed(topic, group)}")
+    client.delete(group)
+    if group in client.groups():
+        raise Wrong(f"{group} is still listed after it was deleted")
+    return ", listed, described, reset and deleted"
 
 
 def after(client, topic, group):
