@@ -43,7 +43,7 @@ groups() { kafka_java $TOOLS.consumer.group.ConsumerGroupCommand "${SERVER[@]}" 
 member() {
     local name=$1 group=$2
     shift 2
-    kafka_java $TOOLS.VerifiableConsumer "${SERVER[@]}" --topic flights --group-id "$group" --group-protocol classic --reset-policy earliest \
+    kafka_exec $TOOLS.VerifiableConsumer "${SERVER[@]}" --topic flights --group-id "$group" --group-protocol classic --reset-policy earliest \
         --session-timeout 30000 "$@" >"$DIR/$name" 2>"$DIR/$name.log" </dev/null &
     MEMBER=$!
     MEMBERS+=("$MEMBER")
@@ -99,7 +99,7 @@ told "delete offsets of a live group" groups --delete-offsets --group readers --
 end_process "$ONE" 20
 end_process "$TWO" 20
 echo "## the members ended"
-tail -qn 1 "$DIR/one" "$DIR/two" | grep -o '"name":"[a-z_]*"' | sort
+for name in one two; do grep -o '"name":"shutdown_complete"' "$DIR/$name" || die "VerifiableConsumer did not end in order at $AT"; done
 told "describe an empty group" groups --describe --group readers
 told "its members" groups --describe --group readers --members
 told "its state" groups --describe --group readers --state
@@ -135,9 +135,19 @@ end_process "$MEMBER" 20
 told "its state, with two members that did not leave" groups --describe --group statics --state
 
 echo "## __consumer_offsets through Fetch, the last of each key"
+# offsets FORMATTER: reads until nothing came for some seconds, for the tool itself only knows a time since its own start.
 offsets() {
-    kafka_java $TOOLS.consumer.ConsoleConsumer "${SERVER[@]}" --topic __consumer_offsets --from-beginning --timeout-ms "${OFFSETS_TIMEOUT_MS:-15000}" \
-        --formatter "$TOOLS.consumer.$1" 2>>"$DIR/offsets.log" | python3 "$INTEROP/offsets_alike.py" readers newborn perf statics
+    local size=
+    kafka_exec $TOOLS.consumer.ConsoleConsumer "${SERVER[@]}" --topic __consumer_offsets --from-beginning \
+        --formatter "$TOOLS.consumer.$1" >"$DIR/$1" 2>"$DIR/$1.log" </dev/null &
+    MEMBERS+=($!)
+    awaits 120 "$1 prints something" test -s "$DIR/$1"
+    until [ "$(stat -c %s "$DIR/$1")" = "$size" ]; do
+        size=$(stat -c %s "$DIR/$1")
+        sleep 4
+    done
+    end_process "${MEMBERS[-1]}" 20
+    PYTHONDONTWRITEBYTECODE=1 python3 "$INTEROP/offsets_alike.py" readers newborn perf statics <"$DIR/$1"
 }
 offsets OffsetsMessageFormatter
 offsets GroupMetadataMessageFormatter

@@ -115,11 +115,16 @@ need_js_clients() {
     ) 9>"$CACHE/js.lock" || die "the JavaScript clients of clients/js could not be installed; node $(node --version) is here"
 }
 
-# kafka_java CLASS ARGUMENT...: a main class of Apache Kafka; its chatter below WARN is off. JAVA_HEAP bounds its memory.
-kafka_java() {
+# kafka_exec CLASS ARGUMENT...: this shell becomes a main class of Apache Kafka, so that `kafka_exec … &` leaves its process in $!; its
+# chatter below WARN is off. JAVA_HEAP bounds its memory.
+kafka_exec() {
+    export CLASSPATH="$KAFKA_LIB/*"
     # shellcheck disable=SC2086 # JAVA_HEAP is a list of options
-    CLASSPATH="$KAFKA_LIB/*" java ${JAVA_HEAP:--Xmx256m} -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.level="${KAFKA_LOG_LEVEL:-ERROR}" "$@"
+    exec java ${JAVA_HEAP:--Xmx256m} -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j2.level="${KAFKA_LOG_LEVEL:-ERROR}" "$@"
 }
+
+# kafka_java CLASS ARGUMENT...: the same, waited for.
+kafka_java() { (kafka_exec "$@"); }
 
 # free_port: one that nobody listens on at this moment.
 free_port() {
