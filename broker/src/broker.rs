@@ -25,6 +25,7 @@ use crate::bind::bind;
 use crate::data_dir::DataDir;
 use crate::listener::{self, ListenerMsg};
 use crate::parts::{Parts, Started};
+use crate::testing::faults::Faults;
 use crate::{BrokerConfig, BrokerError};
 
 /// How long connections may take to flush their last answers.
@@ -97,6 +98,14 @@ impl Broker {
     /// [`BrokerError`], each one sentence: a setting, the data directory (in use, with the pid; unwritable; of another
     /// shape), an address, or a part that did not come up. Nothing keeps running then.
     pub async fn start(config: BrokerConfig) -> Result<Self, BrokerError> {
+        Self::start_with(config, Faults::default()).await
+    }
+
+    /// Starts one in which things go wrong, for tests.
+    pub(crate) async fn start_with(
+        config: BrokerConfig,
+        faults: Faults,
+    ) -> Result<Self, BrokerError> {
         config.validate()?;
         // Before any actor: handles made before the recorder count into nothing.
         let recorder = crate::metrics::recorder();
@@ -118,7 +127,7 @@ impl Broker {
             topics,
             journal,
             poisoned,
-        } = Parts::new(config, &data).start(&mut root).await?;
+        } = Parts::new(config, &data, faults).start(&mut root).await?;
         let broker = Self {
             address,
             admin_address: admin_socket.as_ref().map(|(_, address)| *address),
@@ -143,6 +152,10 @@ impl Broker {
         }
         info!(listen = %address, cluster_id = shared.cluster_id.as_ref(), topics, "broker started");
         Ok(broker)
+    }
+
+    pub(crate) fn coordinators(&self) -> &Coordinators {
+        &self.coordinators
     }
 
     /// Where clients connect.

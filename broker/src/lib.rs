@@ -2,6 +2,7 @@
 //!
 //! * [`Broker`] starts everything and ends everything; [`BrokerConfig`] has Kafka's own keys.
 //! * A connection turns frames into requests, `handlers` turn requests into calls of coordinators and logs.
+//! * [`testing`] starts one in a test, on a port or in memory under a paused clock, with faults.
 //! * [`topics`] and [`log`] are the data: what topics there are, and one log of record batches per partition.
 
 mod admin;
@@ -18,8 +19,7 @@ pub mod log;
 pub mod metrics;
 mod parts;
 mod shared;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod topics;
 
 pub use broker::Broker;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use callboard_coordinator::{CoordinatorConfig, Coordinators};
+use callboard_offsets::WallClock;
 use callboard_offsets::journal::{Journal, JournalConfig};
 use callboard_offsets::log::OffsetsLog;
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
 use crate::log::ProducerIds;
 use crate::shared::{ApiMeters, Shared};
+use crate::testing::faults::Faults;
 use crate::topics::{Topics, TopicsConfig};
 use crate::{BrokerConfig, BrokerError};
 
@@ -23,6 +25,7 @@ use crate::{BrokerConfig, BrokerError};
 pub(crate) struct Parts<'a> {
     config: BrokerConfig,
     data: &'a DataDir,
+    faults: Faults,
 }
 
 /// What runs.
@@ -36,8 +39,12 @@ pub(crate) struct Started {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn new(config: BrokerConfig, data: &'a DataDir) -> Self {
-        Self { config, data }
+    pub(crate) fn new(config: BrokerConfig, data: &'a DataDir, faults: Faults) -> Self {
+        Self {
+            config,
+            data,
+            faults,
+        }
     }
 
     /// Starts them. On an error those that run end with the root.
@@ -48,31 +55,52 @@ impl<'a> Parts<'a> {
         journal.on_poisoned(Box::new(move |reason| {
             drop(tell.send(Some(reason.to_string())))
         }));
-        let offsets_log: Arc<dyn OffsetsLog> = Arc::clone(&journal) as _;
+        let log = Arc::clone(&journal) as _;
+        let shared = self.share(root, topics, log, WallClock::system()).await?;
+        Ok(Started {
+            topics: shared.topics.snapshot().len(),
+            shared,
+            journal,
+            poisoned,
+        })
+    }
+
+    /// The same over an engine of the caller's.
+    pub(crate) async fn start_on(
+        self,
+        root: &mut Root,
+        log: Arc<dyn OffsetsLog>,
+        clock: WallClock,
+    ) -> Result<Arc<Shared>, BrokerError> {
+        let topics = self.topics(root).await?;
+        self.share(root, topics, log, clock).await
+    }
+
+    async fn share(
+        self,
+        root: &mut Root,
+        topics: Topics,
+        offsets_log: Arc<dyn OffsetsLog>,
+        clock: WallClock,
+    ) -> Result<Arc<Shared>, BrokerError> {
         let lookup = Arc::new(topics.clone());
+        let config = self.coordinator_config();
         let coordinators =
-            Coordinators::new(self.coordinator_config(), Arc::clone(&offsets_log), lookup);
+            Coordinators::with_clock(config, Arc::clone(&offsets_log), lookup, clock);
         root.adopt(coordinators.child()).await?;
-        let producer_ids = self.producer_ids().await?;
-        let count = topics.snapshot().len();
-        let shared = Shared {
+        Ok(Arc::new(Shared {
             cluster_id: self.data.cluster_id().into(),
             coordinators,
             topics,
             offsets_log,
-            producer_ids,
+            producer_ids: self.producer_ids().await?,
             budget: Budget::new(self.config.queued_max_request_bytes),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(),
+            faults: self.faults,
             stopping: CancellationToken::new(),
             config: self.config,
-        };
-        Ok(Started {
-            shared: Arc::new(shared),
-            topics: count,
-            journal,
-            poisoned,
-        })
+        }))
     }
 
     /// The topics, with every log open.

@@ -16,6 +16,7 @@ use crate::fetch_sessions::FetchSessions;
 use crate::handlers::APIS;
 use crate::log::ProducerIds;
 use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
+use crate::testing::faults::Faults;
 use crate::topics::Topics;
 
 /// The one thing handlers reach the broker's parts through.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) api_meters: ApiMeters,
+    /// What tests have go wrong; nothing otherwise.
+    pub(crate) faults: Faults,
     /// Cancelled when the broker begins to stop.
     pub(crate) stopping: CancellationToken,
 }

@@ -57,6 +57,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "consumer",
             "coordinator",
             "offsets",
+            "protocol",
+            "supervision",
         ],
     ),
 ];

@@ -171,6 +171,17 @@ impl Coordinators {
         self.shared.board.iter().all(|place| !place.is_loading())
     }
 
+    /// Kills the coordinator of a partition of `__consumer_offsets` where it stands, as a crash would, for tests of what
+    /// comes after: its supervisor starts the next one, which loads from the log. False when none is running.
+    pub fn kill(&self, partition: u32) -> bool {
+        let place = self.shared.board.get(partition as usize);
+        let address = place.and_then(Place::address);
+        if let Some(address) = &address {
+            address.actor().kill();
+        }
+        address.is_some()
+    }
+
     #[cfg(test)]
     pub(crate) fn address(&self, partition: u32) -> Option<Addr<CoordinatorMsg>> {
         self.shared.board.get(partition as usize)?.address()

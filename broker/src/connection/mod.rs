@@ -29,6 +29,9 @@ use crate::metrics::{
     BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL, BROKER_PROTOCOL_ERRORS_TOTAL,
 };
 use crate::shared::Shared;
+use crate::testing::Fault;
+use crate::testing::faults::detour;
+use crate::testing::refuse::refuse;
 
 pub(crate) mod budget;
 mod core;
@@ -41,7 +44,8 @@ pub(crate) use request::{Answer, Context, Request, Responder, Work};
 
 use budget::Held;
 pub(crate) use core::Follow;
-use core::{Order, Ticket};
+use core::Order;
+pub(crate) use core::Ticket;
 
 /// Bytes one read takes from the socket at most. On the stack, for the time of the read only.
 const READ_BYTES: usize = 64 * 1024;
@@ -323,17 +327,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return (Follow::AtOnce, None);
             }
         };
-        let responder = Responder::new(ticket, &header, self.sink.clone());
-        (api.handle)(
-            Request {
-                header,
-                context: &self.context,
-                frame,
-                body,
-                responder,
-            },
-            work,
-        );
+        let fault = self.context.shared.faults.take(key);
+        let sink = match &fault {
+            Some(fault) => detour(fault, &self.sink, work),
+            None => self.sink.clone(),
+        };
+        let request = Request {
+            responder: Responder::new(ticket, &header, sink),
+            header,
+            context: &self.context,
+            frame,
+            body,
+        };
+        match fault {
+            Some(Fault::Cut) => request.responder.close("fault"),
+            Some(Fault::Error(code)) => refuse(request, code),
+            Some(Fault::Delay(_) | Fault::LoseAnswer) | None => (api.handle)(request, work),
+        }
         (api.follow, Some(place))
     }
 

@@ -20,6 +20,7 @@ use crate::connection::{Connection, Context};
 use crate::data_dir::DataDir;
 use crate::parts::{Parts, Started};
 use crate::shared::Shared;
+use crate::testing::faults::Faults;
 
 /// What a stream holds before its writer waits.
 const STREAM_BYTES: usize = 1024 * 1024;
@@ -53,7 +54,8 @@ impl Bench {
         let data = DataDir::open(&config).unwrap();
         let (address, ended) = Supervisor::spawn("broker").await.unwrap();
         let mut root = Root { address, ended };
-        let Started { shared, .. } = Parts::new(config, &data).start(&mut root).await.unwrap();
+        let parts = Parts::new(config, &data, Faults::default());
+        let Started { shared, .. } = parts.start(&mut root).await.unwrap();
         while !shared.coordinators.ready() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,0 +1,123 @@
+//! Faults that wait for their requests. Owned by a test broker and asked by its connections; they outlive its restarts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use callboard_protocol::{ApiKey, ErrorCode};
+use tokio::sync::mpsc::{self, UnboundedSender};
+
+use super::refuse;
+use crate::connection::{Answer, Ticket, Work};
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is answered with this code, and nothing is done.
+    Error(ErrorCode),
+    /// It is done at once, and its answer is held back for so long.
+    Delay(Duration),
+    /// The connection closes in its place, and nothing is done.
+    Cut,
+    /// It is done, and the connection closes in place of its answer: the client cannot know.
+    LoseAnswer,
+}
+
+/// An error was asked for of an API whose answers this broker cannot make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no error can be made up for {}: cut or delay it", .0.name())]
+pub struct CannotRefuse(pub ApiKey);
+
+/// Cheap to clone; clones are the same faults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Whether there may be any: all that a broker without faults looks at.
+    armed: AtomicBool,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    api: ApiKey,
+    fault: Fault,
+    left: u32,
+}
+
+impl Faults {
+    pub(crate) fn add(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), CannotRefuse> {
+        if matches!(fault, Fault::Error(_)) && !refuse::APIS.contains(&api) {
+            return Err(CannotRefuse(api));
+        }
+        if times > 0 {
+            let left = times;
+            self.lock().push(Waiting { api, fault, left });
+            self.0.armed.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// How many requests of the API are still to go wrong.
+    pub(crate) fn left(&self, api: ApiKey) -> u32 {
+        let waiting = self.lock();
+        let of_api = waiting.iter().filter(|waiting| waiting.api == api);
+        of_api.fold(0, |sum, waiting| sum.saturating_add(waiting.left))
+    }
+
+    /// What goes wrong with the request of that API that has just come.
+    pub(crate) fn take(&self, api: ApiKey) -> Option<Fault> {
+        if !self.0.armed.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut all = self.lock();
+        let place = all.iter().position(|waiting| waiting.api == api)?;
+        let waiting = all.get_mut(place)?;
+        let fault = waiting.fault;
+        waiting.left -= 1;
+        if waiting.left == 0 {
+            all.remove(place);
+        }
+        Some(fault)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        let waiting = &self.0.waiting;
+        waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Sink = UnboundedSender<(Ticket, Answer)>;
+
+/// Where a request's answer goes that has this fault.
+pub(crate) fn detour(fault: &Fault, sink: &Sink, work: &mut Work) -> Sink {
+    let fault = *fault;
+    if matches!(fault, Fault::Error(_) | Fault::Cut) {
+        return sink.clone();
+    }
+    let (detour, mut answers) = mpsc::unbounded_channel();
+    let sink = sink.clone();
+    work.later(async move {
+        // Every responder sends one answer, at the latest when it is dropped.
+        let Some((ticket, answer)) = answers.recv().await else {
+            return;
+        };
+        let answer = match fault {
+            Fault::LoseAnswer => Answer::Close("fault"),
+            Fault::Delay(time) => {
+                tokio::time::sleep(time).await;
+                answer
+            }
+            Fault::Error(_) | Fault::Cut => answer,
+        };
+        // The connection may be gone.
+        let _ = sink.send((ticket, answer));
+    });
+    detour
+}

@@ -1,0 +1,133 @@
+//! The broker without a socket: its parts over the in-memory engine, and connections over in-memory streams. Nothing of
+//! it leaves the runtime but the files of topic logs, on the runtime's blocking threads, for which a paused clock waits.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use callboard_offsets::WallClock;
+use callboard_offsets::memory::MemoryLog;
+use callboard_supervision::Supervisor;
+use tokio::io::DuplexStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::faults::Faults;
+use crate::broker::{Root, not_started};
+use crate::connection::{Connection, Context};
+use crate::data_dir::DataDir;
+use crate::parts::Parts;
+use crate::shared::Shared;
+use crate::{BrokerConfig, BrokerError};
+
+/// Where clients are told that the broker is. Nothing listens there.
+pub(super) const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 9092);
+/// What a stream holds before its writer waits.
+const STREAM_BYTES: usize = 256 * 1024;
+/// How often it is looked whether the groups are loaded.
+const LOADED_CHECK: Duration = Duration::from_millis(1);
+
+/// Makes streams to a broker in memory, the next incarnations of it too. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Wires(Arc<Mutex<Served>>);
+
+#[derive(Debug, Default)]
+struct Served {
+    /// None while the broker is down.
+    shared: Option<Arc<Shared>>,
+    connections: JoinSet<()>,
+}
+
+impl Wires {
+    /// A new connection. Call it inside the runtime.
+    ///
+    /// # Errors
+    /// Refused while the broker is down.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        let mut served = self.lock();
+        let Some(shared) = served.shared.clone() else {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        };
+        let context = Context {
+            advertised: shared.advertised(SocketAddr::from(ADDRESS)),
+            client_host: "/127.0.0.1".into(),
+            shared,
+        };
+        let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+        let (reader, writer) = tokio::io::split(theirs);
+        while served.connections.try_join_next().is_some() {}
+        let connection = Connection::new(context, reader, writer);
+        served.connections.spawn(connection.run());
+        Ok(ours)
+    }
+
+    /// Serves `shared` from now on; None: nothing, and what was connected is cut.
+    fn serve(&self, shared: Option<Arc<Shared>>) {
+        let mut served = self.lock();
+        // Dropping them cuts them.
+        served.connections = JoinSet::new();
+        served.shared = shared;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Served> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Memory {
+    pub(super) wires: Wires,
+    log: Arc<MemoryLog>,
+    root: Root,
+    pub(super) shared: Arc<Shared>,
+    _data: DataDir,
+}
+
+impl Memory {
+    pub(super) async fn start(
+        config: BrokerConfig,
+        log: Arc<MemoryLog>,
+        wires: Wires,
+        faults: Faults,
+    ) -> Result<Self, BrokerError> {
+        config.validate()?;
+        let data = DataDir::open(&config)?;
+        let spawned = Supervisor::spawn("broker").await;
+        let (address, ended) = spawned.map_err(|error| not_started(&error))?;
+        let mut root = Root { address, ended };
+        // What is stored as time moves with the runtime's clock, paused or not.
+        let (wall, begin) = (WallClock::system().now_ms(), Instant::now());
+        let clock = WallClock::new(move || {
+            wall.saturating_add(i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX))
+        });
+        let parts = Parts::new(config, &data, faults);
+        let engine = Arc::clone(&log) as _;
+        let shared = parts.start_on(&mut root, engine, clock).await?;
+        while !shared.coordinators.ready() {
+            tokio::time::sleep(LOADED_CHECK).await;
+        }
+        wires.serve(Some(Arc::clone(&shared)));
+        Ok(Self {
+            wires,
+            log,
+            root,
+            shared,
+            _data: data,
+        })
+    }
+
+    /// Ends it as a power cut does: what was not durable is gone. The log for the next one.
+    pub(super) async fn crash(mut self) -> (Arc<MemoryLog>, Wires) {
+        self.wires.serve(None);
+        self.root.address.actor().stop(None);
+        let _ = (&mut self.root.ended).await;
+        self.log.crash();
+        (Arc::clone(&self.log), self.wires.clone())
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.wires.serve(None);
+    }
+}
