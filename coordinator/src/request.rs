@@ -25,7 +25,7 @@ pub struct JoinProtocol {
 }
 
 /// JoinGroup: become a member, or say again that one is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JoinGroup {
     /// The group.
     pub group_id: Arc<str>,
@@ -64,7 +64,7 @@ pub struct SyncAssignment {
 }
 
 /// SyncGroup: fetch one's assignment; the leader brings everyone's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncGroup {
     /// The group.
     pub group_id: Arc<str>,
@@ -130,6 +130,19 @@ pub struct CommitPartition {
     pub metadata: Option<String>,
 }
 
+impl CommitPartition {
+    /// A commit with neither epoch nor note.
+    #[must_use]
+    pub fn new(partition: i32, committed_offset: i64) -> Self {
+        Self {
+            partition,
+            committed_offset,
+            committed_leader_epoch: -1,
+            metadata: None,
+        }
+    }
+}
+
 /// The commits for one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitTopic {
@@ -140,7 +153,7 @@ pub struct CommitTopic {
 }
 
 /// OffsetCommit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetCommit {
     /// The group; may be empty (KAFKA-6773).
     pub group_id: Arc<str>,
@@ -180,8 +193,21 @@ pub struct FetchGroup {
     pub topics: Option<Vec<FetchTopic>>,
 }
 
+impl FetchGroup {
+    /// Everything a group has committed, for who is none of its members.
+    #[must_use]
+    pub fn all_of(group_id: impl Into<Arc<str>>) -> Self {
+        Self {
+            group_id: group_id.into(),
+            member_id: None,
+            member_epoch: -1,
+            topics: None,
+        }
+    }
+}
+
 /// OffsetFetch, of one group or, from version 8, of several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OffsetFetch {
     /// The groups, answered in this order.
     pub groups: Vec<FetchGroup>,

@@ -10,9 +10,13 @@ pub trait TopicLookup: Send + Sync + 'static {
     /// Number of partitions; None if there is no such topic.
     fn partitions(&self, name: &str) -> Option<i32>;
 
-    /// Id of a topic; None if there is no such topic.
-    fn id_of(&self, name: &str) -> Option<Uuid>;
+    /// Id of a topic; None if there is no such topic, or topics have no ids.
+    fn id_of(&self, _name: &str) -> Option<Uuid> {
+        None
+    }
 
     /// Name of the topic with that id; None if there is none, as for the zero id.
-    fn name_of(&self, id: Uuid) -> Option<Arc<str>>;
+    fn name_of(&self, _id: Uuid) -> Option<Arc<str>> {
+        None
+    }
 }

@@ -199,3 +199,17 @@ fn embedded() {
         );
     }
 }
+
+#[test]
+fn coordinator() {
+    let example = Example::start(env!("CARGO_BIN_EXE_coordinator"), &[]);
+    assert_eq!(
+        example.end(),
+        [
+            "joined: NONE, 1",
+            "synced: NONE, b\"all three\"",
+            "committed: NONE, orders-2",
+            "fetched: NONE, 42",
+        ]
+    );
+}
