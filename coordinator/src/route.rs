@@ -135,10 +135,8 @@ impl Router<'_> {
 
     fn commit_topic(&self, topic: request::CommitTopic, good: &mut usize) -> CommitTopic {
         let (name, id) = match &topic.topic {
-            TopicRef::Name(name) => (
-                Some(Arc::clone(name)),
-                self.lookup.id_of(name).unwrap_or(Uuid::ZERO),
-            ),
+            // A record carries the id only when the request did, as Kafka's does: who reads the topic sees the same bytes.
+            TopicRef::Name(name) => (Some(Arc::clone(name)), Uuid::ZERO),
             TopicRef::Id(id) => (self.lookup.name_of(*id), *id),
         };
         let count = name.as_ref().and_then(|name| self.lookup.partitions(name));

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use callboard_offsets::log::OffsetsLog;
 use callboard_protocol::ErrorCode;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::house::*;
-use crate::request;
+use crate::request::{self, TopicRef};
 use crate::{Call, Reply, response};
 
 #[tokio::test(start_paused = true)]
@@ -25,6 +26,27 @@ async fn a_commit_is_durable_before_its_answer() {
     house.log.release();
     assert_eq!(code(&commit.await.unwrap()), ErrorCode::NONE);
     assert_eq!(committed(&fetch.await.unwrap()), [(0, 5)]);
+    house.stage.finish().await;
+}
+
+/// Apache Kafka 4.2.0 wrote no topic id for OffsetCommit up to version 9 (seen through ConsoleConsumer's offsets formatter).
+#[tokio::test(start_paused = true)]
+async fn a_record_carries_a_topic_id_only_when_the_request_did() {
+    let house = House::new().await;
+    // In this order both may be in one partition.
+    for (group, by_id) in [("named", false), ("identified", true)] {
+        let mut request = commit(group, 0, 5);
+        if by_id {
+            request.topics[0].topic = TopicRef::Id(OneTopic::ID);
+        }
+        let answer = house.ask(Call::OffsetCommit, request).await.unwrap();
+        assert_eq!(code(&answer), ErrorCode::NONE);
+        let partition = house.coordinators.partition_of(group);
+        let fetched = house.log.read(partition, 0, 1 << 20).unwrap();
+        let carries = |batch: &bytes::Bytes| batch.windows(16).any(|w| w == OneTopic::ID.0);
+        let carried = fetched.batches.iter().any(carries);
+        assert_eq!(carried, by_id, "{group}");
+    }
     house.stage.finish().await;
 }
 
