@@ -24,7 +24,7 @@ TOOLS=org.apache.kafka.tools
 # alike: what differs between two runs of the same story is made equal; rows are sorted, for the tools print them as maps do.
 alike() {
     sed -E -e "s/$AT/HOST:PORT/g" -e 's/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/UUID/g' \
-        -e 's/[ \t]+/ /g' -e 's/ $//' -e '/^$/d' | sort
+        -e 's/console-consumer-[0-9]+/console-consumer-N/' -e 's/[ \t]+/ /g' -e 's/ $//' -e '/^$/d' | sort
 }
 
 # told TITLE COMMAND...: the command's output, both streams, and its exit code if it failed.
@@ -37,7 +37,8 @@ told() {
     [ "$code" = 0 ] || echo "exit $code"
 }
 
-groups() { kafka_java $TOOLS.consumer.group.ConsumerGroupCommand "${SERVER[@]}" "$@"; }
+# A busy machine starts them so slowly that their 5 s would be over.
+groups() { kafka_java $TOOLS.consumer.group.ConsumerGroupCommand "${SERVER[@]}" --timeout 60000 "$@"; }
 
 # member NAME GROUP ARGUMENT...: a VerifiableConsumer in the background; its events in DIR/NAME, its process in MEMBER.
 member() {
