@@ -14,7 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the broker around it knows: `orders` has three partitions.
 struct Topics;
-
 impl TopicLookup for Topics {
     fn partitions(&self, name: &str) -> Option<i32> {
         (name == "orders").then_some(3)
@@ -62,7 +61,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let joined = send(&groups, Call::JoinGroup, join).await?;
     let (generation_id, member_id) = (joined.generation_id, joined.member_id.to_string());
     println!("joined: {}, {generation_id}", joined.error.name());
-
     let sync = ask::SyncGroup {
         group_id: "tills".into(),
         generation_id,
@@ -75,7 +73,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let synced = send(&groups, Call::SyncGroup, sync).await?;
     println!("synced: {}, {:?}", synced.error.name(), synced.assignment);
-
     let topic = TopicRef::Name("orders".into());
     let partitions = vec![CommitPartition::new(2, 42)];
     let commit = ask::OffsetCommit {
@@ -95,12 +92,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let fetched = send(&groups, Call::OffsetFetch, fetch).await?;
     let found = &fetched.groups[0].topics[0].partitions[0];
-    println!(
-        "fetched: {}, {}",
-        found.error.name(),
-        found.committed_offset
-    );
-
+    println!("fetched: {}", found.committed_offset);
     root.call(|reply| SupervisorMsg::Shutdown(PATIENCE, reply), PATIENCE)
         .await?;
     Ok(())

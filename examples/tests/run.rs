@@ -209,7 +209,7 @@ fn coordinator() {
             "joined: NONE, 1",
             "synced: NONE, b\"all three\"",
             "committed: NONE, orders-2",
-            "fetched: NONE, 42",
+            "fetched: 42",
         ]
     );
 }
