@@ -2,18 +2,21 @@
 # A real single-node Apache Kafka 4.2.0 on this machine, from its released jars; no Docker.
 #
 #   kafka.sh start [--port P] [--set KEY=VALUE]...   prints `ready listen=127.0.0.1:PORT pid=PID` once it answers Metadata
+#   kafka.sh prepare --port P [--set KEY=VALUE]...   only formats its storage
+#   kafka.sh run --port P                            becomes the node that was prepared, with the data that is there
 #   kafka.sh stop [--port P]                         ends it and deletes its data; without --port, every one started from here
 #   kafka.sh tool CLASS ARGUMENT...                  a tool: kafka.sh tool TopicCommand --bootstrap-server HOST:PORT --list
 #
-# Port 0 (the default) takes a free one. The node forgets everything at `stop`.
+# Port 0 (the default) takes a free one. The node forgets everything at `stop`. KAFKA_JVM replaces the options of its Java.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
-start() {
-    local port=0 controller dir settings=() pid
+# Sets port, dir and settings.
+arguments() {
+    port=0 settings=()
     while [ $# -gt 0 ]; do
         case $1 in
             --port) port=${2:?--port wants a number}; shift 2 ;;
@@ -23,8 +26,12 @@ start() {
     done
     need_kafka_jars
     [ "$port" != 0 ] || port=$(free_port)
-    controller=$(free_port)
     dir=$CACHE/kafka-node-$port
+}
+
+prepare() {
+    local controller
+    controller=$(free_port)
     if [ -e "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; then
         die "a Kafka started from here already runs on port $port (process $(cat "$dir/pid")); '$0 stop --port $port' ends it"
     fi
@@ -54,9 +61,23 @@ PROPERTIES
     # Any 22 characters of base64 are a cluster id.
     kafka_java kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qk -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
         { tail -n 20 "$dir/format.log" >&2; die "Kafka's storage could not be formatted"; }
-    CLASSPATH="$KAFKA_LIB/*" setsid nohup nice -n "${KAFKA_NICE:-0}" java -Xms256m -Xmx512m -XX:MaxDirectMemorySize=128m -XX:+UseG1GC \
-        -Dlog4j2.level=WARN kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null &
+}
+
+run() {
+    [ -e "$dir/server.properties" ] || die "nothing is prepared for port $port"
+    echo $$ >"$dir/pid"
+    export CLASSPATH="$KAFKA_LIB/*"
+    # shellcheck disable=SC2086 # KAFKA_JVM is a list of options
+    exec nice -n "${KAFKA_NICE:-0}" java ${KAFKA_JVM:--Xms256m -Xmx512m -XX:MaxDirectMemorySize=128m -XX:+UseG1GC} \
+        -Dlog4j2.level=WARN kafka.Kafka "$dir/server.properties" >>"$dir/kafka.log" 2>&1 </dev/null
+}
+
+start() {
+    local pid
+    prepare
+    setsid nohup "$0" run --port "$port" >/dev/null 2>&1 </dev/null &
     pid=$!
+    # Whoever stops it at once has to find it.
     echo "$pid" >"$dir/pid"
     if ! wait_for_metadata "127.0.0.1:$port" 60 "$pid"; then
         tail -n 20 "$dir/kafka.log" >&2
@@ -95,7 +116,9 @@ tool() {
 }
 
 case ${1:-} in
-    start) shift; start "$@" ;;
+    start) shift; arguments "$@"; start ;;
+    prepare) shift; arguments "$@"; prepare ;;
+    run) shift; arguments "$@"; run ;;
     stop) shift; stop "$@" ;;
     tool) shift; tool "$@" ;;
     -h | --help) usage ;;

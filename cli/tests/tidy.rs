@@ -61,6 +61,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
+    // It speaks to brokers over the wire alone, ours as any other.
+    ("bench", &["protocol"]),
 ];
 
 /// What a core may not name, and why.

@@ -1,0 +1,3 @@
+//! Every row with tiny counts.
+
+fn main() {}
