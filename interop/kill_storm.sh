@@ -1,11 +1,32 @@
 #!/usr/bin/env bash
-# kill_storm.py on a directory of its own: kill_storm.sh [--kills N] [--seed S]; 50 kills unless told otherwise.
+# kill -9 under commits and rebalances (storm/kill_storm.py) on a directory of its own.
+#
+#   kill_storm.sh [--kills N] [--seed S]    50 kills and a seed of chance unless told otherwise
+#   kill_storm.sh --prove                   shows that it can fail: the data is emptied or put back between two kills, and it must say so
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 callboard_binary
 need python3 python3
+export PYTHONDONTWRITEBYTECODE=1
 DIR=$(mktemp -d)
 trap 'rm -rf "$DIR"' EXIT
-python3 "$INTEROP/kill_storm.py" "$CALLBOARD" "$DIR" "$@" || { tail -n 20 "$DIR/broker.log" >&2; exit 1; }
+
+# fails_with SABOTAGE KIND: the run fails, and names what was broken.
+fails_with() {
+    mkdir "$DIR/$1"
+    if python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR/$1" --kills 7 --sabotage "$1" >"$DIR/told"; then
+        die "$1 went by unnoticed: $(cat "$DIR/told")"
+    fi
+    grep "^FAILED .*$2" "$DIR/told" || { tail -n 30 "$DIR/told"; die "$1 was not told as '$2'"; }
+}
+
+if [ "${1:-}" = --prove ]; then
+    fails_with wipe 'lost'
+    fails_with rollback 'lost'
+    grep -q '^FAILED .*\(generation\|repeated\)' "$DIR/told" || die "no generation came twice after the data was put back"
+    echo "ok: both kinds of sabotage were noticed"
+    exit
+fi
+python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR" "$@" || { tail -n 20 "$DIR/broker.log" >&2; exit 1; }
