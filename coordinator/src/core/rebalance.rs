@@ -82,6 +82,9 @@ impl Group {
                 if let Parked::Sync { request } = member.parked() {
                     self.members.park(seq, Parked::Nothing);
                     step.refuse_sync(request, error);
+                    // Its session may have ended unheeded while it waited: without a new one a member that is gone would
+                    // keep its place, a static one for ever.
+                    self.restart_session(step, seq);
                 }
             }
         }
