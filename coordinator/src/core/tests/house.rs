@@ -9,6 +9,7 @@ use callboard_offsets::index::Index;
 use callboard_offsets::record::Record;
 use callboard_protocol::{ErrorCode, Uuid};
 
+use super::tale::Heard;
 use crate::core::{
     CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
     StoredGroup, Ticket,
@@ -63,6 +64,8 @@ enum Write {
 /// See the module.
 pub(crate) struct House {
     config: CoordinatorConfig,
+    /// Everything that is done, in words, for who wants to read it.
+    pub(crate) heard: Heard,
     pub(crate) groups: Groups,
     pub(crate) index: Index,
     pub(crate) topics: TestTopics,
@@ -76,7 +79,8 @@ pub(crate) struct House {
     pub(crate) appends: usize,
     pub(crate) mark_appends: usize,
     requests: u64,
-    uuids: u128,
+    /// Of the last member id that was made.
+    pub(crate) uuids: u128,
     offset: i64,
 }
 
@@ -86,6 +90,7 @@ impl House {
         let mut house = Self {
             groups: Groups::new(&config),
             config,
+            heard: Heard::default(),
             index: Index::default(),
             topics: TestTopics::default(),
             now: Duration::ZERO,
@@ -125,7 +130,9 @@ impl House {
     pub(crate) fn step(&mut self, input: Input) {
         let mut effects = Vec::new();
         self.groups.step(self.moment(), input, &mut effects);
+        self.heard.now(self.now);
         for effect in effects {
+            self.heard.effect(&effect);
             self.perform(effect);
         }
         self.settle();
@@ -218,6 +225,7 @@ impl House {
         let Some(write) = self.writes.pop_front() else {
             return false;
         };
+        self.heard.now(self.now);
         match write {
             Write::Append(ticket, records) => {
                 self.apply(&records, outcome);
@@ -236,6 +244,7 @@ impl House {
             }
             Write::Remove(ticket, group_id, removal) => {
                 let records = removal.records(&group_id, &self.index);
+                self.heard.tombstones(&records);
                 self.apply(&records, outcome);
                 self.step(Input::Durable { ticket, outcome });
             }

@@ -6,6 +6,8 @@ mod house;
 mod kit;
 mod rebirth;
 mod retention;
+mod rules;
 mod schedules;
 mod stories;
+mod tale;
 mod timeouts;
