@@ -10,11 +10,11 @@ use callboard_protocol::messages::create_topics::{
     CreateTopicsResponse,
 };
 
+use super::describe_configs::of_topic;
+use crate::config::BrokerConfig;
 use crate::connection::{Request, Work};
 use crate::topics::{CreatedTopic, NewTopic, TopicError};
 
-/// `config_source` of a setting that was given for this topic.
-const OF_THE_TOPIC: i8 = 1;
 /// One broker keeps one copy.
 const REPLICAS: i16 = 1;
 
@@ -44,7 +44,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             } else {
                 shared.topics.create_topic(topic).await
             };
-            topics.insert(name.clone(), result(name, outcome));
+            topics.insert(name.clone(), result(name, outcome, &shared.config));
         }
         responder.send(&CreateTopicsResponse {
             topics: topics.into_values().collect(),
@@ -79,6 +79,7 @@ fn new_topic(topic: CreatableTopic<'_>) -> NewTopic {
 fn result(
     name: String,
     outcome: Result<CreatedTopic, TopicError>,
+    config: &BrokerConfig,
 ) -> CreatableTopicResult<'static> {
     match outcome {
         Ok(created) => CreatableTopicResult {
@@ -87,7 +88,7 @@ fn result(
             error_message: None,
             num_partitions: created.partitions,
             replication_factor: REPLICAS,
-            configs: Some(created.configs.into_iter().map(setting).collect()),
+            configs: Some(settings(&created.configs, config)),
             ..Default::default()
         },
         Err(refused) => CreatableTopicResult {
@@ -99,11 +100,24 @@ fn result(
     }
 }
 
-fn setting((name, value): (String, String)) -> CreatableTopicConfigs<'static> {
-    CreatableTopicConfigs {
-        name: name.into(),
-        value: Some(value.into()),
-        config_source: OF_THE_TOPIC,
-        ..Default::default()
-    }
+/// All that holds for the new topic, by name, its own settings and those it takes from the broker.
+fn settings(
+    own: &BTreeMap<String, String>,
+    config: &BrokerConfig,
+) -> Vec<CreatableTopicConfigs<'static>> {
+    let mut all: Vec<_> = of_topic(own, config)
+        .into_iter()
+        .map(|setting| CreatableTopicConfigs {
+            name: setting.name,
+            value: setting.value,
+            config_source: setting.config_source,
+            ..Default::default()
+        })
+        .collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
 }
+
+#[cfg(test)]
+#[path = "create_topics_tests.rs"]
+mod tests;

@@ -14,7 +14,7 @@ use crate::config::{BrokerConfig, KEYS, Key, Kind};
 use crate::connection::{Request, Work};
 use crate::log::LogConfig;
 use crate::shared::Shared;
-use crate::topics::{Topic, TopicError, Type, check_name, shown};
+use crate::topics::{TopicError, Type, check_name, shown};
 
 /// `resource_type` of topics.
 pub(super) const TOPIC: i8 = 2;
@@ -73,7 +73,7 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     request.responder.send(&response);
 }
 
-type Described = Vec<DescribeConfigsResourceResult<'static>>;
+pub(super) type Described = Vec<DescribeConfigsResourceResult<'static>>;
 
 fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicError> {
     let invalid = |message: String| {
@@ -86,7 +86,14 @@ fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicErr
         TOPIC => {
             check_name(name)?;
             match shared.topics.snapshot().by_name(name) {
-                Some(topic) => Ok(of_topic(topic, &shared.config)),
+                Some(topic) if topic.internal => {
+                    let mut all = of_topic(&internal(&shared.config), &shared.config);
+                    for config in &mut all {
+                        config.read_only = true;
+                    }
+                    Ok(all)
+                }
+                Some(topic) => Ok(of_topic(&topic.configs, &shared.config)),
                 None => Err(TopicError {
                     code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                     message: String::new(),
@@ -108,12 +115,8 @@ fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicErr
     }
 }
 
-fn of_topic(topic: &Topic, config: &BrokerConfig) -> Described {
-    let own = if topic.internal {
-        internal(config)
-    } else {
-        topic.configs.clone()
-    };
+/// What holds for a topic whose own settings are these.
+pub(super) fn of_topic(own: &BTreeMap<String, String>, config: &BrokerConfig) -> Described {
     let defaults = LogConfig::of_broker(config);
     let all = shown(&defaults).map(|setting| {
         let mut synonyms = Vec::new();
@@ -138,7 +141,6 @@ fn of_topic(topic: &Topic, config: &BrokerConfig) -> Described {
         DescribeConfigsResourceResult {
             name: setting.name.into(),
             value: Some(value.into()),
-            read_only: topic.internal,
             config_source: source,
             synonyms,
             config_type: setting.kind as i8,
