@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callboard_broker::testing::{ApiKey, CannotRefuse, ErrorCode, Fault, TestBroker};
+use callboard_broker::testing::{ApiKey, ErrorCode, Fault, NotServed, TestBroker};
 use callboard_client::transport::Stream;
 use callboard_client::{Client, ClientConfig, NewTopic, OffsetSpec, Producer, TopicPartition};
 use callboard_consumer::{
-    ConsumerGroup, ConsumerHandle, Event, PartitionContext, Record, ShutdownOptions,
+    ConsumerGroup, ConsumerHandle, Event, Events, PartitionContext, Record, ShutdownOptions,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -43,35 +43,48 @@ async fn produce(client: &Client, value: &str) {
     sent.await.unwrap().await.unwrap();
 }
 
-/// A member, and the values it handles.
-async fn member(client: &Client) -> (ConsumerHandle, mpsc::UnboundedReceiver<String>) {
-    let (tell, handled) = mpsc::unbounded_channel();
-    let consumer = ConsumerGroup::builder(client)
-        .group_id("tills")
-        .topics(["orders"])
-        .handle(move |record: Record, _: PartitionContext| {
-            let value = record.value.as_deref().unwrap_or_default().to_vec();
-            let _ = tell.send(String::from_utf8(value).unwrap());
-            async { Ok::<_, std::io::Error>(()) }
-        });
-    (consumer.start().await.unwrap(), handled)
+/// A member of the group, what happens to it, and the values it handles.
+struct Member {
+    consumer: ConsumerHandle,
+    events: Events,
+    handled: mpsc::UnboundedReceiver<String>,
 }
 
-/// Waits until the member owns so many partitions; its generation.
-async fn owns(consumer: &ConsumerHandle, count: usize) -> i32 {
-    let mut events = consumer.events();
-    loop {
-        if consumer.progress().len() == count {
-            return consumer.generation();
+impl Member {
+    async fn start(client: &Client) -> Self {
+        let (tell, handled) = mpsc::unbounded_channel();
+        let consumer = ConsumerGroup::builder(client)
+            .group_id("tills")
+            .topics(["orders"])
+            .handle(move |record: Record, _: PartitionContext| {
+                let value = record.value.as_deref().unwrap_or_default().to_vec();
+                let _ = tell.send(String::from_utf8(value).unwrap());
+                async { Ok::<_, std::io::Error>(()) }
+            });
+        let consumer = consumer.start().await.unwrap();
+        Self {
+            events: consumer.events(),
+            consumer,
+            handled,
         }
-        tokio::select! {
-            event = events.recv() => if let Event::Assigned { generation, owned, .. } = event.unwrap()
+    }
+
+    /// Waits until it is assigned so many partitions; its generation.
+    async fn owns(&mut self, count: usize) -> i32 {
+        loop {
+            let event = self.events.recv().await.unwrap();
+            if let Event::Assigned {
+                generation, owned, ..
+            } = event
                 && owned.len() == count
             {
                 return generation;
-            },
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
         }
+    }
+
+    async fn handles(&mut self, value: &str) {
+        assert_eq!(self.handled.recv().await.unwrap(), value);
     }
 }
 
@@ -86,13 +99,13 @@ async fn committed(client: &Client) -> i64 {
 async fn a_group_rebalances_after_a_session_timeout_that_takes_no_time() {
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
-    let (lost, _) = member(&client).await;
-    owns(&lost, 4).await;
-    let (stays, _) = member(&client).await;
-    let before = owns(&stays, 2).await;
+    let mut lost = Member::start(&client).await;
+    lost.owns(4).await;
+    let mut stays = Member::start(&client).await;
+    let before = stays.owns(2).await;
     let began = Instant::now();
-    lost.crash();
-    let after = owns(&stays, 4).await;
+    lost.consumer.crash();
+    let after = stays.owns(4).await;
     let took = began.elapsed();
     assert!(after > before, "{before} {after}");
     // It had sent a heartbeat at most so long before it died.
@@ -102,7 +115,7 @@ async fn a_group_rebalances_after_a_session_timeout_that_takes_no_time() {
         "{took:?}"
     );
     assert!(took < SESSION + 2 * last_beat, "{took:?}");
-    stays.shutdown(ShutdownOptions::default()).await;
+    stays.consumer.shutdown(ShutdownOptions::default()).await;
     broker.stop().await.unwrap();
 }
 
@@ -121,9 +134,9 @@ async fn an_error_is_answered_so_many_times() {
     }
     let broken = Fault::Error(ErrorCode::NOT_LEADER_OR_FOLLOWER);
     broker.inject(ApiKey::PRODUCE, broken, 2).unwrap();
-    let (consumer, mut handled) = member(&client).await;
+    let mut member = Member::start(&client).await;
     produce(&client, "coffee").await;
-    assert_eq!(handled.recv().await.unwrap(), "coffee");
+    member.handles("coffee").await;
     for api in [
         ApiKey::FIND_COORDINATOR,
         ApiKey::JOIN_GROUP,
@@ -133,9 +146,9 @@ async fn an_error_is_answered_so_many_times() {
     ] {
         assert_eq!(broker.faults_left(api), 0, "{}", api.name());
     }
-    let refused = broker.inject(ApiKey::API_VERSIONS, loading, 1);
-    assert_eq!(refused, Err(CannotRefuse(ApiKey::API_VERSIONS)));
-    consumer.shutdown(ShutdownOptions::default()).await;
+    let unknown = ApiKey(9_999);
+    assert_eq!(broker.inject(unknown, loading, 1), Err(NotServed(unknown)));
+    member.consumer.shutdown(ShutdownOptions::default()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,29 +188,43 @@ async fn a_cut_connection_and_a_lost_answer_write_no_record_twice() {
 async fn members_do_not_notice_that_their_coordinator_was_killed() {
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
-    let (consumer, mut handled) = member(&client).await;
-    let generation = owns(&consumer, 4).await;
+    let mut member = Member::start(&client).await;
+    let generation = member.owns(4).await;
     assert!(broker.kill_coordinator("tills"));
     produce(&client, "tea").await;
-    assert_eq!(handled.recv().await.unwrap(), "tea");
-    let report = consumer.shutdown(ShutdownOptions::default()).await;
+    member.handles("tea").await;
+    // Long enough for any sign of the loss to come.
+    tokio::time::sleep(2 * SESSION).await;
+    assert_eq!(member.consumer.generation(), generation);
+    let told = std::iter::from_fn(|| member.events.try_recv());
+    let noticed: Vec<Event> = told
+        .filter(|event| {
+            let usual = matches!(
+                event,
+                Event::OffsetReset { .. } | Event::HandlerStarted { .. } | Event::Committed { .. }
+            );
+            !usual
+        })
+        .collect();
+    assert!(noticed.is_empty(), "{noticed:?}");
+    let report = member.consumer.shutdown(ShutdownOptions::default()).await;
     assert!(report.drained);
     assert_eq!(committed(&client).await, 1);
-    assert!(generation > 0);
 }
 
 async fn commits_survive_a_restart(mut broker: TestBroker) {
     let client = with_topic(&broker).await;
-    let (consumer, mut handled) = member(&client).await;
+    let mut member = Member::start(&client).await;
     produce(&client, "before").await;
-    assert_eq!(handled.recv().await.unwrap(), "before");
-    assert!(consumer.commit(Duration::from_secs(30)).await.is_empty());
+    member.handles("before").await;
+    let uncommitted = member.consumer.commit(Duration::from_secs(30)).await;
+    assert!(uncommitted.is_empty());
     assert_eq!(committed(&client).await, 1);
     broker.restart_from_disk().await.unwrap();
     assert_eq!(committed(&client).await, 1);
     produce(&client, "after").await;
-    assert_eq!(handled.recv().await.unwrap(), "after");
-    consumer.shutdown(ShutdownOptions::default()).await;
+    member.handles("after").await;
+    member.consumer.shutdown(ShutdownOptions::default()).await;
     assert_eq!(committed(&client).await, 2);
     broker.stop().await.unwrap();
 }

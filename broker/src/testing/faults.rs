@@ -7,14 +7,15 @@ use std::time::Duration;
 use callboard_protocol::{ApiKey, ErrorCode};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
-use super::refuse;
 use crate::connection::{Answer, Ticket, Work};
+use crate::handlers::APIS;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It is answered with this code, and nothing is done.
+    /// It is answered with this code at every place of the answer that has one, and nothing is done. Where there is none
+    /// (Produce without acks, all topics' Metadata before version 13) the connection closes.
     Error(ErrorCode),
     /// It is done at once, and its answer is held back for so long.
     Delay(Duration),
@@ -24,10 +25,10 @@ pub enum Fault {
     LoseAnswer,
 }
 
-/// An error was asked for of an API whose answers this broker cannot make up.
+/// A fault was asked for of an API that this broker does not serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no error can be made up for {}: cut or delay it", .0.name())]
-pub struct CannotRefuse(pub ApiKey);
+#[error("this broker does not serve {} (key {}), so nothing can go wrong with it", .0.name(), .0.0)]
+pub struct NotServed(pub ApiKey);
 
 /// Cheap to clone; clones are the same faults.
 #[derive(Clone, Debug, Default)]
@@ -48,9 +49,9 @@ struct Waiting {
 }
 
 impl Faults {
-    pub(crate) fn add(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), CannotRefuse> {
-        if matches!(fault, Fault::Error(_)) && !refuse::APIS.contains(&api) {
-            return Err(CannotRefuse(api));
+    pub(crate) fn add(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), NotServed> {
+        if !APIS.iter().any(|served| served.key == api) {
+            return Err(NotServed(api));
         }
         if times > 0 {
             let left = times;

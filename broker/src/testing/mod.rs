@@ -31,7 +31,7 @@ use callboard_offsets::memory::MemoryLog;
 #[cfg(test)]
 pub(crate) use bench::{Bench, Wire};
 pub use callboard_protocol::{ApiKey, ErrorCode};
-pub use faults::{CannotRefuse, Fault};
+pub use faults::{Fault, NotServed};
 pub use memory::Wires;
 
 use crate::{Broker, BrokerConfig, BrokerError, ConfigError, ListenAddress};
@@ -167,8 +167,8 @@ impl TestBroker {
     /// which they were asked for, and stay over a restart.
     ///
     /// # Errors
-    /// [`CannotRefuse`]: [`Fault::Error`] is for APIs of groups, offsets and records.
-    pub fn inject(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), CannotRefuse> {
+    /// [`NotServed`].
+    pub fn inject(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), NotServed> {
         self.faults.add(api, fault, times)
     }
 

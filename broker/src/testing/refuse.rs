@@ -5,22 +5,6 @@ use callboard_protocol::{ApiKey, ErrorCode};
 
 use crate::connection::Request;
 
-/// The APIs there is such an answer for.
-pub(crate) const APIS: &[ApiKey] = &[
-    ApiKey::PRODUCE,
-    ApiKey::FETCH,
-    ApiKey::LIST_OFFSETS,
-    ApiKey::OFFSET_COMMIT,
-    ApiKey::OFFSET_FETCH,
-    ApiKey::FIND_COORDINATOR,
-    ApiKey::JOIN_GROUP,
-    ApiKey::HEARTBEAT,
-    ApiKey::LEAVE_GROUP,
-    ApiKey::SYNC_GROUP,
-    ApiKey::LIST_GROUPS,
-    ApiKey::INIT_PRODUCER_ID,
-];
-
 /// An answer with nothing but an error at its top.
 macro_rules! top {
     ($request:ident, $response:ident, $code:ident) => {
@@ -31,17 +15,49 @@ macro_rules! top {
     };
 }
 
+/// An answer with the error at each thing that was asked about.
+macro_rules! each {
+    ($request:ident, $asks:ident by $asked:ident, $response:ident, |$one:ident| $answer:expr) => {{
+        let Some((asked, request)) = $request.decode::<m::$asks<'_>>() else {
+            return;
+        };
+        request.responder.send(&m::$response {
+            $asked: asked.$asked.into_iter().map(|$one| $answer).collect(),
+            ..Default::default()
+        })
+    }};
+    ($request:ident, $asks:ident by $asked:ident, $response:ident by $told:ident, |$one:ident| $answer:expr) => {{
+        let Some((asked, request)) = $request.decode::<m::$asks<'_>>() else {
+            return;
+        };
+        request.responder.send(&m::$response {
+            $told: asked.$asked.into_iter().map(|$one| $answer).collect(),
+            ..Default::default()
+        })
+    }};
+}
+
 /// Answers with the error.
 pub(crate) fn refuse(request: Request<'_>, code: ErrorCode) {
     let code = code.0;
     match request.header.api_key {
-        ApiKey::FETCH => top!(request, FetchResponse, code),
-        ApiKey::JOIN_GROUP => top!(request, JoinGroupResponse, code),
-        ApiKey::SYNC_GROUP => top!(request, SyncGroupResponse, code),
+        ApiKey::API_VERSIONS => top!(request, ApiVersionsResponse, code),
+        ApiKey::DESCRIBE_CLUSTER => top!(request, DescribeClusterResponse, code),
         ApiKey::HEARTBEAT => top!(request, HeartbeatResponse, code),
+        ApiKey::INIT_PRODUCER_ID => top!(request, InitProducerIdResponse, code),
+        ApiKey::JOIN_GROUP => top!(request, JoinGroupResponse, code),
         ApiKey::LEAVE_GROUP => top!(request, LeaveGroupResponse, code),
         ApiKey::LIST_GROUPS => top!(request, ListGroupsResponse, code),
-        ApiKey::INIT_PRODUCER_ID => top!(request, InitProducerIdResponse, code),
+        ApiKey::OFFSET_DELETE => top!(request, OffsetDeleteResponse, code),
+        ApiKey::SYNC_GROUP => top!(request, SyncGroupResponse, code),
+        ApiKey::DESCRIBE_GROUPS | ApiKey::DELETE_GROUPS => groups(request, code),
+        ApiKey::CREATE_TOPICS | ApiKey::CREATE_PARTITIONS | ApiKey::DELETE_TOPICS => {
+            topics(request, code);
+        }
+        ApiKey::DESCRIBE_CONFIGS | ApiKey::INCREMENTAL_ALTER_CONFIGS => configs(request, code),
+        ApiKey::FETCH => fetch(request, code),
+        ApiKey::METADATA => metadata(request, code),
+        ApiKey::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch(request, code),
         ApiKey::FIND_COORDINATOR => find_coordinator(request, code),
         ApiKey::OFFSET_FETCH => offset_fetch(request, code),
         ApiKey::OFFSET_COMMIT => offset_commit(request, code),
@@ -49,6 +65,207 @@ pub(crate) fn refuse(request: Request<'_>, code: ErrorCode) {
         ApiKey::PRODUCE => produce(request, code),
         _ => request.responder.close("fault"),
     }
+}
+
+fn groups(request: Request<'_>, error_code: i16) {
+    if request.header.api_key == ApiKey::DELETE_GROUPS {
+        return each!(
+            request,
+            DeleteGroupsRequest by groups_names,
+            DeleteGroupsResponse by results,
+            |group_id| m::delete_groups::DeletableGroupResult {
+                group_id,
+                error_code,
+                ..Default::default()
+            }
+        );
+    }
+    each!(
+        request,
+        DescribeGroupsRequest by groups,
+        DescribeGroupsResponse,
+        |group_id| m::describe_groups::DescribedGroup {
+            group_id,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+fn topics(request: Request<'_>, error_code: i16) {
+    use m::delete_topics::DeletableTopicResult;
+    match request.header.api_key {
+        ApiKey::CREATE_TOPICS => each!(
+            request,
+            CreateTopicsRequest by topics,
+            CreateTopicsResponse,
+            |topic| m::create_topics::CreatableTopicResult {
+                name: topic.name,
+                error_code,
+                ..Default::default()
+            }
+        ),
+        ApiKey::CREATE_PARTITIONS => each!(
+            request,
+            CreatePartitionsRequest by topics,
+            CreatePartitionsResponse by results,
+            |topic| m::create_partitions::CreatePartitionsTopicResult {
+                name: topic.name,
+                error_code,
+                ..Default::default()
+            }
+        ),
+        // The list of names gave way to one of names or ids.
+        _ if request.version() < 6 => each!(
+            request,
+            DeleteTopicsRequest by topic_names,
+            DeleteTopicsResponse by responses,
+            |name| DeletableTopicResult {
+                name: Some(name),
+                error_code,
+                ..Default::default()
+            }
+        ),
+        _ => each!(
+            request,
+            DeleteTopicsRequest by topics,
+            DeleteTopicsResponse by responses,
+            |topic| DeletableTopicResult {
+                name: topic.name,
+                topic_id: topic.topic_id,
+                error_code,
+                ..Default::default()
+            }
+        ),
+    }
+}
+
+fn configs(request: Request<'_>, error_code: i16) {
+    if request.header.api_key == ApiKey::DESCRIBE_CONFIGS {
+        return each!(
+            request,
+            DescribeConfigsRequest by resources,
+            DescribeConfigsResponse by results,
+            |resource| m::describe_configs::DescribeConfigsResult {
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+                error_code,
+                ..Default::default()
+            }
+        );
+    }
+    each!(
+        request,
+        IncrementalAlterConfigsRequest by resources,
+        IncrementalAlterConfigsResponse by responses,
+        |resource| m::incremental_alter_configs::AlterConfigsResourceResponse {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+/// Which broker there is stays told, or a client would have nobody to ask again.
+fn metadata(request: Request<'_>, error_code: i16) {
+    use m::metadata::{MetadataResponseBroker, MetadataResponseTopic};
+    let Some((asked, request)) = request.decode::<m::MetadataRequest<'_>>() else {
+        return;
+    };
+    if asked.topics.is_none() && request.version() < 13 {
+        // There is no place for an error that is nobody's.
+        return request.responder.close("fault");
+    }
+    let node_id = request.shared().config.node_id;
+    let topics = asked.topics.into_iter().flatten();
+    request.responder.send(&m::MetadataResponse {
+        brokers: vec![MetadataResponseBroker {
+            node_id,
+            host: (&*request.context.advertised.host).into(),
+            port: request.context.advertised.port.into(),
+            ..Default::default()
+        }],
+        controller_id: node_id,
+        topics: topics
+            .map(|topic| MetadataResponseTopic {
+                error_code,
+                // Nameless only where null may be told.
+                name: topic.name,
+                topic_id: topic.topic_id,
+                ..Default::default()
+            })
+            .collect(),
+        error_code,
+        ..Default::default()
+    });
+}
+
+/// Codes that a session has as a whole.
+const OF_SESSIONS: [ErrorCode; 3] = [
+    ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
+    ErrorCode::INVALID_FETCH_SESSION_EPOCH,
+    ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR,
+];
+
+/// The code stands at the partitions that are named. At the top it stands where none is (a session that goes on), or
+/// where it is about sessions; versions without sessions have no such place.
+fn fetch(request: Request<'_>, error_code: i16) {
+    use m::fetch::{FetchableTopicResponse, PartitionData};
+    let Some((asked, request)) = request.decode::<m::FetchRequest<'_>>() else {
+        return;
+    };
+    let top = asked.topics.is_empty() || OF_SESSIONS.contains(&ErrorCode(error_code));
+    if top && request.version() >= 7 {
+        return request.responder.send(&m::FetchResponse {
+            error_code,
+            ..Default::default()
+        });
+    }
+    let topics = asked
+        .topics
+        .into_iter()
+        .map(|topic| FetchableTopicResponse {
+            topic: topic.topic,
+            topic_id: topic.topic_id,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|asked| PartitionData {
+                    partition_index: asked.partition,
+                    error_code,
+                    high_watermark: -1,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        });
+    request.responder.send(&m::FetchResponse {
+        responses: topics.collect(),
+        ..Default::default()
+    });
+}
+
+fn offset_for_leader_epoch(request: Request<'_>, error_code: i16) {
+    use m::offset_for_leader_epoch::{EpochEndOffset, OffsetForLeaderTopicResult};
+    each!(
+        request,
+        OffsetForLeaderEpochRequest by topics,
+        OffsetForLeaderEpochResponse,
+        |topic| OffsetForLeaderTopicResult {
+            topic: topic.topic,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|asked| EpochEndOffset {
+                    partition: asked.partition,
+                    error_code,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }
+    );
 }
 
 fn find_coordinator(request: Request<'_>, error_code: i16) {
@@ -73,17 +290,29 @@ fn find_coordinator(request: Request<'_>, error_code: i16) {
 }
 
 fn offset_fetch(request: Request<'_>, error_code: i16) {
+    use m::offset_fetch::{
+        OffsetFetchRequestGroup, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
+        OffsetFetchResponseTopic,
+    };
     let Some((asked, request)) = request.decode::<m::OffsetFetchRequest<'_>>() else {
         return;
     };
-    let each = |group: m::offset_fetch::OffsetFetchRequestGroup<'_>| {
+    let each = |group: OffsetFetchRequestGroup<'_>| {
         let group_id = group.group_id.into_owned().into();
-        m::offset_fetch::OffsetFetchResponseGroup {
+        OffsetFetchResponseGroup {
             group_id,
             error_code,
             ..Default::default()
         }
     };
+    // Of one group; version 1 has no other place.
+    let partition = |partition_index: &i32| OffsetFetchResponsePartition {
+        partition_index: *partition_index,
+        committed_offset: -1,
+        error_code,
+        ..Default::default()
+    };
+    let topics = asked.topics.into_iter().flatten();
     request.responder.send(&m::OffsetFetchResponse {
         error_code: if request.header.api_version < 8 {
             error_code
@@ -91,6 +320,13 @@ fn offset_fetch(request: Request<'_>, error_code: i16) {
             0
         },
         groups: asked.groups.into_iter().map(each).collect(),
+        topics: topics
+            .map(|topic| OffsetFetchResponseTopic {
+                name: topic.name,
+                partitions: topic.partition_indexes.iter().map(partition).collect(),
+                ..Default::default()
+            })
+            .collect(),
         ..Default::default()
     });
 }
@@ -182,3 +418,7 @@ fn produce(request: Request<'_>, error_code: i16) {
         ..Default::default()
     });
 }
+
+#[cfg(test)]
+#[path = "refuse_tests.rs"]
+mod tests;
