@@ -38,6 +38,8 @@ mod core;
 mod request;
 
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use request::{Answer, Context, Request, Responder, Work};
