@@ -82,6 +82,8 @@ pub(crate) struct House {
     /// Of the last member id that was made.
     pub(crate) uuids: u128,
     offset: i64,
+    /// Every record of the topic that has landed.
+    pub(crate) log: Vec<Record>,
 }
 
 impl House {
@@ -103,6 +105,7 @@ impl House {
             requests: 0,
             uuids: 0,
             offset: 0,
+            log: Vec::new(),
         };
         house.load();
         house
@@ -273,7 +276,10 @@ impl House {
             records.iter().partition(|record| record.is_topic_record());
         for record in topic.into_iter().chain(marks) {
             self.index.apply(record, self.offset);
-            self.offset += i64::from(record.is_topic_record());
+            if record.is_topic_record() {
+                self.log.push(record.clone());
+                self.offset += 1;
+            }
         }
     }
 

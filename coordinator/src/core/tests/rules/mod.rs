@@ -2,6 +2,7 @@
 //! which test shows which rule; names begin with the rule's section and row.
 
 mod commit;
+mod compaction;
 mod delete;
 mod describe;
 mod expiry;

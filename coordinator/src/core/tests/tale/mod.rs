@@ -124,12 +124,23 @@ impl Tale {
 
     /// Plays the inputs of a transcript; everything that is done must be as it says.
     #[track_caller]
-    pub(crate) fn tells(mut self, transcript: &str) -> House {
+    pub(crate) fn tells(self, transcript: &str) -> House {
+        let expected: Vec<&str> = lines(transcript).collect();
+        let (house, told) = self.plays(transcript);
+        assert!(
+            told == expected,
+            "{} went differently:\n{}\n",
+            Location::caller(),
+            told.join("\n")
+        );
+        house
+    }
+
+    /// Plays the inputs of a transcript; the whole of it as it went.
+    pub(crate) fn plays(mut self, transcript: &str) -> (House, Vec<String>) {
         self.begin();
-        let lines = transcript.lines().map(str::trim);
-        let expected: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         let mut told = Vec::new();
-        for line in &expected {
+        for line in lines(transcript) {
             let Some((at, input)) = line.split_once(" > ") else {
                 continue;
             };
@@ -138,17 +149,11 @@ impl Tale {
             let rest = at.checked_sub(self.house.now).expect("time goes forward");
             self.house.advance(u64::try_from(rest.as_millis()).unwrap());
             told.append(&mut self.house.heard.take());
-            told.push((*line).to_owned());
+            told.push(line.to_owned());
             self.happens(input);
             told.append(&mut self.house.heard.take());
         }
-        assert!(
-            told == expected,
-            "{} went differently:\n{}\n",
-            Location::caller(),
-            told.join("\n")
-        );
-        self.house
+        (self.house, told)
     }
 
     fn happens(&mut self, input: &str) {
@@ -163,4 +168,9 @@ impl Tale {
             Asked::Event(event) => event(&mut self.house),
         }
     }
+}
+
+fn lines(transcript: &str) -> impl Iterator<Item = &str> {
+    let lines = transcript.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty())
 }
