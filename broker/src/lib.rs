@@ -17,6 +17,7 @@ mod handlers;
 mod listener;
 pub mod log;
 pub mod metrics;
+mod offsets_topic;
 mod parts;
 mod shared;
 pub mod testing;

@@ -16,6 +16,7 @@ use crate::data_dir::DataDir;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
 use crate::log::ProducerIds;
+use crate::offsets_topic::OffsetsTopic;
 use crate::shared::{ApiMeters, Shared};
 use crate::testing::faults::Faults;
 use crate::topics::{Topics, TopicsConfig};
@@ -80,19 +81,21 @@ impl<'a> Parts<'a> {
         self,
         root: &mut Root,
         topics: Topics,
-        offsets_log: Arc<dyn OffsetsLog>,
+        engine: Arc<dyn OffsetsLog>,
         clock: WallClock,
     ) -> Result<Arc<Shared>, BrokerError> {
         let lookup = Arc::new(topics.clone());
+        let partitions = self.config.offsets_topic_num_partitions;
+        let offsets_topic = Arc::new(OffsetsTopic::new(engine, partitions));
         let config = self.coordinator_config();
         let coordinators =
-            Coordinators::with_clock(config, Arc::clone(&offsets_log), lookup, clock);
+            Coordinators::with_clock(config, Arc::clone(&offsets_topic) as _, lookup, clock);
         root.adopt(coordinators.child()).await?;
         Ok(Arc::new(Shared {
             cluster_id: self.data.cluster_id().into(),
             coordinators,
             topics,
-            offsets_log,
+            offsets_topic,
             producer_ids: self.producer_ids().await?,
             budget: Budget::new(self.config.queued_max_request_bytes),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),

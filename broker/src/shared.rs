@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_coordinator::Coordinators;
-use callboard_offsets::log::OffsetsLog;
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::fetch_sessions::FetchSessions;
 use crate::handlers::APIS;
 use crate::log::ProducerIds;
 use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
+use crate::offsets_topic::OffsetsTopic;
 use crate::testing::faults::Faults;
 use crate::topics::Topics;
 
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) cluster_id: Arc<str>,
     pub(crate) coordinators: Coordinators,
     pub(crate) topics: Topics,
-    pub(crate) offsets_log: Arc<dyn OffsetsLog>,
+    pub(crate) offsets_topic: Arc<OffsetsTopic>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) budget: Budget,
     pub(crate) fetch_sessions: FetchSessions,

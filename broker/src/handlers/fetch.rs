@@ -3,8 +3,7 @@
 //!
 //! * From version 7 a request may be part of a session (KIP-227): [`FetchSessions`](crate::fetch_sessions::FetchSessions)
 //!   says which partitions are read, and which of them the answer carries.
-//! * `__consumer_offsets` is read from the journal, off this task. Nothing tells of its appends, so a Fetch that waits for them
-//!   waits as long as the client allows.
+//! * `__consumer_offsets` is read from the journal, off this task, and waited for as any topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,8 +186,8 @@ struct Look {
     bytes: usize,
     /// Something came up that no wait changes.
     settled: bool,
-    /// Logs that were read, with the end each had.
-    ends: Vec<(LogHandle, i64)>,
+    /// What was read, by place, with the end each had.
+    ends: Vec<(usize, i64)>,
 }
 
 impl Fetch {
@@ -220,7 +219,7 @@ impl Fetch {
             let watches: Vec<Watch> = look
                 .ends
                 .iter()
-                .map(|(log, end)| log.watch(&waiter, *end))
+                .filter_map(|(place, end)| self.watch(*place, &waiter, *end, shared))
                 .collect();
             // What was read is read again: do not keep it meanwhile.
             drop(look);
@@ -230,6 +229,20 @@ impl Fetch {
                 () = shared.stopping.cancelled() => {}
             }
             drop(watches);
+        }
+    }
+
+    fn watch(
+        &self,
+        place: usize,
+        waiter: &Arc<FetchWaiter>,
+        end: i64,
+        shared: &Shared,
+    ) -> Option<Watch> {
+        match &self.partitions.get(place)?.source {
+            Source::Log(log) => Some(log.watch(waiter, end)),
+            Source::Offsets(index) => shared.offsets_topic.watch(*index, waiter, end),
+            Source::Refused(_) => None,
         }
     }
 
@@ -280,8 +293,8 @@ impl Fetch {
                 internal::read(shared, *index, partition.from, max_bytes, at_least).await
             }
         };
-        if let (Source::Log(log), Ok(chunk)) = (&partition.source, &read) {
-            look.ends.push((log.clone(), chunk.offsets.end));
+        if let Ok(chunk) = &read {
+            look.ends.push((look.partitions.len(), chunk.offsets.end));
         }
         if let Some(offsets) = partition.diverged_at(&read) {
             look.settled = true;

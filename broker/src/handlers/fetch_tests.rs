@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
+use callboard_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::log::{AppendReply, test_batch};
@@ -122,6 +125,48 @@ async fn waits_for_enough_bytes_and_no_longer() {
         .iter()
         .map(|one| one.records.as_ref().map_or(0, |bytes| bytes.len()));
     assert_eq!(sizes.collect::<Vec<_>>(), [size.unsigned_abs() as usize; 2]);
+    bench.stop().await;
+}
+
+/// Commits an offset of "t" 0 as nobody's member. The group "test" belongs to partition 48 of 50.
+async fn commit(wire: &mut Wire, committed_offset: i64) {
+    let request = OffsetCommitRequest {
+        group_id: "test".into(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset,
+                committed_metadata: Some("".into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = wire.ask(&request, 8).await;
+    assert_eq!(answer.read().topics[0].partitions[0].error_code, 0);
+}
+
+#[tokio::test]
+async fn a_commit_wakes_who_waits_for_the_offsets_topic() {
+    let mut bench = Bench::start().await;
+    bench.create("t", 1).await;
+    let mut committing = bench.connect();
+    commit(&mut committing, 1).await;
+    let mut wire = bench.connect();
+    let all = request("__consumer_offsets", &[(48, 0)], 0, 1);
+    let got = fetch(&mut wire, &all, BY_NAME).await;
+    assert!(!got[0].bytes.is_empty());
+    let end = got[0].high_watermark;
+    let next = request("__consumer_offsets", &[(48, end)], i32::MAX, 1);
+    wire.send(&next, BY_NAME).await;
+    fetch_started(&mut wire).await;
+    commit(&mut committing, 2).await;
+    let answer = wire.answer::<FetchRequest<'static>>(BY_NAME).await.unwrap();
+    let read = answer.read();
+    let found = &read.responses[0].partitions[0];
+    assert_eq!(found.high_watermark, end + 1);
+    assert!(found.records.as_ref().is_some_and(|bytes| bytes.len() > 0));
     bench.stop().await;
 }
 

@@ -115,7 +115,7 @@ async fn blocking<T: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&dyn OffsetsLog) -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {
-    let log = Arc::clone(&shared.offsets_log);
+    let log = Arc::clone(&shared.offsets_topic);
     let done = tokio::task::spawn_blocking(move || work(log.as_ref())).await;
     done.unwrap_or_else(|_panicked| Err(unavailable("the read failed")))
 }

@@ -35,6 +35,7 @@ pub use partition::{Appended, PartitionLog};
 pub use producer_ids::ProducerIds;
 pub use reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 pub use reply::{Reply, Unanswered};
+pub(crate) use waiters::Waiters;
 pub use waiters::{FetchWaiter, Watch};
 
 #[cfg(test)]
