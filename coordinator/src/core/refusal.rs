@@ -83,3 +83,36 @@ pub fn remap(error: ErrorCode) -> ErrorCode {
         _ => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_of_the_log_has_its_word() {
+        for (of_the_log, to_clients) in [
+            (0, 0),
+            (3, 15),
+            (19, 15),
+            (7, 15),
+            (6, 16),
+            (56, 16),
+            (10, -1),
+            (18, -1),
+            (4, -1),
+            (13, 14),
+            (-1, -1),
+            (87, -1),
+            // Said by the coordinator itself.
+            (14, 14),
+            (15, 15),
+            (16, 16),
+        ] {
+            assert_eq!(
+                remap(ErrorCode(of_the_log)),
+                ErrorCode(to_clients),
+                "{of_the_log}"
+            );
+        }
+    }
+}
