@@ -170,6 +170,55 @@ async fn while_its_coordinator_is_away_a_group_is_found_and_every_version_says_w
     broker.stop().await.unwrap();
 }
 
+/// A client that could try again would try for ever.
+#[tokio::test(start_paused = true)]
+async fn a_transaction_has_no_coordinator_and_never_will() {
+    let broker = TestBroker::builder().start_in_memory().await.unwrap();
+    let mut wire = Wire(broker.wires().unwrap().connect().unwrap());
+    for version in 1..=6 {
+        let (key, keys) = match version {
+            1..=3 => ("t", Vec::new()),
+            _ => ("", vec!["t".into()]),
+        };
+        let find = FindCoordinatorRequest {
+            key: key.into(),
+            key_type: 1,
+            coordinator_keys: keys,
+            ..Default::default()
+        };
+        let (error, node, port) = wire
+            .ask(&find, version, |found| match found.coordinators.first() {
+                Some(one) => (one.error_code, one.node_id, one.port),
+                None => (found.error_code, found.node_id, found.port),
+            })
+            .await;
+        let refused = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        assert_eq!(
+            (ErrorCode(error), node, port),
+            (refused, -1, -1),
+            "{version}"
+        );
+    }
+    // Share groups have their key type since version 6, and are not served either.
+    let share = |keys: Vec<&'static str>| FindCoordinatorRequest {
+        key_type: 2,
+        coordinator_keys: keys.into_iter().map(Into::into).collect(),
+        ..Default::default()
+    };
+    for (version, error) in [
+        (5, ErrorCode::INVALID_REQUEST),
+        (6, ErrorCode::UNSUPPORTED_VERSION),
+    ] {
+        let found = wire
+            .ask(&share(vec!["g"]), version, |found| {
+                found.coordinators[0].error_code
+            })
+            .await;
+        assert_eq!(ErrorCode(found), error);
+    }
+    broker.stop().await.unwrap();
+}
+
 /// What is advertised is served, and nothing else is: transactions, KIP-848, share and streams groups are not there.
 #[tokio::test(start_paused = true)]
 async fn the_versions_of_the_group_apis_are_those_of_apache_kafka() {
