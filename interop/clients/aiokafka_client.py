@@ -7,19 +7,24 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 
 class Client:
+    static = True
+
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
 
-    def create_topic(self, topic, partitions):
-        async def create():
+    def admin(self, question):
+        async def ask():
             admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
             await admin.start()
             try:
-                await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
+                return await question(admin)
             finally:
                 await admin.close()
 
-        asyncio.run(create())
+        return asyncio.run(ask())
+
+    def create_topic(self, topic, partitions):
+        self.admin(lambda a: a.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)]))
 
     def produce(self, topic, records):
         async def produce():
@@ -33,8 +38,8 @@ class Client:
 
         asyncio.run(produce())
 
-    def member(self, topic, group, seen):
-        return Member(self.bootstrap, topic, group, seen)
+    def member(self, topic, group, seen, instance=""):
+        return Member(self.bootstrap, topic, group, seen, instance)
 
     def ask(self, topic, question, group=None):
         async def ask():
@@ -65,13 +70,25 @@ class Client:
 
         return self.ask(topic, question)
 
+    def groups(self):
+        # It prints protocol types, not states; it cannot delete a group.
+        return {listed[0]: "" for listed in self.admin(lambda a: a.list_consumer_groups())}
+
+    def describe(self, group):
+        [answer] = self.admin(lambda a: a.describe_consumer_groups([group]))
+        [described] = answer.groups
+        return {"state": described[2], "members": len(described[5])}
+
+    def reset(self, topic, group):
+        self.ask(topic, lambda consumer, asked: consumer.commit({p: 0 for p in asked}), group)
+
 
 class Member(ConsumerRebalanceListener):
     """One consumer on a thread and event loop of its own; commits what it has read when it closes."""
 
-    def __init__(self, bootstrap, topic, group, seen):
-        self.bootstrap, self.topic, self.group, self.seen = bootstrap, topic, group, seen
-        self.mine, self.ended = set(), threading.Event()
+    def __init__(self, bootstrap, topic, group, seen, instance):
+        self.bootstrap, self.topic, self.group, self.seen, self.instance = bootstrap, topic, group, seen, instance
+        self.assignments, self.mine, self.ended = 0, set(), threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
         self.thread.start()
 
@@ -79,6 +96,7 @@ class Member(ConsumerRebalanceListener):
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap,
             group_id=self.group,
+            group_instance_id=self.instance or None,
             auto_offset_reset="earliest",
             session_timeout_ms=10000,
             heartbeat_interval_ms=500,
@@ -94,6 +112,7 @@ class Member(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned):
         self.mine = {p.partition for p in assigned}
+        self.assignments += 1
 
     def on_partitions_revoked(self, _revoked):
         self.mine = set()

@@ -1,5 +1,5 @@
 """kcat 1.7.1 on librdkafka 2.0.2, as Debian 12 has it: an old client that probes and falls back. It cannot create topics nor ask
-for committed offsets; confluent-kafka does that for it."""
+for committed offsets, and knows no groups but its own; confluent-kafka does for it what the story cannot be without."""
 import re
 import subprocess
 import threading
@@ -9,27 +9,31 @@ import confluent_client
 ASSIGNED = re.compile(r"% Group .* rebalanced .*: (assigned|revoked): (.*)")
 
 
-class Client(confluent_client.Client):
+class Client:
+    static = True
+
     def __init__(self, bootstrap):
-        super().__init__(bootstrap, strategy="range")
+        self.bootstrap, helper = bootstrap, confluent_client.Client(bootstrap, strategy="range")
+        self.create_topic, self.committed, self.ends = helper.create_topic, helper.committed, helper.ends
 
     def produce(self, topic, records):
         text = "".join(f"{key}\t{value}\n" for key, value in records)
         command = ["kcat", "-P", "-b", self.bootstrap, "-t", topic, "-K", "\t", "-X", "acks=all"]
         subprocess.run(command, input=text, text=True, check=True, timeout=60)
 
-    def member(self, topic, group, seen):
-        return Member(self.bootstrap, topic, group, seen)
+    def member(self, topic, group, seen, instance=""):
+        return Member(self.bootstrap, topic, group, seen, instance)
 
 
 class Member:
     """`kcat -G`: a process; what it prints says what it read, what it warns says what it owns."""
 
-    def __init__(self, bootstrap, topic, group, seen):
-        self.seen, self.mine = seen, set()
+    def __init__(self, bootstrap, topic, group, seen, instance):
+        self.seen, self.mine, self.assignments = seen, set(), 0
         self.process = subprocess.Popen(
             ["kcat", "-b", bootstrap, "-G", group, "-u", "-f", "%p %o %s\n", "-X", "auto.offset.reset=earliest",
-             "-X", "session.timeout.ms=10000", "-X", "heartbeat.interval.ms=500", topic],
+             "-X", "session.timeout.ms=10000", "-X", "heartbeat.interval.ms=500",
+             *(["-X", f"group.instance.id={instance}"] if instance else []), topic],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
         self.threads = [threading.Thread(target=run) for run in (self.read, self.watch)]
         for thread in self.threads:
@@ -45,6 +49,7 @@ class Member:
             said = ASSIGNED.match(line)
             if said:
                 partitions = {int(p) for p in re.findall(r"\[(\d+)\]", said[2])}
+                self.assignments += said[1] == "assigned"
                 self.mine = partitions if said[1] == "assigned" else self.mine - partitions
 
     def owned(self):

@@ -19,7 +19,8 @@ export function open(bootstrap, { say, asked }) {
   }
   const offsets = all => Object.fromEntries(all.map(({ partition, offset }) => [partition, Number(offset)]))
   return {
-    create: (topic, numPartitions) => admin(a => a.createTopics({ topics: [{ topic, numPartitions }] })),
+    // Waiting for leaders it takes the first Metadata that does not have the topic yet for a failure; a Kafka learns of it a moment later.
+    create: (topic, numPartitions) => admin(a => a.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions }] })),
     async produce(topic, messages) {
       const producer = kafka.producer()
       await producer.connect()
