@@ -93,7 +93,7 @@ async fn run(args: RunArgs) -> Result<(), BenchError> {
     let amounts = amounts(&args)?;
     let places = places(&args)?;
     let mut results = Results::open(&results_path(&args.files))?;
-    let mut stage = Stage::new(places.clone());
+    let mut stage = Stage::new(places.clone(), amounts.clone());
     let measured = rows(&kinds, &args, &amounts, &places, &mut stage, &mut results).await;
     // Also after a failure: nothing that was started stays.
     stage.clear().await?;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cluster;
 use crate::error::{BenchError, Doing};
+use crate::rows::{self, Amounts};
 use crate::server::{KafkaNode, Places, Server};
 
 /// Groups of the join rows form within this time, on every broker.
@@ -13,6 +14,7 @@ const SETTINGS: &[&str] = &["group.initial.rebalance.delay.ms=500"];
 #[derive(Debug)]
 pub(crate) struct Stage {
     places: Places,
+    amounts: Amounts,
     ours: Option<Server>,
     unsynced: Option<Server>,
     echo: Option<Server>,
@@ -21,9 +23,10 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Nothing runs yet.
-    pub(crate) fn new(places: Places) -> Self {
+    pub(crate) fn new(places: Places, amounts: Amounts) -> Self {
         Self {
             places,
+            amounts,
             ours: None,
             unsynced: None,
             echo: None,
@@ -35,7 +38,7 @@ impl Stage {
     pub(crate) async fn ours(&mut self) -> Result<&Server, BenchError> {
         if self.ours.is_none() {
             let data = self.places.work.join("shared");
-            self.ours = Some(fresh(&self.places, &data).await?);
+            self.ours = Some(fresh(&self.places, &self.amounts, &data).await?);
         }
         started(&self.ours)
     }
@@ -44,7 +47,7 @@ impl Stage {
     pub(crate) async fn unsynced(&mut self) -> Result<&Server, BenchError> {
         if self.unsynced.is_none() {
             let data = self.places.memory.clone();
-            self.unsynced = Some(fresh(&self.places, &data).await?);
+            self.unsynced = Some(fresh(&self.places, &self.amounts, &data).await?);
         }
         started(&self.unsynced)
     }
@@ -63,6 +66,7 @@ impl Stage {
             let node = KafkaNode::prepare(&self.places, SETTINGS).await?;
             let server = node.start().await?;
             cluster::make_ready(&server.address).await?;
+            rows::warm(&server, &self.amounts).await?;
             self.kafka = Some((server, node));
         }
         match &self.kafka {
@@ -95,10 +99,11 @@ fn started(server: &Option<Server>) -> Result<&Server, BenchError> {
 }
 
 /// Our broker on an empty directory, ready for load.
-async fn fresh(places: &Places, data: &Path) -> Result<Server, BenchError> {
+async fn fresh(places: &Places, amounts: &Amounts, data: &Path) -> Result<Server, BenchError> {
     remove(data)?;
     let server = Server::ours(places, data, SETTINGS).await?;
     cluster::make_ready(&server.address).await?;
+    rows::warm(&server, amounts).await?;
     Ok(server)
 }
 

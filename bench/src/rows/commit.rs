@@ -35,7 +35,11 @@ pub(super) async fn run(
     Ok(run)
 }
 
-async fn on(server: &Server, connections: usize, load: Load) -> Result<Figures, BenchError> {
+pub(super) async fn on(
+    server: &Server,
+    connections: usize,
+    load: Load,
+) -> Result<Figures, BenchError> {
     let mut lanes = Vec::new();
     for number in 0..connections {
         let commits = Commits {

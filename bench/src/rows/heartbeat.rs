@@ -5,11 +5,11 @@ use futures_util::future::try_join_all;
 
 use super::{Amounts, ECHO, KAFKA, OURS};
 use crate::error::{BenchError, accepted};
-use crate::load::{self, Lane, Vary};
+use crate::load::{self, Lane, Load, Vary};
 use crate::member::{Absent, HEARTBEAT, Member};
 use crate::results::{Figures, Run};
+use crate::server::Server;
 use crate::stage::Stage;
-use crate::usage::Process;
 use crate::wire::{Wire, encode, with_length};
 
 pub(super) async fn run(
@@ -20,16 +20,14 @@ pub(super) async fn run(
 ) -> Result<Run, BenchError> {
     let mut run = Run::new();
     let load = amounts.load(in_flight);
-    let ours = stage.ours().await?;
     run.insert(
         OURS.to_owned(),
-        broker(&ours.address, ours.process, connections, load).await?,
+        on(stage.ours().await?, connections, load).await?,
     );
     if amounts.kafka {
-        let kafka = stage.kafka().await?;
         run.insert(
             KAFKA.to_owned(),
-            broker(&kafka.address, kafka.process, connections, load).await?,
+            on(stage.kafka().await?, connections, load).await?,
         );
     }
     let echo = stage.echo().await?;
@@ -49,12 +47,12 @@ pub(super) async fn run(
     Ok(run)
 }
 
-async fn broker(
-    address: &str,
-    process: Process,
+pub(super) async fn on(
+    server: &Server,
     connections: usize,
-    load: load::Load,
+    load: Load,
 ) -> Result<Figures, BenchError> {
+    let address = &server.address;
     let mut members = Vec::new();
     for number in 0..connections {
         members.push(Member::new(address, &format!("heartbeat-{number:04}")).await?);
@@ -72,7 +70,7 @@ async fn broker(
         absent.push(rest);
         lanes.push(lane(wire, heartbeat).await?);
     }
-    let (figures, lanes) = load::measure(lanes, load, process).await?;
+    let (figures, lanes) = load::measure(lanes, load, server.process).await?;
     // Any connection will do.
     let mut wires = lanes.into_iter().map(|lane| Wire::from_stream(lane.stream));
     if let Some(mut wire) = wires.next() {

@@ -14,7 +14,7 @@ use tokio::time::Duration;
 use crate::error::BenchError;
 use crate::load::Load;
 use crate::results::{Figures, Row, Run};
-use crate::server::Places;
+use crate::server::{Places, Server};
 use crate::stage::Stage;
 
 /// Our broker, as it ships.
@@ -56,6 +56,21 @@ impl Amounts {
             measured: self.measured,
         }
     }
+}
+
+/// Warm-ups of one load that make up the first one after a start: a JVM compiles what is used, not what is there.
+const FIRST_WARM_UP: u32 = 7;
+
+/// Load on a server that has just started, of the two kinds that will be measured.
+pub(crate) async fn warm(server: &Server, amounts: &Amounts) -> Result<(), BenchError> {
+    let load = Load {
+        in_flight: 10,
+        warm_up: Duration::ZERO,
+        measured: amounts.warm_up * FIRST_WARM_UP,
+    };
+    heartbeat::on(server, 20, load).await?;
+    commit::on(server, 20, load).await?;
+    Ok(())
 }
 
 /// What a row measures.
