@@ -182,6 +182,43 @@ def the_session_begins_anew_with_the_answer_to_sync(s):
 
 
 @scenario()
+def a_member_that_is_turned_back_has_a_session_again(s):
+    """Its session timeout passed unheeded while it waited for the plan. Turned back by a newcomer it falls silent, and the others
+    wait for one more session timeout."""
+    g = s.group()
+    a, b = joined(s, g, more={"B": {"session": 1000}})
+    send_sync(b, g)
+    b.waits(1.7)
+    c = s.conn("C")
+    ids(g, c)
+    enter(c, g)
+    b.recv()
+    send_join(a, g)
+    recv_join(a)
+    recv_join(c)
+    heartbeat(b, g)
+
+
+@scenario()
+def a_static_member_that_is_turned_back_and_gone_does_not_stay(s):
+    """The same for a static member that is alone then: no rebalance timeout would take it out."""
+    g = s.group()
+    a, b = static(s, "A", "one"), static(s, "B", "two")
+    send_join(a, g)
+    send_join(b, g, session=1000)
+    recv_join(a)
+    recv_join(b)
+    send_sync(b, g)
+    b.waits(1.7)
+    leave(a, g)
+    b.recv()
+    describe(a, g)
+    s.sleep(1.5)
+    describe(a, g)
+    heartbeat(b, g)
+
+
+@scenario()
 def a_leader_that_expires_before_its_plan(s):
     """Its session timeout ends while a follower waits: the follower is turned back and leads."""
     g = s.group()

@@ -217,3 +217,19 @@ fn s3_5_after_a_reload_a_single_protocol_is_all_there_is_to_know() {
         ",
     );
 }
+
+#[test]
+fn s3_5_r2_an_identical_list_leaves_the_parked_sync_of_its_member_alone() {
+    completing(&["A", "B"]).tells(
+        "
+        0 > C sync c~B gen=1
+        0 > D join c~B
+        0 < D joined 0 gen1 consumer/range leader=c~A me=c~B []
+        0 > E sync c~A gen=1 plan=c~B:b
+        0 < append group=gen1 consumer/range leader=c~A [c~A(t)'' c~B(t)'b']
+        0 < E synced 0 consumer/range ''
+        0 < C synced 0 consumer/range 'b'
+        0 < stable gen1 members=2 took=1000
+        ",
+    );
+}

@@ -453,3 +453,71 @@ fn s4_a_silent_static_member_goes_with_its_session() {
         ",
     );
 }
+
+#[test]
+fn s4_a_restart_before_the_first_sync_costs_no_rebalance_later() {
+    // Apache Kafka 4.2.0 goes on waiting for a SyncGroup of the former id, and when that does not come within the rebalance
+    // timeout it sends everybody back to join.
+    stable(&["A/i"]).tells(
+        "
+        0 > B join instance=j
+        0 < rebalance member_join after gen1
+        0 > C join i~A instance=i
+        0 < C joined 0 gen2 consumer/range leader=i~A me=i~A [i~A/i(t) j~B/j(t)]
+        0 < B joined 0 gen2 consumer/range leader=i~A me=j~B []
+        0 > D sync i~A gen=2 plan=i~A:a,j~B:b
+        0 < append group=gen2 consumer/range leader=i~A [i~A/i(t)'a' j~B/j(t)'b']
+        0 < D synced 0 consumer/range 'a'
+        0 < stable gen2 members=2 took=0
+        0 > E join instance=j
+        0 < append group=gen2 consumer/range leader=i~A [i~A/i(t)'a' j~E/j(t)'b']
+        0 < exit fenced j~B
+        0 < E joined 0 gen2 consumer/range leader=i~A me=j~E []
+        0 > F sync j~E gen=2 instance=j
+        0 < F synced 0 consumer/range 'b'
+        9000 > G heartbeat i~A gen=2
+        9000 < G heartbeat 0
+        9000 > H heartbeat j~E gen=2
+        9000 < H heartbeat 0
+        18000 > I heartbeat i~A gen=2
+        18000 < I heartbeat 0
+        18000 > J heartbeat j~E gen=2
+        18000 < J heartbeat 0
+        20001 > K heartbeat i~A gen=2
+        20001 < K heartbeat 0
+        ",
+    );
+}
+
+#[test]
+fn s4_a_restart_that_never_syncs_is_dropped_like_anybody() {
+    stable(&["A/i"]).tells(
+        "
+        0 > B join instance=j
+        0 < rebalance member_join after gen1
+        0 > C join i~A instance=i
+        0 < C joined 0 gen2 consumer/range leader=i~A me=i~A [i~A/i(t) j~B/j(t)]
+        0 < B joined 0 gen2 consumer/range leader=i~A me=j~B []
+        0 > D sync i~A gen=2 plan=i~A:a,j~B:b
+        0 < append group=gen2 consumer/range leader=i~A [i~A/i(t)'a' j~B/j(t)'b']
+        0 < D synced 0 consumer/range 'a'
+        0 < stable gen2 members=2 took=0
+        0 > E join instance=j
+        0 < append group=gen2 consumer/range leader=i~A [i~A/i(t)'a' j~E/j(t)'b']
+        0 < exit fenced j~B
+        0 < E joined 0 gen2 consumer/range leader=i~A me=j~E []
+        9000 > F heartbeat i~A gen=2
+        9000 < F heartbeat 0
+        9000 > G heartbeat j~E gen=2
+        9000 < G heartbeat 0
+        18000 > H heartbeat i~A gen=2
+        18000 < H heartbeat 0
+        18000 > I heartbeat j~E gen=2
+        18000 < I heartbeat 0
+        20000 < exit rebalance_timeout j~E
+        20000 < rebalance rebalance_timeout after gen2
+        20000 > J heartbeat j~E gen=2
+        20000 < J heartbeat 25
+        ",
+    );
+}
