@@ -29,4 +29,8 @@ if [ "${1:-}" = --prove ]; then
     echo "ok: both kinds of sabotage were noticed"
     exit
 fi
-python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR" "$@" || { tail -n 20 "$DIR/broker.log" >&2; exit 1; }
+if ! python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR" "$@"; then
+    trap - EXIT
+    tail -n 30 "$DIR/storm.log" >&2
+    die "the broker's data and log and the story of the storm are left in $DIR"
+fi

@@ -67,16 +67,29 @@ class Storm:
         self.random = random.Random(f"{self.seed} kills")
         self.names = [f"group-{number}" for number in range(GROUPS)]
         self.called = [f"called-{number}" for number in range(CALLERS * CALLED)]
-        self.ledger = Ledger(self.names + self.called, PARTITIONS)
+        self.ledger = Ledger(self.names + self.called, PARTITIONS, self.note)
         self.seats = {name: [Seat(self, name, number, number < STATIC) for number in range(MEMBERS)] for name in self.names}
         self.connections, self.count, self.over, self.calm = set(), Counter(), False, False
-        self.address, self.broker, self.starts, self.resumed = "127.0.0.1:0", None, [], []
+        # Nobody commits before it was read what the kill has left: a commit on top would hide what is lost.
+        self.verified = False
+        self.log = open(os.path.join(arguments.directory, "storm.log"), "a")
+        self.address, self.broker, self.runs, self.starts, self.resumed = "127.0.0.1:0", None, 0, [], []
 
     def all_seats(self):
         return [seat for seats in self.seats.values() for seat in seats]
 
-    async def start(self):
+    def note(self, what):
+        """For whoever looks into a failure: what happened in which run of the broker."""
+        now = time.time()
+        print(f"{time.strftime('%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03} run {self.runs}: {what}", file=self.log, flush=True)
+
+    def spawn(self):
         self.broker = Broker(self.arguments.binary, self.arguments.directory, self.address)
+        self.runs += 1
+        self.note("the broker starts")
+
+    async def start(self):
+        self.spawn()
         self.address = await self.broker.ready()
         self.starts.append(self.broker.took)
 
@@ -85,7 +98,9 @@ class Storm:
             self.ledger.wrong("died", f"the broker ended by itself with {self.broker.process.returncode}")
         self.count["rebalancing at a kill"] += sum(any(not seat.steady() and not seat.away for seat in seats) for seats in self.seats.values())
         self.broker.kill()
+        self.verified = False
         self.count["kills"] += 1
+        self.note(f"kill {self.count['kills']}")
 
     async def ask(self, connection, group, partitions):
         """Where a group stands, held against what was acknowledged before the question."""
@@ -107,6 +122,8 @@ class Storm:
         for name in self.called:
             await self.ask(connection, self.ledger.groups[name], range(CALLED_PARTITIONS))
         connection.close()
+        self.verified = True
+        self.note("verified")
 
     async def call(self, number):
         """A connection that commits for groups without members."""
@@ -114,6 +131,8 @@ class Storm:
         chance = random.Random(f"{self.seed} caller {number}")
 
         async def one(connection):
+            while not self.verified:
+                await asyncio.sleep(0.01)
             group = chance.choice(groups)
             commit = group.begin(range(CALLED_PARTITIONS), -1, f"caller {number}")
             errors = wire.commit_errors(await connection.send(wire.OFFSET_COMMIT, wire.commit(group.name, -1, "", "", commit.offsets, commit.metadata)))
@@ -200,6 +219,7 @@ class Storm:
         self.kill()
         await self.until("members notice that the broker is gone", lambda: not any(seat.confirmed for seat in self.all_seats()))
         await self.start()
+        await self.verify()
         await self.until("members are confirmed after the last kill", lambda: all(seat.confirmed for seat in self.all_seats()))
         self.compare(before, "after a kill in quiet")
         for name in self.names:
@@ -221,13 +241,15 @@ class Storm:
         moment = self.random.choices(list(MOMENTS), MOMENTS.values())[0]
         wait, soon = self.random.uniform(0.1, 2.0), self.random.uniform(0.0, 0.15)
         if moment == "while it starts":
-            self.broker = Broker(self.arguments.binary, self.arguments.directory, self.address)
+            self.spawn()
             await asyncio.sleep(self.random.uniform(0, 1) * sorted(self.starts)[len(self.starts) // 2])
             self.count[moment] += 1
             return
         await self.start()
         if moment == "while it recovers":
+            verifying = asyncio.ensure_future(self.verify())
             await asyncio.sleep(soon)
+            verifying.cancel()
         else:
             await self.verify()
             if moment == "when all was stable":
@@ -262,6 +284,7 @@ class Storm:
     async def run(self):
         await self.start()
         self.create_topic()
+        self.verified = True
         tasks = [asyncio.ensure_future(task) for task in (
             *(seat.run() for seat in self.all_seats()), *(self.call(number) for number in range(CALLERS)),
             *(self.churn(name) for name in self.names), self.watch())]

@@ -135,7 +135,8 @@ class Group:
 
 
 class Ledger:
-    def __init__(self, groups, partitions):
+    def __init__(self, groups, partitions, note):
+        self.note = note
         self.groups = {name: Group(self, name, partitions) for name in groups}
         self.acknowledged, self.read, self.wrongs, self.kinds = 0, 0, [], Counter()
 
@@ -143,3 +144,4 @@ class Ledger:
         self.kinds[kind] += 1
         if self.kinds[kind] <= 5:
             self.wrongs.append(f"{kind}: {what}")
+            self.note(f"WRONG {kind}: {what}")

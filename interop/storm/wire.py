@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, client_id):
         self.header, self.transport, self.buffer = string(client_id), None, bytearray()
-        self.waiting, self.correlation, self.lost = deque(), 0, False
+        self.waiting, self.correlation, self.lost, self.run = deque(), 0, False, 0
 
     @classmethod
     async def open(cls, address, client_id):
