@@ -71,6 +71,7 @@ const LOAD: &[(&str, &str)] = &[
     ("p99_us", "p99 µs"),
     ("server_us", "server CPU µs each"),
     ("client_us", "client CPU µs each"),
+    ("resident_mb", "server MB after"),
 ];
 
 fn of_echo(kind: Kind) -> Option<Bound> {

@@ -122,6 +122,7 @@ pub(crate) async fn measure(
         Ok::<_, BenchError>((window, lanes))
     });
     let ((seconds, server_took, client_took), lanes) = measured.await?;
+    let resident = server.resident_mb()?;
     let latencies = tally.latencies.borrow();
     let done = latencies.total();
     if done == 0 {
@@ -134,6 +135,7 @@ pub(crate) async fn measure(
         ("p99_us".to_owned(), latencies.quantile_us(0.99)),
         ("server_us".to_owned(), each(server_took)),
         ("client_us".to_owned(), each(client_took)),
+        ("resident_mb".to_owned(), resident),
     ]);
     Ok((figures, lanes))
 }

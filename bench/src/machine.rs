@@ -28,6 +28,7 @@ pub(crate) fn describe() -> String {
 fn said_by(program: &str, arguments: &[&str]) -> String {
     std::process::Command::new(program)
         .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .ok()
         .filter(|output| output.status.success())

@@ -94,21 +94,7 @@ async fn run(args: RunArgs) -> Result<(), BenchError> {
     let places = places(&args)?;
     let mut results = Results::open(&results_path(&args.files))?;
     let mut stage = Stage::new(places.clone(), amounts.clone());
-    let measured = rows(&kinds, &args, &amounts, &places, &mut stage, &mut results).await;
-    // Also after a failure: nothing that was started stays.
-    stage.clear().await?;
-    measured?;
-    table(&args.files)
-}
-
-async fn rows(
-    kinds: &[Kind],
-    args: &RunArgs,
-    amounts: &Amounts,
-    places: &Places,
-    stage: &mut Stage,
-    results: &mut Results,
-) -> Result<(), BenchError> {
+    let mut failed = Vec::new();
     for kind in kinds {
         let name = kind.name();
         if !args.again && results.get(&name).is_some() {
@@ -117,10 +103,26 @@ async fn rows(
         }
         let mut say =
             |number, run: &Run| eprintln!("{name} {number}/{}: {}", amounts.runs, line(run));
-        let row = kind.measure(places, amounts, stage, &mut say).await?;
-        results.put(row)?;
+        match kind.measure(&places, &amounts, &mut stage, &mut say).await {
+            Ok(row) => results.put(row)?,
+            Err(error) => {
+                // The other rows can still be measured, on servers that have seen nothing of this.
+                eprintln!("{name}: {error}");
+                failed.push(name);
+                stage.clear().await?;
+            }
+        }
     }
-    Ok(())
+    stage.clear().await?;
+    table(&args.files)?;
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        let rows = failed.join(", ");
+        Err(BenchError::Server(format!(
+            "without figures, see above: {rows}"
+        )))
+    }
 }
 
 /// A run on one line.
