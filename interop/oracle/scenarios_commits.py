@@ -412,3 +412,45 @@ def offsets_of_a_consumer_without_topics_may_be_deleted(s):
     fetch(b, g, None)
     join(b, g)
     recv_join(a)
+
+
+@scenario()
+def offsets_deleted_during_the_first_initial_delay(s):
+    """What the members read is not known before the first generation, and may be anything."""
+    g, t = s.group(), s.topic()
+    a, x = s.conn("A"), s.conn("X")
+    commit(x, g, {t: {0: 5}}, generation=-1, member="")
+    ids(g, a)
+    enter(a, g)
+    delete(x, g, {t: [0]})
+    recv_join(a)
+    delete(x, g, {t: [0]})
+
+
+@scenario()
+def offsets_deleted_during_the_first_initial_delay_of_a_group_of_ids(s):
+    """The same where an id that was given out had made the group."""
+    g, t = s.group(), s.topic()
+    a, x = s.conn("A"), s.conn("X")
+    ids(g, a)
+    commit(x, g, {t: {0: 5}}, generation=-1, member="")
+    enter(a, g)
+    delete(x, g, {t: [0]})
+    recv_join(a)
+    delete(x, g, {t: [0]})
+
+
+@scenario()
+def offsets_deleted_during_a_later_initial_delay(s):
+    """A group that became empty reads nothing, until the newcomer is in."""
+    g, t = s.group(), s.topic()
+    a, b, x = s.conn("A"), s.conn("B"), s.conn("X")
+    ids(g, a)
+    enter(a, g)
+    recv_join(a)
+    leave(a, g)
+    commit(x, g, {t: {0: 5}}, generation=-1, member="")
+    ids(g, b)
+    enter(b, g)
+    delete(x, g, {t: [0]})
+    recv_join(b)

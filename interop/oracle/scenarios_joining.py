@@ -630,3 +630,18 @@ def an_unchanged_follower_asks_again_in_every_version(s):
     for v in (0, 2, 5, 6, 8, 9):
         join(b, g, v=v)
     heartbeat(a, g)
+
+
+@scenario()
+def a_newcomer_after_the_only_member_left_during_the_initial_delay(s):
+    """The type of the group stays, and whoever shares it is welcome, whatever its protocols."""
+    g = s.group()
+    a, x, b, c = s.conn("A"), s.conn("X"), s.conn("B"), s.conn("C")
+    ids(g, a)
+    enter(a, g)
+    leave(x, g, member=a.member)
+    recv_join(a)
+    join(c, g, v=3, member="", kind="connect")
+    send_join(b, g, v=3, member="", protocols=(("other", b"m"),))
+    recv_join(b)
+    heartbeat(b, g)

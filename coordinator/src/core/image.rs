@@ -148,7 +148,9 @@ impl Group {
     /// What the members read, by their metadata of the selected protocol.
     pub(super) fn note_subscriptions(&mut self) {
         self.subscribed = Subscribed::Unknown;
-        if self.members.is_empty() {
+        if self.protocol_type.is_none() {
+            // Nobody has joined yet: of the first that does nothing is known until its generation begins.
+        } else if self.members.is_empty() {
             self.subscribed = Subscribed::To(std::collections::BTreeSet::new());
         } else if self.is_consumer()
             && let Some(protocol) = &self.protocol_name

@@ -221,9 +221,12 @@ impl Members {
         before
     }
 
-    /// Whether all members list one of these.
+    /// Whether all members list one of these; where nobody is left, whether it lists any.
     pub(super) fn share(&self, listed: &[JoinProtocol]) -> bool {
-        self.votes.any_common(self.len(), listed)
+        match self.len() {
+            0 => !listed.is_empty(),
+            members => self.votes.any_common(members, listed),
+        }
     }
 
     /// The protocol the members choose; none if there are none.

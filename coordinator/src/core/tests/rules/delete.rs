@@ -125,6 +125,45 @@ fn s2_7_the_subscriptions_are_those_of_the_last_completed_join() {
 }
 
 #[test]
+fn s2_7_before_the_first_generation_a_consumer_may_read_anything() {
+    nothing().tells(
+        "
+        0 > A join
+        0 < append group=gen0 /- leader=- [] mark=16
+        0 < A joined 79 me=c~A
+        0 > B commit t/0=5
+        0 < append t/0=5
+        0 < B committed [t/0:0]
+        0 > C join c~A
+        0 < rebalance member_join after gen0
+        100 > D forget t/0 u/0
+        100 < D forgotten 0 [t/0:86 u/0:86]
+        500 < C joined 0 gen1 consumer/range leader=c~A me=c~A [c~A(t)]
+        500 > E forget t/0 u/0
+        500 < remove offsets
+        500 < E forgotten 0 [t/0:86 u/0:0]
+        ",
+    );
+}
+
+#[test]
+fn s2_7_a_group_that_became_empty_reads_nothing_until_the_next_generation() {
+    empty().tells(
+        "
+        0 > B join v3
+        0 < rebalance member_join after gen2
+        100 > C forget t/0
+        100 < remove offsets
+        100 < append t/0=gone
+        100 < C forgotten 0 [t/0:0]
+        500 < B joined 0 gen3 consumer/range leader=c~B me=c~B [c~B(t)]
+        500 > D forget t/0
+        500 < D forgotten 0 [t/0:86]
+        ",
+    );
+}
+
+#[test]
 fn s2_7_metadata_that_does_not_parse_may_read_anything() {
     nothing().tells(
         "

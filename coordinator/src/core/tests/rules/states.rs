@@ -400,6 +400,30 @@ fn s3_2_a_member_that_goes_by_a_timer_cuts_the_initial_delay_short() {
 }
 
 #[test]
+fn s3_2_when_the_only_member_has_left_during_the_initial_delay_the_next_is_welcome() {
+    // The type stays, the protocols were the other's.
+    nothing().tells(
+        "
+        0 > A join v3
+        0 < append group=gen0 /- leader=- [] mark=16
+        0 < rebalance member_join after gen0
+        100 > B leave c~A
+        100 < A joined 25 me=
+        100 < exit leave c~A
+        100 < B left 0 [c~A:0]
+        200 > C join v3 type=connect
+        200 < C joined 23 me=
+        200 > D join v3 protocols=
+        200 < D joined 23 me=
+        200 > E join v3 protocols=other
+        500 > wait
+        1000 < E joined 0 gen1 consumer/other leader=c~E me=c~E [c~E(t)]
+        1000 > wait
+        ",
+    );
+}
+
+#[test]
 fn s3_2_dynamic_members_that_do_not_come_are_removed() {
     stable(&["A", "B"]).tells(
         "
