@@ -47,6 +47,8 @@ pub struct Index {
     groups: BTreeMap<Arc<str>, Group>,
     /// Each topic name once, with the number of groups that hold it.
     topic_names: BTreeMap<Arc<str>, usize>,
+    /// The metadata of nearly every commit, once.
+    no_metadata: Arc<str>,
     /// Committed offsets and persisted groups: the live keys of the topic.
     live: usize,
 }
@@ -119,7 +121,16 @@ impl Index {
         self.groups.entry(Arc::clone(group)).or_default()
     }
 
-    fn commit(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
+    fn commit(
+        &mut self,
+        group: &Arc<str>,
+        topic: &Arc<str>,
+        partition: i32,
+        mut committed: Committed,
+    ) {
+        if committed.value.metadata.is_empty() {
+            committed.value.metadata = Arc::clone(&self.no_metadata);
+        }
         let names = &mut self.topic_names;
         let topics = &mut self.groups.entry(Arc::clone(group)).or_default().topics;
         let at = match topics.binary_search_by(|(name, _)| name.cmp(topic)) {
@@ -130,6 +141,8 @@ impl Index {
                     None => Arc::clone(topic),
                 };
                 *names.entry(Arc::clone(&name)).or_default() += 1;
+                // Most groups read one topic; a vector that grows by itself begins with room for four.
+                topics.reserve_exact(usize::from(topics.is_empty()));
                 topics.insert(at, (name, Vec::new()));
                 at
             }
