@@ -1,5 +1,5 @@
 """OffsetCommit, OffsetFetch, OffsetDelete: who may when, in which version, and what is left."""
-from acts import commit, describe, enter, fetch, form, heartbeat, ids, join, leave, recv_join, send_join, settle, static_group, sync
+from acts import commit, describe, enter, fetch, form, heartbeat, ids, join, leave, recv_join, send_join, settle, static, static_group, sync
 from oracle import scenario
 
 CHAPTER = "Offsets, more"
@@ -454,3 +454,19 @@ def offsets_deleted_during_a_later_initial_delay(s):
     enter(b, g)
     delete(x, g, {t: [0]})
     recv_join(b)
+
+
+@scenario()
+def offsets_deleted_after_a_static_restart_with_other_topics(s):
+    """What the group reads is that of the last join phase: the next process's topics count from the next one on."""
+    g, t, u = s.group(), s.topic(), s.topic()
+    a, x = static(s, "A", "one"), s.conn("X")
+    send_join(a, g, protocols=(("range", s.subscription(t)),))
+    recv_join(a)
+    sync(a, g, {a.member: b"all"})
+    commit(a, g, {t: {0: 5}, u: {0: 6}})
+    a2 = static(s, "A2", "one", "client-a")
+    join(a2, g, protocols=(("range", s.subscription(u)),))
+    delete(x, g, {t: [0], u: [0]})
+    join(a2, g, protocols=(("range", s.subscription(u)),))
+    delete(x, g, {t: [0], u: [0]})

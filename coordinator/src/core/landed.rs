@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callboard_protocol::ErrorCode;
 
 use super::effect::{Effect, Response};
-use super::group::{Group, InFlight, Phase, Waiting};
+use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
 use super::input::{Request, Ticket};
 use super::remap;
 use super::step::Step;
@@ -60,7 +60,10 @@ impl Group {
                 value,
             } => {
                 self.takeover_landed(step, id, &join, seq, member_id);
+                // No join phase has ended: what the group reads stays what it was, as in Kafka.
+                let subscribed = std::mem::replace(&mut self.subscribed, Subscribed::Unknown);
                 self.apply(&value);
+                self.subscribed = subscribed;
             }
             InFlight::Emptying { value, leaving } => {
                 self.apply(&value);

@@ -164,6 +164,27 @@ fn s2_7_a_group_that_became_empty_reads_nothing_until_the_next_generation() {
 }
 
 #[test]
+fn s2_7_a_static_restart_is_no_join_phase() {
+    stable(&["A/i"]).tells(
+        "
+        0 > B join instance=i protocols=range:u
+        0 < append group=gen1 consumer/range leader=i~B [i~B/i(u)'a']
+        0 < exit fenced i~A
+        0 < B joined 0 gen1 consumer/range leader=i~B me=i~B [i~B/i(u)] skip
+        0 > C forget t/0 u/0
+        0 < remove offsets
+        0 < C forgotten 0 [t/0:86 u/0:0]
+        0 > D join i~B instance=i protocols=range:u
+        0 < rebalance leader_rejoin after gen1
+        0 < D joined 0 gen2 consumer/range leader=i~B me=i~B [i~B/i(u)]
+        0 > E forget t/0 u/0
+        0 < remove offsets
+        0 < E forgotten 0 [t/0:0 u/0:86]
+        ",
+    );
+}
+
+#[test]
 fn s2_7_metadata_that_does_not_parse_may_read_anything() {
     nothing().tells(
         "
