@@ -74,3 +74,31 @@ async fn who_finds_no_room_for_too_long_is_closed_and_the_others_go_on() {
     bench.stop().await;
     assert_eq!(shared.budget.free(), ALL);
 }
+
+/// Answers that nobody reads are no activity: they would be kept for ever.
+#[tokio::test]
+async fn who_does_not_read_its_answers_is_closed_as_idle() {
+    const REQUESTS: usize = 20_000;
+    let mut bench =
+        Bench::start_with(|config| config.connections_max_idle = Duration::from_millis(200)).await;
+    let shared = bench.shared.clone();
+    let whole = shared.budget.free();
+    let mut deaf = bench.connect();
+    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 255, 255];
+    deaf.send_raw(&request.repeat(REQUESTS)).await;
+    // Requests are held while nothing more can be written, and given back when it is closed.
+    while shared.budget.free() == whole {
+        tokio::task::yield_now().await;
+    }
+    while shared.budget.free() < whole {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // What had been written it may still read; the end comes long before the last answer.
+    let mut answers = 0;
+    while deaf.frame().await.is_some() {
+        answers += 1;
+    }
+    assert!(answers < REQUESTS, "{answers}");
+    bench.stop().await;
+    assert_eq!(shared.budget.free(), whole);
+}
