@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use callboard_offsets::log::{
-    AppendDone, Batch, BatchId, Capabilities, Fetched, Health, Lease, LogError, OffsetsLog,
-    OpenDone, Position, ResolveDone, Visit,
+    AppendDone, Backlog, Batch, BatchId, Capabilities, Chunks, End, Fetched, Health, Lease,
+    LogError, OffsetsLog, OpenDone, Position, ResolveDone, Visit,
 };
 
 use crate::log::{FetchWaiter, Waiters, Watch};
@@ -83,6 +83,14 @@ impl OffsetsLog for OffsetsTopic {
 
     fn open(&self, partition: u32, done: OpenDone) {
         self.engine.open(partition, done);
+    }
+
+    fn snapshot(&self, partition: u32, upto: End, chunks: &mut Chunks<'_>) -> Result<(), LogError> {
+        self.engine.snapshot(partition, upto, chunks)
+    }
+
+    fn backlog(&self, partition: u32) -> Option<Backlog> {
+        self.engine.backlog(partition)
     }
 
     fn scan(

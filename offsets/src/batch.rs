@@ -3,14 +3,14 @@
 
 use bytes::Bytes;
 use callboard_protocol::records::{
-    BatchBuilder, BatchIter, Compression, DecompressLimit, RecordsError,
+    Batch, BatchBuilder, BatchIter, Compression, DecompressLimit, RecordsError,
 };
 
 use crate::record::Record;
 use crate::record::codec::{self, Decoded, RecordError};
 
 /// The topic has one leader, ever.
-const LEADER_EPOCH: i32 = 0;
+pub(crate) const LEADER_EPOCH: i32 = 0;
 
 /// Why stored bytes are no batch of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,23 +95,10 @@ fn decode_kafka(
     base_offset: i64,
     each: &mut impl FnMut(Result<Record, i16>, i64),
 ) -> Result<i64, BatchError> {
-    let mut batches = BatchIter::new(bytes.clone());
-    let batch = batches
-        .next()
-        .ok_or(BatchError::Foreign("it is cut short"))??;
-    if !batches.rest().is_empty() {
-        return Err(BatchError::Foreign("bytes behind it"));
-    }
-    batch.verify_crc()?;
+    let batch = open(bytes)?;
     let header = batch.header();
     if header.base_offset != base_offset {
         return Err(BatchError::Foreign("its base offset is not the frame's"));
-    }
-    if header.compression()? != Compression::None
-        || header.is_transactional()
-        || header.is_control()
-    {
-        return Err(BatchError::Foreign("compressed, transactional or control"));
     }
     // Nothing is compressed, so nothing grows.
     for record in &batch.body(DecompressLimit::new(0))? {
@@ -128,6 +115,29 @@ fn decode_kafka(
         each(decoded, record.offset);
     }
     Ok(base_offset + i64::from(header.last_offset_delta) + 1)
+}
+
+/// A stored batch, if it is whole and of the form that is written here; its records are not looked at.
+///
+/// # Errors
+/// [`BatchError::Batch`] and [`BatchError::Foreign`].
+pub(crate) fn open(bytes: &Bytes) -> Result<Batch, BatchError> {
+    let mut batches = BatchIter::new(bytes.clone());
+    let batch = batches
+        .next()
+        .ok_or(BatchError::Foreign("it is cut short"))??;
+    if !batches.rest().is_empty() {
+        return Err(BatchError::Foreign("bytes behind it"));
+    }
+    batch.verify_crc()?;
+    let header = batch.header();
+    if header.compression()? != Compression::None
+        || header.is_transactional()
+        || header.is_control()
+    {
+        return Err(BatchError::Foreign("compressed, transactional or control"));
+    }
+    Ok(batch)
 }
 
 #[cfg(test)]

@@ -202,6 +202,35 @@ pub enum Resolution {
     NotApplied,
 }
 
+/// One piece of a snapshot: live records of a stretch of offsets, in order. Compaction leaves gaps between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Kafka offset of its first record.
+    pub base_offset: i64,
+    /// Kafka offset behind its last record.
+    pub end_offset: i64,
+    /// Generation marks; may be empty.
+    pub marks: Bytes,
+    /// One Kafka record batch; empty if there are marks only.
+    pub kafka: Bytes,
+}
+
+/// The chunks of a snapshot, made while it is written. An error ends it.
+pub type Chunks<'a> = dyn Iterator<Item = Result<Chunk, LogError>> + 'a;
+
+/// What a partition's log would gain by a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Where the durable part ends: what a snapshot may reach up to.
+    pub end: End,
+    /// Bytes of the batches behind the last snapshot.
+    pub log_bytes: u64,
+    /// Bytes of that snapshot.
+    pub snapshot_bytes: u64,
+    /// Bytes of storage, shared with other partitions, that cannot be freed because of the oldest of these batches.
+    pub pinned_bytes: u64,
+}
+
 /// Answer to an `open`; called exactly once.
 pub type OpenDone = Box<dyn FnOnce(Result<Opened, LogError>) + Send>;
 /// Answer to an `append`: the position it landed at. Called exactly once, in the order of the appends of a partition,
@@ -262,7 +291,7 @@ pub struct Health {
 pub type Visit<'a> = dyn FnMut(StoredBatch) -> std::ops::ControlFlow<()> + 'a;
 
 /// One engine under all writers of a node. `open`, `append` and `resolve` never block: they answer by their closure.
-/// `scan` and `read` do block on the disk: call them from a thread that may.
+/// `scan`, `read` and `snapshot` do block on the disk: call them from a thread that may, and none from inside another.
 pub trait OffsetsLog: Send + Sync + 'static {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
@@ -282,8 +311,24 @@ pub trait OffsetsLog: Send + Sync + 'static {
     /// Settles the append `id`, expected at `position`, whose answer was [`LogError::Unknown`].
     fn resolve(&self, lease: Lease, position: Position, id: BatchId, done: ResolveDone);
 
-    /// Gives `visit` the batches of `partition` in order, from position `from` up to, not including, `upto`. Holes and
-    /// damaged bytes end it.
+    /// Puts `chunks` in the place of everything of `partition` before `upto`, durably, and only then forgets what lay
+    /// there and frees the storage that nobody needs any more. `chunks` must be what replaying the partition up to `upto`
+    /// leaves alive, and all of that must have landed. No lease is needed: what lies before a durable position never
+    /// changes, so a late snapshot is right or is passed over, because there is a newer one. One at a time; others wait.
+    /// `chunks` may read the partition, and may not scan it.
+    ///
+    /// # Errors
+    /// What `chunks` says, or `WrongEnd` if the log does not have `upto`, `TooLarge`, `Full`, `Unavailable`, `Corrupt`,
+    /// `Poisoned`, `NoSuchPartition`, `Closed`. The partition holds what it held, in its old place or in the new one;
+    /// asking again frees what could not be freed.
+    fn snapshot(&self, partition: u32, upto: End, chunks: &mut Chunks<'_>) -> Result<(), LogError>;
+
+    /// What a snapshot of `partition` would free. `None` if there is no such partition, or if it may have none.
+    fn backlog(&self, partition: u32) -> Option<Backlog>;
+
+    /// Gives `visit` the batches of `partition` in order, from the start of `range` up to, not including, its end. Where
+    /// a snapshot has taken the place of positions in `range`, all of the snapshot comes first, each chunk with the last
+    /// position the snapshot replaces. Holes and damaged bytes end it.
     ///
     /// # Errors
     /// `Corrupt`, `Read`, `NoSuchPartition`, `Closed`.

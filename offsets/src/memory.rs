@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::log::{
-    AppendDone, Batch, BatchId, Capabilities, Condition, Durability, End, Epoch, Fetched, Health,
-    Lease, LogError, OffsetsLog, OpenDone, Opened, Position, Resolution, ResolveDone, StoredBatch,
-    Visit,
+    AppendDone, Backlog, Batch, BatchId, Capabilities, Chunk, Chunks, Condition, Durability, End,
+    Epoch, Fetched, Health, Lease, LogError, OffsetsLog, OpenDone, Opened, Position, Resolution,
+    ResolveDone, StoredBatch, Visit,
 };
 
 /// Most bytes of one batch, as Kafka's default `max.message.bytes`.
@@ -48,6 +48,10 @@ struct Kept {
 struct Partition {
     epoch: u64,
     end: End,
+    /// What has taken the place of the positions before `first`.
+    snapshot: Vec<Chunk>,
+    /// Position of the first of `kept`.
+    first: Position,
     kept: Vec<Kept>,
     /// The append whose outcome the writer does not know.
     unresolved: Option<BatchId>,
@@ -324,8 +328,9 @@ impl Inner {
         let partition = self.partition(lease.partition)?;
         partition.check(lease)?;
         partition.unresolved = None;
-        let there = usize::try_from(position)
-            .ok()
+        let there = position
+            .checked_sub(partition.first)
+            .and_then(|at| usize::try_from(at).ok())
             .and_then(|at| partition.kept.get(at));
         Ok(match there {
             Some(kept) if kept.id == id => Resolution::Applied,
@@ -343,6 +348,16 @@ impl Partition {
                 current: Epoch(self.epoch),
             })
         }
+    }
+
+    /// Where it ended before `position`.
+    fn end_at(&self, position: Position) -> Option<End> {
+        if position == self.end.position {
+            return Some(self.end);
+        }
+        let at = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        let offset = self.kept.get(at)?.batch.base_offset;
+        Some(End { position, offset })
     }
 
     fn keep(&mut self, batch: Batch) -> Position {
@@ -423,6 +438,44 @@ impl OffsetsLog for MemoryLog {
         self.submit(Operation::Resolve(lease, position, id, done));
     }
 
+    fn snapshot(&self, partition: u32, upto: End, chunks: &mut Chunks<'_>) -> Result<(), LogError> {
+        // They may read the partition.
+        let chunks = chunks.collect::<Result<Vec<_>, _>>()?;
+        let mut inner = self.lock();
+        inner.healthy()?;
+        let full = inner.full;
+        let partition = inner.partition(partition)?;
+        if upto.position > partition.first {
+            if partition.end_at(upto.position) != Some(upto) {
+                return Err(LogError::WrongEnd {
+                    actual: partition.end.position,
+                });
+            }
+            if full {
+                return Err(LogError::Full);
+            }
+            partition
+                .kept
+                .retain(|kept| kept.batch.position >= upto.position);
+            partition.first = upto.position;
+            partition.snapshot = chunks;
+        }
+        Ok(())
+    }
+
+    fn backlog(&self, partition: u32) -> Option<Backlog> {
+        let inner = self.lock();
+        let partition = inner.partitions.get(partition as usize)?;
+        let chunk = |chunk: &Chunk| (chunk.kafka.len() + chunk.marks.len()) as u64;
+        let kept = |kept: &Kept| (kept.batch.kafka.len() + kept.batch.marks.len()) as u64;
+        Some(Backlog {
+            end: partition.end,
+            log_bytes: partition.kept.iter().map(kept).sum(),
+            snapshot_bytes: partition.snapshot.iter().map(chunk).sum(),
+            pinned_bytes: 0,
+        })
+    }
+
     fn scan(
         &self,
         partition: u32,
@@ -432,11 +485,18 @@ impl OffsetsLog for MemoryLog {
         let batches: Vec<StoredBatch> = {
             let mut inner = self.lock();
             let partition = inner.partition(partition)?;
-            partition
-                .kept
-                .iter()
-                .map(|kept| kept.batch.clone())
-                .filter(|batch| range.contains(&batch.position))
+            let compacted = !range.is_empty() && range.start < partition.first;
+            let first = partition.first;
+            let snapshot = partition.snapshot.iter().filter(|_| compacted);
+            let snapshot = snapshot.map(|chunk| StoredBatch {
+                position: first - 1,
+                base_offset: chunk.base_offset,
+                marks: chunk.marks.clone(),
+                kafka: chunk.kafka.clone(),
+            });
+            let kept = partition.kept.iter().map(|kept| kept.batch.clone());
+            snapshot
+                .chain(kept.filter(|batch| range.contains(&batch.position)))
                 .collect()
         };
         for batch in batches {
@@ -459,9 +519,12 @@ impl OffsetsLog for MemoryLog {
         let mut batches = Vec::new();
         let mut bytes = 0;
         if offsets.contains(&from_offset) {
-            for kept in &partition.kept {
-                let kafka = &kept.batch.kafka;
-                if kafka.is_empty() || kept.end_offset <= from_offset {
+            let snapshot = partition.snapshot.iter();
+            let snapshot = snapshot.map(|chunk| (&chunk.kafka, chunk.end_offset));
+            let kept = partition.kept.iter();
+            let kept = kept.map(|kept| (&kept.batch.kafka, kept.end_offset));
+            for (kafka, end_offset) in snapshot.chain(kept) {
+                if kafka.is_empty() || end_offset <= from_offset {
                     continue;
                 }
                 if !batches.is_empty() && bytes + kafka.len() > max_bytes {

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use bytes::Bytes;
 use callboard_offsets::journal::{Journal, JournalConfig};
 use callboard_offsets::log::{
-    Batch, BatchId, Condition, End, LogError, OffsetsLog, Resolution, StoredBatch,
+    Batch, BatchId, Chunk, Condition, End, LogError, OffsetsLog, Resolution, StoredBatch,
 };
 use callboard_offsets::memory::MemoryLog;
 use common::{append, batch, land, open, resolve, scan};
@@ -189,6 +189,71 @@ fn every_open_fences_the_ones_before_it() {
             append(log, other.lease, batch(3, other.end, "other")),
             Ok(0)
         );
+    });
+}
+
+fn snapshot(log: &dyn OffsetsLog, upto: End, chunks: &[&Chunk]) -> Result<(), LogError> {
+    let mut chunks = chunks.iter().map(|chunk| Ok(Chunk::clone(chunk)));
+    log.snapshot(0, upto, &mut chunks)
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_what_lies_before_it() {
+    each(|log| {
+        let opened = open(log, 0).unwrap();
+        let mut end = opened.end;
+        for id in 0..5 {
+            let batch = batch(id, end, format!("{id}"));
+            end = batch.end_after();
+            append(log, opened.lease, batch).unwrap();
+        }
+        let upto = End {
+            position: 3,
+            offset: 3,
+        };
+        let chunk = Chunk {
+            base_offset: 1,
+            end_offset: 2,
+            marks: Bytes::from_static(b"marks"),
+            kafka: Bytes::from_static(b"live"),
+        };
+        let before = log.backlog(0).unwrap();
+        snapshot(log, upto, &[&chunk]).unwrap();
+        let after = log.backlog(0).unwrap();
+        assert!(after.log_bytes < before.log_bytes && after.snapshot_bytes > 0);
+        let held = || {
+            let batches = scan(log, 0, 0..u64::MAX).unwrap().into_iter();
+            let fields = batches.map(|batch| (batch.position, batch.base_offset, batch.kafka));
+            fields.collect::<Vec<_>>()
+        };
+        let live = |position, offset, kafka| (position, offset, Bytes::from_static(kafka));
+        let expected = [live(2, 1, b"live"), live(3, 3, b"3"), live(4, 4, b"4")];
+        assert_eq!(held(), expected);
+        assert_eq!(scan(log, 0, 0..u64::MAX).unwrap()[0].marks, chunk.marks);
+        assert_eq!(scan(log, 0, 3..u64::MAX).unwrap().len(), 2);
+        let read = |offset| log.read(0, offset, 1000).unwrap().batches;
+        assert_eq!(read(0), ["live", "3", "4"]);
+        assert_eq!(read(2), ["3", "4"]);
+        assert_eq!(read(4), ["4"]);
+        assert_eq!(log.offsets(0), Some(0..5));
+        // An older one is passed over, one of what has not landed is refused.
+        let older = End {
+            position: 2,
+            offset: 2,
+        };
+        snapshot(log, older, &[]).unwrap();
+        assert_eq!(held(), expected);
+        let ahead = End {
+            position: 6,
+            offset: 6,
+        };
+        let refused = Err(LogError::WrongEnd { actual: 5 });
+        assert_eq!(snapshot(log, ahead, &[]), refused);
+        // Everything may be dead.
+        snapshot(log, end, &[]).unwrap();
+        assert_eq!(held(), []);
+        assert_eq!(append(log, opened.lease, batch(9, end, "next")), Ok(5));
+        assert_eq!(read(0), ["next"]);
     });
 }
 

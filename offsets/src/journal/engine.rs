@@ -88,6 +88,9 @@ impl Engine {
         supply: Supply,
         limits: Limits,
     ) -> Self {
+        let generation = active.header.segment.generation;
+        shared.files.begins(generation, ledger.next_sequence());
+        shared.set_active(generation);
         Self {
             shared,
             ledger,
@@ -111,7 +114,8 @@ impl Engine {
     /// If there is no room, or the write or the flush fails.
     pub(crate) fn start(&mut self) -> Result<(), PrepareError> {
         if self.active.at + frame::frame_bytes(0) > self.capacity() {
-            self.active = self.supply.next()?.into();
+            let prepared = self.supply.next()?;
+            self.go_on_in(prepared);
         }
         self.control(Kind::Start).map_err(PrepareError::Flush)?;
         self.supply.refill();
@@ -243,11 +247,20 @@ impl Engine {
         usize::try_from(self.active.header.bytes).unwrap_or(usize::MAX)
     }
 
+    fn go_on_in(&mut self, prepared: Prepared) {
+        self.active = prepared.into();
+        let generation = self.active.header.segment.generation;
+        self.shared
+            .files
+            .begins(generation, self.ledger.next_sequence());
+        self.shared.set_active(generation);
+    }
+
     /// Goes on in the next segment.
     fn roll(&mut self) -> Result<(), LogError> {
         match self.supply.next() {
             Ok(prepared) => {
-                self.active = prepared.into();
+                self.go_on_in(prepared);
                 Ok(())
             }
             Err(PrepareError::NoSpace) => {
@@ -297,7 +310,7 @@ impl Engine {
                 locator.land(landing.located, landing.end);
             }
         }
-        metrics.log_size.set(self.shared.files.bytes() as f64);
+        metrics.log_size.set(self.shared.log_bytes() as f64);
         Ok(())
     }
 

@@ -28,6 +28,9 @@ struct Inner {
 
 struct Segment {
     segment: SegmentUse,
+    bytes: u64,
+    /// Sequence of its first frame, once it has one.
+    first_sequence: Option<u64>,
     file: Option<Arc<dyn StorageFile>>,
 }
 
@@ -46,9 +49,62 @@ impl Files {
         inner.bytes += bytes;
         let entry = Segment {
             segment,
+            bytes,
+            first_sequence: None,
             file: None,
         };
         inner.segments.insert(segment.generation, entry);
+    }
+
+    /// The first frame of a segment has this sequence.
+    pub(crate) fn begins(&self, generation: u32, sequence: u64) {
+        if let Some(segment) = self.lock().segments.get_mut(&generation) {
+            segment.first_sequence.get_or_insert(sequence);
+        }
+    }
+
+    /// Sequence of a segment's first frame.
+    pub(crate) fn first_sequence(&self, generation: u32) -> Option<u64> {
+        self.lock().segments.get(&generation)?.first_sequence
+    }
+
+    /// The first segment.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.lock().segments.keys().next().copied()
+    }
+
+    /// Segments before this one.
+    pub(crate) fn before(&self, generation: u32) -> Vec<u32> {
+        let inner = self.lock();
+        inner
+            .segments
+            .range(..generation)
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Bytes of the segments from one on, up to, not including, another.
+    pub(crate) fn bytes_between(&self, from: u32, until: u32) -> u64 {
+        if from >= until {
+            return 0;
+        }
+        let inner = self.lock();
+        let segments = inner.segments.range(from..until);
+        segments.map(|(_, segment)| segment.bytes).sum()
+    }
+
+    /// A segment has left the log.
+    pub(crate) fn forget(&self, generation: u32) {
+        let mut inner = self.lock();
+        if let Some(segment) = inner.segments.remove(&generation) {
+            inner.bytes = inner.bytes.saturating_sub(segment.bytes);
+            inner.opened -= usize::from(segment.file.is_some());
+        }
+    }
+
+    /// Where the files are.
+    pub(crate) fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
     }
 
     /// Bytes of all segments of the log.

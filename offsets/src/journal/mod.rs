@@ -18,11 +18,13 @@
 //! A failed write or flush poisons the journal: it answers [`LogError::Poisoned`] from then on, and only opening the
 //! directory anew, in a new process, tells what is there.
 //!
-//! Not here yet: snapshots and the trimming of segments, so the log grows and a start reads all of it. What they will
-//! need is here: a partition's log may begin at a snapshot instead of position 0 (snapshots will be files of their own
-//! in the directory, which this code leaves alone), a segment that everybody has a snapshot of leaves the log by being
-//! renamed to `*.free`, and free files are used for new segments already.
+//! A partition's log begins at its snapshot (`compact.rs`, `core/snapshot.rs`), a file of its own in the directory. A
+//! segment none of whose frames anybody needs leaves the log: its file is used again or removed. `log.start` says, durably
+//! and before that, where the log begins and which snapshots are needed since. The snapshot before the last stays as long
+//! as the frames between the two are in the log: should the last one rot, nothing is lost. While a partition is corrupt no
+//! segment leaves.
 
+mod compact;
 mod config;
 mod core;
 mod engine;
@@ -35,6 +37,7 @@ mod queue;
 mod reader;
 mod segments;
 mod shared;
+mod snapshots;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -52,8 +55,8 @@ pub use self::shared::PoisonHook;
 use self::storage::{Directory, Storage};
 use self::worker::Worker;
 use crate::log::{
-    AppendDone, Batch, BatchId, Capabilities, Durability, Fetched, Health, Lease, LogError,
-    OffsetsLog, OpenDone, Position, ResolveDone, Visit,
+    AppendDone, Backlog, Batch, BatchId, Capabilities, Chunks, Durability, End, Fetched, Health,
+    Lease, LogError, OffsetsLog, OpenDone, Position, ResolveDone, Visit,
 };
 
 /// The engine on disk; see the module. Dropping it closes it.
@@ -109,6 +112,9 @@ impl Journal {
     /// # Errors
     /// `Poisoned` if a write or a flush has failed since it was opened.
     pub fn close(&self) -> Result<(), LogError> {
+        // A snapshot that is being written belongs to whoever has the directory.
+        self.worker.shared.hurry();
+        let _compacting = self.worker.shared.compacting();
         self.worker.close();
         match self.worker.shared.condition() {
             crate::log::Condition::Poisoned { reason } => Err(LogError::Poisoned { reason }),
@@ -151,7 +157,7 @@ impl OffsetsLog for Journal {
             condition: shared.condition(),
             sync_p99: shared.sync_p99(),
             queued_bytes: self.worker.queue.bytes(),
-            log_bytes: shared.files.bytes(),
+            log_bytes: shared.log_bytes(),
             corrupt_partitions: (0..shared.partition_count()).filter_map(corrupt).collect(),
         }
     }
@@ -167,6 +173,17 @@ impl OffsetsLog for Journal {
     fn resolve(&self, lease: Lease, position: Position, id: BatchId, done: ResolveDone) {
         self.worker
             .push(Operation::Resolve(lease, position, id, done));
+    }
+
+    fn snapshot(&self, partition: u32, upto: End, chunks: &mut Chunks<'_>) -> Result<(), LogError> {
+        let shared = &self.worker.shared;
+        let _one = shared.compacting();
+        self.opened()?;
+        compact::snapshot(shared, partition, upto, chunks)
+    }
+
+    fn backlog(&self, partition: u32) -> Option<Backlog> {
+        compact::backlog(&self.worker.shared, partition)
     }
 
     fn scan(

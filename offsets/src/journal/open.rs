@@ -8,12 +8,14 @@ use std::sync::Arc;
 use super::core::ledger::Ledger;
 use super::core::recovery::{Recovered, Recovery};
 use super::core::scan::walk;
-use super::core::segment::{FIRST_GENERATION, SegmentHeader, segment_name};
+use super::core::segment::{SegmentHeader, segment_name};
+use super::core::snapshot::{LogStart, Snapshots};
 use super::engine::{Active, Engine, Flush, Limits};
 use super::files::Files;
 use super::prepare::{PrepareError, Prepared, Preparer, Supply};
 use super::segments;
 use super::shared::Shared;
+use super::snapshots;
 use super::storage::{self, Storage};
 use super::{JournalConfig, OpenError};
 use crate::log::Durability;
@@ -33,17 +35,19 @@ pub(crate) fn open(
     };
     // A process that was killed may have left names that are not durable yet; ours will rest on them.
     storage.sync().map_err(failed("sync the directory"))?;
-    let mut segments = segments::find(&**storage, &files)?;
-    let recovered = read_back(&segments, &files, config.partitions)?;
+    let start = snapshots::start(&**storage)?;
+    let (snapshots, damaged) = snapshots::find(&**storage)?;
+    let mut segments = segments::find(&**storage, &files, start.generation)?;
+    let recovered = read_back(&segments, &files, config.partitions, &start, snapshots)?;
     if let Some(found) = recovered.beyond {
         let configured = config.partitions;
         return Err(OpenError::Partitions { found, configured });
     }
     let truncated = segments::cut(&segments, &files, &recovered)?;
     if segments.is_empty() {
-        segments.push(preparer.prepare(FIRST_GENERATION)?.header);
+        segments.push(preparer.prepare(start.generation)?.header);
     }
-    let next_generation = FIRST_GENERATION + segments.len() as u32;
+    let next_generation = start.generation + segments.len() as u32;
     let mut unused = VecDeque::new();
     for header in segments {
         if header.segment.generation >= recovered.end.generation {
@@ -66,9 +70,10 @@ pub(crate) fn open(
         .map_err(failed("start the thread that prepares segments"))?;
     let ledger = Ledger::new(&recovered.partitions, recovered.next, recovered.incarnation);
     report(&recovered, truncated, files.bytes());
+    let incarnation = recovered.incarnation.saturating_add(1);
     let (lost, partitions) = (recovered.lost, recovered.partitions);
-    let shared = Arc::new(Shared::new(partitions, files));
-    shared.metrics.checksum_failures.increment(lost);
+    let shared = Arc::new(Shared::new(partitions, files, incarnation));
+    shared.metrics.checksum_failures.increment(lost + damaged);
     shared.metrics.truncated_bytes.increment(truncated);
     let limits = Limits {
         batch_bytes_max: config.batch_bytes_limit(),
@@ -98,12 +103,19 @@ fn read_back(
     segments: &[SegmentHeader],
     files: &Files,
     partitions: u32,
+    start: &LogStart,
+    snapshots: Snapshots,
 ) -> Result<Recovered, OpenError> {
     let mut bytes = Vec::new();
-    let mut recovery = Recovery::new(partitions);
+    let mut recovery = Recovery::new(partitions, start, snapshots);
     for header in segments {
         segments::read(files, header, &mut bytes)?;
-        walk(&bytes, header.segment, |found| recovery.found(found));
+        walk(&bytes, header.segment, |found| {
+            if found.whole {
+                files.begins(found.generation, found.header.sequence);
+            }
+            recovery.found(found);
+        });
     }
     Ok(recovery.finish())
 }

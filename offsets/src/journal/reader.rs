@@ -1,16 +1,19 @@
 //! Reads durable batches back. Any thread may; each frame's checksums are checked again, so a disk that forgets is
 //! noticed before a client believes it.
 
+use std::io;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::core::frame::{self, Header, Look};
 use super::core::locator::{Located, Run};
 use super::core::segment::SegmentUse;
+use super::core::snapshot::{Placed, Snapshot, decode_chunk, snapshot_name};
 use super::shared::Shared;
-use super::storage;
-use crate::log::{BatchId, Fetched, LogError, Position, StoredBatch, Visit};
+use super::storage::{self, OpenMode, StorageFile};
+use crate::log::{BatchId, Chunk, Fetched, LogError, Position, StoredBatch, Visit};
 
 /// Most bytes of one read from the disk, if more than one batch lies in it.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -25,6 +28,28 @@ pub(crate) fn scan(
     mut range: Range<Position>,
     visit: &mut Visit<'_>,
 ) -> Result<(), LogError> {
+    let _reading = shared.reading();
+    if range.is_empty() {
+        return Ok(());
+    }
+    let snapshot = snapshot_of(shared, partition)?;
+    if let Some(snapshot) = snapshot.filter(|snapshot| range.start < snapshot.upto.position) {
+        let position = snapshot.upto.position - 1;
+        let mut reader = SnapshotReader::new(shared, partition, &snapshot);
+        for placed in &snapshot.chunks {
+            let chunk = reader.chunk(placed)?;
+            let batch = StoredBatch {
+                position,
+                base_offset: chunk.base_offset,
+                marks: chunk.marks,
+                kafka: chunk.kafka,
+            };
+            if visit(batch) == ControlFlow::Break(()) {
+                return Ok(());
+            }
+        }
+        range.start = snapshot.upto.position;
+    }
     while !range.is_empty() {
         let Some(run) = next_run(shared, partition, &range, READ_BYTES_MAX)? else {
             break;
@@ -50,9 +75,11 @@ pub(crate) fn read(
     from_offset: i64,
     max_bytes: usize,
 ) -> Result<Fetched, LogError> {
+    let _reading = shared.reading();
     let locator = shared
         .partition(partition)
         .ok_or(LogError::NoSuchPartition { partition })?;
+    let snapshot = locator.snapshot().cloned();
     let offsets = 0..locator.end().offset;
     let start = locator.holding(from_offset);
     let end = locator.end().position;
@@ -68,6 +95,26 @@ pub(crate) fn read(
     let mut batches: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     let mut next = start.unwrap_or(end);
+    if let Some(snapshot) = snapshot.filter(|_| offsets.contains(&from_offset)) {
+        // Chunks are in order.
+        let behind = |placed: &Placed| placed.end_offset > from_offset;
+        let first = snapshot.chunks.partition_point(|placed| !behind(placed));
+        let mut reader = SnapshotReader::new(shared, partition, &snapshot);
+        for placed in &snapshot.chunks[first..] {
+            let chunk = reader.chunk(placed)?;
+            if chunk.kafka.is_empty() {
+                continue;
+            }
+            if !batches.is_empty() && bytes + chunk.kafka.len() > max_bytes {
+                return Ok(Fetched { batches, offsets });
+            }
+            bytes += chunk.kafka.len();
+            batches.push(chunk.kafka);
+        }
+        if !batches.is_empty() && bytes >= max_bytes {
+            return Ok(Fetched { batches, offsets });
+        }
+    }
     while next < end {
         let wanted = max_bytes.saturating_sub(bytes).min(READ_BYTES_MAX);
         let Some(run) = next_run(shared, partition, &(next..end), wanted)? else {
@@ -94,6 +141,65 @@ pub(crate) fn read(
         }
     }
     Ok(Fetched { batches, offsets })
+}
+
+fn snapshot_of(shared: &Shared, partition: u32) -> Result<Option<Arc<Snapshot>>, LogError> {
+    let locator = shared
+        .partition(partition)
+        .ok_or(LogError::NoSuchPartition { partition })?;
+    Ok(locator.snapshot().cloned())
+}
+
+/// A snapshot's file, opened when it is needed.
+struct SnapshotReader<'a> {
+    shared: &'a Shared,
+    partition: u32,
+    position: Position,
+    file: Option<Arc<dyn StorageFile>>,
+}
+
+impl<'a> SnapshotReader<'a> {
+    fn new(shared: &'a Shared, partition: u32, snapshot: &Snapshot) -> Self {
+        Self {
+            shared,
+            partition,
+            position: snapshot.upto.position,
+            file: None,
+        }
+    }
+
+    fn chunk(&mut self, placed: &Placed) -> Result<Chunk, LogError> {
+        let bytes = self.bytes(placed).map_err(|error| LogError::Read {
+            reason: error.to_string(),
+        })?;
+        decode_chunk(&bytes).ok_or_else(|| {
+            self.shared.metrics.checksum_failures.increment(1);
+            let (partition, position, at) = (self.partition, self.position, placed.at);
+            tracing::error!(
+                partition,
+                position,
+                at,
+                "a snapshot of the offsets log does not read back"
+            );
+            LogError::Corrupt {
+                position: 0,
+                reason: "its snapshot does not read back".to_owned(),
+            }
+        })
+    }
+
+    fn bytes(&mut self, placed: &Placed) -> io::Result<Bytes> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => {
+                let name = snapshot_name(self.partition, self.position);
+                let storage = self.shared.files.storage();
+                let file = storage.open(&name, OpenMode::Existing)?;
+                Arc::clone(self.file.insert(file))
+            }
+        };
+        storage::read_piece(&*file, placed.at, placed.bytes as usize)
+    }
 }
 
 /// Name of the append at a position, if there is one.

@@ -6,29 +6,41 @@ use super::OpenError;
 use super::core::recovery::{Place, Recovered};
 use super::core::scan::end_of_content;
 use super::core::segment::{
-    FIRST_GENERATION, FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
+    FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
 };
+use super::core::snapshot::{LOG_START_PREPARING, SNAPSHOT_PREPARING};
 use super::files::Files;
 use super::open::failed;
 use super::storage::{self, OpenMode, Storage, StorageFile};
 
 /// The segments in the order of the log. All of them have to be there and say who they are: their headers were flushed
 /// before they took their place, so anything else is damage whose extent cannot be told.
-pub(crate) fn find(storage: &dyn Storage, files: &Files) -> Result<Vec<SegmentHeader>, OpenError> {
+pub(crate) fn find(
+    storage: &dyn Storage,
+    files: &Files,
+    first: u32,
+) -> Result<Vec<SegmentHeader>, OpenError> {
     let mut generations = Vec::new();
     for name in storage.list().map_err(failed("list the directory"))? {
-        if name == PREPARING {
+        if [PREPARING, SNAPSHOT_PREPARING, LOG_START_PREPARING].contains(&name.as_str()) {
             // Left by a process that was stopped while it made one.
             storage
                 .remove(&name)
-                .map_err(failed("remove an unfinished segment"))?;
+                .map_err(failed("remove an unfinished file"))?;
         } else if let FileName::Segment(generation) = FileName::parse(&name) {
-            generations.push(generation);
+            if generation < first {
+                // It had left the log, and the process was stopped before its file had.
+                storage
+                    .remove(&name)
+                    .map_err(failed("remove a trimmed segment"))?;
+            } else {
+                generations.push(generation);
+            }
         }
     }
     generations.sort_unstable();
     let mut headers = Vec::with_capacity(generations.len());
-    for (expected, generation) in (FIRST_GENERATION..).zip(generations) {
+    for (expected, generation) in (first..).zip(generations) {
         let damaged = |generation, reason: &str| OpenError::Damaged {
             file: segment_name(generation),
             reason: reason.to_owned(),

@@ -1,9 +1,11 @@
 //! What the sync thread writes and everybody reads: where the durable batches lie, how the engine is doing.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::core::locator::Locator;
+use super::core::snapshot::Snapshot;
 use super::files::Files;
 use crate::log::Condition;
 use crate::metrics::JournalMetrics;
@@ -20,6 +22,18 @@ pub(crate) struct Shared {
     pub(crate) files: Arc<Files>,
     pub(crate) metrics: JournalMetrics,
     status: Mutex<Status>,
+    /// Held by whoever compacts, and by who closes.
+    compaction: Mutex<()>,
+    /// Readers hold it while what they have located must stay where it is.
+    places: RwLock<()>,
+    /// The segment that is written to.
+    active: AtomicU32,
+    /// Bytes of the snapshots in use.
+    snapshot_bytes: AtomicU64,
+    /// Somebody waits for the compaction to end.
+    closing: AtomicBool,
+    /// This process's, as in its epochs.
+    incarnation: u64,
 }
 
 struct Status {
@@ -31,7 +45,8 @@ struct Status {
 }
 
 impl Shared {
-    pub(crate) fn new(partitions: Vec<Locator>, files: Arc<Files>) -> Self {
+    pub(crate) fn new(partitions: Vec<Locator>, files: Arc<Files>, incarnation: u64) -> Self {
+        let snapshot_bytes = partitions.iter().map(bytes_of_snapshot).sum();
         Self {
             partitions: partitions.into_iter().map(Mutex::new).collect(),
             files,
@@ -42,6 +57,12 @@ impl Shared {
                 sync_next: 0,
                 hooks: Vec::new(),
             }),
+            compaction: Mutex::default(),
+            places: RwLock::default(),
+            active: AtomicU32::new(0),
+            snapshot_bytes: AtomicU64::new(snapshot_bytes),
+            closing: AtomicBool::new(false),
+            incarnation,
         }
     }
 
@@ -49,6 +70,57 @@ impl Shared {
     pub(crate) fn partition(&self, partition: u32) -> Option<MutexGuard<'_, Locator>> {
         let locator = self.partitions.get(partition as usize)?;
         Some(locator.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One compaction at a time.
+    pub(crate) fn compacting(&self) -> MutexGuard<'_, ()> {
+        self.compaction
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until it is dropped nothing that was located moves.
+    pub(crate) fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A snapshot has become durable. Waits for the readers.
+    pub(crate) fn compacted(&self, partition: u32, snapshot: Arc<Snapshot>) {
+        let _moving = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut locator) = self.partition(partition) {
+            let before = bytes_of_snapshot(&locator);
+            self.snapshot_bytes
+                .fetch_add(snapshot.bytes, Ordering::Relaxed);
+            self.snapshot_bytes.fetch_sub(before, Ordering::Relaxed);
+            locator.compacted(snapshot);
+        }
+    }
+
+    /// Bytes of the log: its segments, and the snapshots in use.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.files.bytes() + self.snapshot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The compaction that runs should end: somebody closes.
+    pub(crate) fn hurry(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody closes.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn active(&self) -> u32 {
+        self.active.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_active(&self, generation: u32) {
+        self.active.store(generation, Ordering::Release);
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// How many partitions there are.
@@ -130,4 +202,8 @@ impl Shared {
     fn status(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of_snapshot(locator: &Locator) -> u64 {
+    locator.snapshot().map_or(0, |snapshot| snapshot.bytes)
 }

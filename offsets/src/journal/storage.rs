@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 /// Zeros are written in pieces of this size.
 const ZEROS: &[u8] = &[0; 256 * 1024];
 
@@ -85,6 +87,14 @@ pub(crate) fn read_up_to(file: &dyn StorageFile, out: &mut [u8], at: u64) -> io:
         }
     }
     Ok(filled)
+}
+
+/// Up to `bytes` bytes from `at` on, as far as the file reaches.
+pub(crate) fn read_piece(file: &dyn StorageFile, at: u64, bytes: usize) -> io::Result<Bytes> {
+    let mut piece = vec![0; bytes];
+    let filled = read_up_to(file, &mut piece, at)?;
+    piece.truncate(filled);
+    Ok(piece.into())
 }
 
 /// Whether an error says that there is no room for more, which passes when somebody makes room.

@@ -130,6 +130,11 @@ impl Ledger {
         self.round_start = self.next.sequence;
     }
 
+    /// Sequence of the next frame.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next.sequence
+    }
+
     /// Where a partition will end when the round has landed.
     pub(crate) fn end(&self, partition: u32) -> End {
         let account = self.accounts.get(partition as usize);

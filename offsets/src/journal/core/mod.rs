@@ -7,3 +7,4 @@ pub(crate) mod locator;
 pub(crate) mod recovery;
 pub(crate) mod scan;
 pub(crate) mod segment;
+pub(crate) mod snapshot;

@@ -119,6 +119,11 @@ pub(crate) fn segment_name(generation: u32) -> String {
     format!("{generation:010}{SEGMENT_SUFFIX}")
 }
 
+/// Name of a segment's file once it has left the log.
+pub(crate) fn free_name(generation: u32) -> String {
+    format!("{generation:010}{FREE_SUFFIX}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

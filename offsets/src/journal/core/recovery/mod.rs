@@ -17,7 +17,8 @@ use self::partition::Replayed;
 use super::frame::{Kind, NO_PARTITION, UNKNOWN_PARTITION};
 use super::locator::Locator;
 use super::scan::Found;
-use super::segment::{FIRST_GENERATION, SEGMENT_HEADER_BYTES};
+use super::segment::SEGMENT_HEADER_BYTES;
+use super::snapshot::{LogStart, Snapshots};
 
 /// Epochs of a process start at this many times its incarnation.
 pub(crate) const EPOCHS_PER_INCARNATION: u64 = 1 << 32;
@@ -72,25 +73,38 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// Nothing read yet.
-    pub(crate) fn new(partitions: u32) -> Self {
+    /// Nothing read yet of a log that begins at `start`.
+    pub(crate) fn new(partitions: u32, start: &LogStart, mut snapshots: Snapshots) -> Self {
+        let replayed = |number| {
+            let snapshot = snapshots.remove(&number);
+            let found = snapshot.as_ref().map(|snapshot| snapshot.upto.position);
+            let needed = start.snapshots.get(&number).copied();
+            let mut replayed = Replayed::new(snapshot);
+            if let Some(needed) = needed.filter(|needed| found.is_none_or(|found| found < *needed))
+            {
+                replayed.snapshot_lost(needed);
+            }
+            replayed
+        };
+        let replayed = (0..partitions).map(replayed).collect();
+        let beyond = start.snapshots.keys().copied().chain(snapshots.into_keys());
         Self {
-            partitions: (0..partitions).map(|_| Replayed::default()).collect(),
+            partitions: replayed,
             end: Place {
-                generation: FIRST_GENERATION,
+                generation: start.generation,
                 at: SEGMENT_HEADER_BYTES,
             },
             next: Next {
-                sequence: 0,
+                sequence: start.sequence,
                 round: 0,
                 previous_partition: NO_PARTITION,
             },
-            incarnation: 0,
+            incarnation: start.incarnation,
             undecided: Vec::new(),
             lost: 0,
             unexplained: 0,
             unexplained_until: 0,
-            beyond: None,
+            beyond: beyond.filter(|number| *number >= partitions).max(),
         }
     }
 

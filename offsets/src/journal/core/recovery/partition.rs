@@ -1,12 +1,16 @@
 //! One partition while the log is read back.
 
+use std::sync::Arc;
+
 use crate::journal::core::locator::{Corruption, Located, Locator};
 use crate::journal::core::scan::Found;
+use crate::journal::core::snapshot::Snapshot;
 use crate::log::{End, Position};
 
 /// What of a partition has been read so far. Frames behind its first missing one are counted, not kept.
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
+    snapshot: Option<Arc<Snapshot>>,
     batches: Vec<Located>,
     end: End,
     /// Position its next frame ought to have; goes on behind a gap, where `end` stays.
@@ -18,6 +22,27 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
+    /// Begins at a snapshot, or at position 0.
+    pub(crate) fn new(snapshot: Option<Arc<Snapshot>>) -> Self {
+        let end = snapshot
+            .as_ref()
+            .map(|snapshot| snapshot.upto)
+            .unwrap_or_default();
+        Self {
+            snapshot,
+            end,
+            follows: end.position,
+            ..Self::default()
+        }
+    }
+
+    /// Its snapshot had to be there and is not.
+    pub(crate) fn snapshot_lost(&mut self, upto: Position) {
+        // The gap explains nobody else's losses.
+        self.follows = upto;
+        self.refuse(0, || "its snapshot is missing or damaged".to_owned());
+    }
+
     /// The frame with this sequence was its own and is lost.
     pub(crate) fn lost(&mut self, sequence: u64) {
         self.known_lost += 1;
@@ -38,6 +63,19 @@ impl Replayed {
     /// Its next frame. Returns how many lost frames the gap before it explains that nothing else has explained.
     pub(crate) fn apply(&mut self, found: &Found) -> u64 {
         let header = &found.header;
+        if let Some(snapshot) = &self.snapshot
+            && self.batches.is_empty()
+            && self.follows == snapshot.upto.position
+            && header.position <= self.follows
+        {
+            // Whatever was lost before this frame, the snapshot has.
+            self.corrupt = None;
+            if header.position < self.follows {
+                self.last_sequence = Some(header.sequence);
+                self.known_lost = 0;
+                return 0;
+            }
+        }
         let gap = header.position.saturating_sub(self.follows);
         let explained = gap.saturating_sub(std::mem::take(&mut self.known_lost));
         if header.position != self.follows {
@@ -86,6 +124,11 @@ impl Replayed {
 
 impl From<Replayed> for Locator {
     fn from(replayed: Replayed) -> Self {
-        Self::new(replayed.batches, replayed.end, replayed.corrupt)
+        Self::new(
+            replayed.snapshot,
+            replayed.batches,
+            replayed.end,
+            replayed.corrupt,
+        )
     }
 }

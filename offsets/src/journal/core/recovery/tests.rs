@@ -67,7 +67,7 @@ impl Story {
     }
 
     fn play(&self, change: impl Fn(Found) -> Option<Found>) -> Recovered {
-        let mut recovery = Recovery::new(PARTITIONS);
+        let mut recovery = Recovery::new(PARTITIONS, &LogStart::default(), Snapshots::new());
         for found in self.frames.iter().filter_map(|found| change(*found)) {
             recovery.found(found);
         }
@@ -114,7 +114,7 @@ fn a_whole_log_is_read_to_its_end() {
 
 #[test]
 fn an_empty_log_is_an_empty_log() {
-    let recovered = Recovery::new(2).finish();
+    let recovered = Recovery::new(2, &Default::default(), Default::default()).finish();
     assert_eq!(ends(&recovered), [0, 0]);
     assert_eq!(recovered.next.sequence, 0);
 }
@@ -208,7 +208,7 @@ fn damage_then_a_torn_end() {
 fn what_is_unknown_stays_unknown_at_the_next_start() {
     let first = Story::default().round(&[0, 1]).round(&[2, 3]);
     let before = first.without(&[1, 2]);
-    let mut recovery = Recovery::new(PARTITIONS);
+    let mut recovery = Recovery::new(PARTITIONS, &LogStart::default(), Snapshots::new());
     recovery.found(first.frames[0]);
     let mut start = first.frames[3];
     start.header.kind = Kind::Start;
