@@ -22,6 +22,7 @@ names=$(grep '^callboard_' "$DIR/metrics" | sed 's/[{ ].*//' | sort -u | wc -l)
 for name in build_info \
     coordinator_groups coordinator_partitions coordinator_requests_total coordinator_rebalance_duration_seconds_count group_rebalances_total group_commits_total \
     offsets_fsync_duration_seconds_count offsets_batch_records_count offsets_append_duration_seconds_count offsets_appended_records_total offsets_log_size_bytes \
+    offsets_live_entries offsets_compactions_total \
     actor_instances actor_mailbox_messages actor_mailbox_wait_seconds_count \
     broker_connections broker_requests_total broker_request_duration_seconds_count broker_network_bytes_total; do
     grep -q "^callboard_${name}[{ ]" "$DIR/metrics" || die "the metric callboard_$name is not exported"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use callboard_coordinator::{CoordinatorConfig, Coordinators};
 use callboard_offsets::WallClock;
+use callboard_offsets::compaction::CompactionConfig;
 use callboard_offsets::journal::{Journal, JournalConfig};
 use callboard_offsets::log::OffsetsLog;
 use tokio::sync::watch;
@@ -134,6 +135,13 @@ impl<'a> Parts<'a> {
             offsets_retention: self.config.offsets_retention,
             offsets_retention_check_interval: self.config.offsets_retention_check_interval,
             offsets_topic_num_partitions: self.config.offsets_topic_num_partitions,
+            offsets_compaction: CompactionConfig {
+                enabled: self.config.log_cleaner_enable,
+                check_interval: self.config.log_cleaner_backoff,
+                min_dirty_ratio: self.config.log_cleaner_min_cleanable_ratio,
+                min_bytes: self.config.offsets_compaction_min_bytes,
+                pinned_bytes: self.config.offsets_compaction_pinned_bytes,
+            },
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use callboard_offsets::compaction::CompactionConfig;
+
 /// What coordinators can be told. The defaults are Kafka's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CoordinatorConfig {
     /// `group.initial.rebalance.delay.ms`: how long the first join of an Empty group waits for more members, again after
     /// each that came, bounded by the rebalance timeout. Zero answers a lone first member at once.
@@ -26,6 +28,8 @@ pub struct CoordinatorConfig {
     pub offsets_retention_check_interval: Duration,
     /// `offsets.topic.num.partitions`: coordinators there are. Never changes once there are groups.
     pub offsets_topic_num_partitions: u32,
+    /// When the partitions of `__consumer_offsets` are compacted.
+    pub offsets_compaction: CompactionConfig,
 }
 
 impl Default for CoordinatorConfig {
@@ -40,6 +44,7 @@ impl Default for CoordinatorConfig {
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
             offsets_retention_check_interval: Duration::from_secs(10 * 60),
             offsets_topic_num_partitions: 50,
+            offsets_compaction: CompactionConfig::default(),
         }
     }
 }

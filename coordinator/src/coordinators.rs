@@ -3,15 +3,16 @@
 //! ```text
 //! coordinators             ends them in order
 //! └─ supervisor            restarts each by itself
-//!    └─ group coordinator  × partitions of __consumer_offsets
-//!       └─ offsets writer
+//!    ├─ group coordinator  × partitions of __consumer_offsets
+//!    │  └─ offsets writer
+//!    └─ compactor          of the log under all of them
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::log::OffsetsLog;
-use callboard_offsets::{WallClock, partition_for};
+use callboard_offsets::{WallClock, compaction, partition_for};
 use callboard_supervision::{
     Addr, ChildSpec, Envelope, RestartPolicy, SpawnError, Supervisor, SupervisorMsg, spawn_linked,
 };
@@ -220,8 +221,16 @@ impl Actor for Root {
         shared: Arc<Shared>,
     ) -> Result<RootState, ActorProcessingErr> {
         let (supervisor, _join) = Supervisor::spawn_linked(SUPERVISOR, myself.get_cell()).await?;
-        for partition in 0..shared.config.offsets_topic_num_partitions.max(1) {
-            let spec = coordinator(partition, &shared);
+        let partitions = shared.config.offsets_topic_num_partitions.max(1);
+        let mut children: Vec<ChildSpec> = (0..partitions)
+            .map(|partition| coordinator(partition, &shared))
+            .collect();
+        let compaction = shared.config.offsets_compaction;
+        if compaction.enabled {
+            let log = Arc::clone(&shared.log);
+            children.push(compaction::child(log, partitions, compaction));
+        }
+        for spec in children {
             supervisor
                 .call(|reply| SupervisorMsg::Start(spec, reply), START)
                 .await??;

@@ -4,10 +4,12 @@
 //! * [`record`] are the records as values and as Kafka's key and value bytes.
 //! * [`log`] is the small trait between writers and engines; [`journal`] is the engine on disk, [`memory`] that of the tests.
 //! * [`writer`] owns one partition: it appends, and keeps the [`Index`](index::Index) of what has landed.
+//! * [`compaction`] keeps the disk and the time to start proportional to what is alive.
 //! * [`partition_for`] says which partition a group lives in.
 
 mod batch;
 mod clock;
+pub mod compaction;
 mod hash;
 pub mod index;
 pub mod journal;

@@ -23,7 +23,7 @@ pub const OFFSETS_APPEND_ERRORS_TOTAL: &str = "callboard_offsets_append_errors_t
 pub const OFFSETS_PENDING_COMMITS: &str = "callboard_offsets_pending_commits";
 /// Live keys over all partitions.
 pub const OFFSETS_LIVE_ENTRIES: &str = "callboard_offsets_live_entries";
-/// Bytes of the log's segments on disk.
+/// Bytes of the log's segments and snapshots on disk.
 pub const OFFSETS_LOG_SIZE_BYTES: &str = "callboard_offsets_log_size_bytes";
 /// When the log was last flushed, seconds since the epoch.
 pub const OFFSETS_LAST_FSYNC_TIMESTAMP_SECONDS: &str =
@@ -36,6 +36,12 @@ pub const OFFSETS_RECOVERY_TRUNCATED_BYTES_TOTAL: &str =
 /// Time to replay one partition.
 pub const OFFSETS_LOAD_DURATION_SECONDS: &str = "callboard_offsets_load_duration_seconds";
 
+/// Compactions of a partition, by how they ended.
+pub const OFFSETS_COMPACTIONS_TOTAL: &str = "callboard_offsets_compactions_total";
+/// Time of one of them.
+pub const OFFSETS_COMPACTION_DURATION_SECONDS: &str =
+    "callboard_offsets_compaction_duration_seconds";
+
 /// Bucket bounds of this crate's histograms.
 pub const BUCKETS: &[(&str, &[f64])] = &[
     (OFFSETS_APPEND_DURATION_SECONDS, SECONDS),
@@ -46,11 +52,11 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
             1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0,
         ],
     ),
-    (
-        OFFSETS_LOAD_DURATION_SECONDS,
-        &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0],
-    ),
+    (OFFSETS_LOAD_DURATION_SECONDS, LONG),
+    (OFFSETS_COMPACTION_DURATION_SECONDS, LONG),
 ];
+
+const LONG: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 
 const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -101,7 +107,7 @@ pub fn describe() {
     describe_gauge!(
         OFFSETS_LOG_SIZE_BYTES,
         Unit::Bytes,
-        "Disk space of the offsets log, reserved segments included."
+        "Disk space of the offsets log: its segments, reserved ones included, and the snapshots of its partitions."
     );
     describe_gauge!(
         OFFSETS_LAST_FSYNC_TIMESTAMP_SECONDS,
@@ -122,6 +128,16 @@ pub fn describe() {
         OFFSETS_LOAD_DURATION_SECONDS,
         Unit::Seconds,
         "Replay of one partition of __consumer_offsets."
+    );
+    describe_counter!(
+        OFFSETS_COMPACTIONS_TOTAL,
+        Unit::Count,
+        "Compactions of a partition of __consumer_offsets, by how they ended. Anything but ok lets the log grow."
+    );
+    describe_histogram!(
+        OFFSETS_COMPACTION_DURATION_SECONDS,
+        Unit::Seconds,
+        "Compaction of one partition of __consumer_offsets; commits go on meanwhile."
     );
 }
 
@@ -212,6 +228,28 @@ impl JournalMetrics {
             checksum_failures: counter!(OFFSETS_CHECKSUM_FAILURES_TOTAL),
             truncated_bytes: counter!(OFFSETS_RECOVERY_TRUNCATED_BYTES_TOTAL),
         }
+    }
+}
+
+/// The handles of the compactor.
+pub(crate) struct CompactionMeter {
+    duration: Histogram,
+}
+
+impl CompactionMeter {
+    pub(crate) fn new() -> Self {
+        // There from the start, so that the first one counts as an increase.
+        for result in ["ok", "full", "corrupt", "failed"] {
+            counter!(OFFSETS_COMPACTIONS_TOTAL, "result" => result).increment(0);
+        }
+        Self {
+            duration: histogram!(OFFSETS_COMPACTION_DURATION_SECONDS),
+        }
+    }
+
+    pub(crate) fn ended(&self, result: &'static str, took: Duration) {
+        counter!(OFFSETS_COMPACTIONS_TOTAL, "result" => result).increment(1);
+        self.duration.record(took);
     }
 }
 

@@ -155,6 +155,11 @@ keys! {
     "offsets.retention.check.interval.ms", number(1, i64::MAX / 1_000_000), "600000", "How often expired offsets and empty groups are looked for. Milliseconds.", |c, v| c.offsets_retention_check_interval => v.millis();
     "offsets.topic.num.partitions", number(1, 10_000), "50", "Partitions of __consumer_offsets. Fixed when the data directory is first used.", |c, v| c.offsets_topic_num_partitions => v.number();
     "offsets.topic.segment.bytes", number(16_384, 1 << 30), "16777216", "Size of a file of the journal under __consumer_offsets, which all its partitions share; three are made at the first start. Kafka's default is 104857600.", |c, v| c.offsets_topic_segment_bytes => v.number();
+    "log.cleaner.enable", Kind::Switch, "true", "Whether __consumer_offsets is compacted. Without it the journal grows with every commit, and so does the time to start. Other topics are not compacted here.", |c, v| c.log_cleaner_enable => v.switch();
+    "log.cleaner.backoff.ms", number(1, i64::MAX / 1_000_000), "15000", "How long compaction rests when no partition of __consumer_offsets is worth it. Kafka takes 0 too. Milliseconds.", |c, v| c.log_cleaner_backoff => v.millis();
+    "log.cleaner.min.cleanable.ratio", Kind::Fraction, "0.5", "Share of a partition of __consumer_offsets that must have been written since it was compacted. Low ones rewrite live entries often, high ones keep dead ones long.", |c, v| c.log_cleaner_min_cleanable_ratio => v.fraction();
+    "callboard.offsets.compaction.min.bytes", number(0, i64::MAX), "1048576", "Bytes that must have been written to a partition of __consumer_offsets before it is compacted.", |c, v| c.offsets_compaction_min_bytes => v.number();
+    "callboard.offsets.compaction.pinned.bytes", number(0, i64::MAX), "67108864", "Bytes of the journal that partitions of __consumer_offsets which are hardly written to may keep from being freed; beyond it, and beyond the size of all live entries, they are compacted early.", |c, v| c.offsets_compaction_pinned_bytes => v.number();
     "offsets.topic.replication.factor", number(1, 1), "1", "One node keeps one copy. Kafka's default is 3.", |c, v| c.offsets_topic_replication_factor => v.number();
     "default.replication.factor", number(1, 1), "1", "One node keeps one copy.", |c, v| c.default_replication_factor => v.number();
 

@@ -38,6 +38,25 @@ fn every_bound_is_taken_and_what_lies_beyond_is_refused() {
 }
 
 #[test]
+fn a_fraction_is_from_0_to_1() {
+    let key = "log.cleaner.min.cleanable.ratio";
+    let mut config = BrokerConfig::default();
+    assert_eq!(Key::find(key).unwrap().value(&config), "0.5");
+    for (text, value) in [("0", 0.0), ("0.25", 0.25), ("1", 1.0)] {
+        config.set(key, text).unwrap();
+        assert_eq!(config.log_cleaner_min_cleanable_ratio, value);
+        assert_eq!(Key::find(key).unwrap().value(&config), text);
+    }
+    for text in ["-0.1", "1.1", "NaN", "inf", "half", ""] {
+        let error = config.set(key, text).unwrap_err().to_string();
+        assert!(
+            error.ends_with("it must be a number from 0 to 1"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest() {
     let mut config = BrokerConfig::default();
     let error = config

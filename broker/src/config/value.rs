@@ -14,6 +14,8 @@ pub enum Kind {
         /// The largest.
         max: i64,
     },
+    /// A number from 0 to 1, both included.
+    Fraction,
     /// `true` or `false`.
     Switch,
     /// One of these words.
@@ -32,6 +34,7 @@ impl fmt::Display for Kind {
                 write!(f, "it must be a whole number of at least {min}")
             }
             Self::Number { min, max } => write!(f, "it must be a whole number from {min} to {max}"),
+            Self::Fraction => f.write_str("it must be a number from 0 to 1"),
             Self::Switch => f.write_str("it must be true or false"),
             Self::Choice(words) => write!(f, "it must be one of {}", words.join(", ")),
             Self::Text => f.write_str("it must be text"),
@@ -49,6 +52,11 @@ impl Kind {
                 .ok()
                 .filter(|number| (min..=max).contains(number))
                 .map(Value::Number),
+            Self::Fraction => text
+                .parse()
+                .ok()
+                .filter(|number| (0.0..=1.0).contains(number))
+                .map(Value::Fraction),
             Self::Switch => match text.to_ascii_lowercase().as_str() {
                 "true" => Some(Value::Switch(true)),
                 "false" => Some(Value::Switch(false)),
@@ -68,6 +76,7 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Number(i64),
+    Fraction(f64),
     Switch(bool),
     Text(String),
     Address(Option<ListenAddress>),
@@ -84,6 +93,13 @@ impl Value {
 
     pub(super) fn millis(self) -> Option<Duration> {
         self.number().map(Duration::from_millis)
+    }
+
+    pub(super) fn fraction(self) -> Option<f64> {
+        match self {
+            Self::Fraction(number) => Some(number),
+            _ => None,
+        }
     }
 
     pub(super) fn switch(self) -> Option<bool> {
@@ -127,7 +143,7 @@ macro_rules! shown_as_text {
     };
 }
 
-shown_as_text!(i16, i32, u32, u64, usize, ListenAddress);
+shown_as_text!(i16, i32, u32, u64, usize, f64, ListenAddress);
 
 impl From<&bool> for Shown {
     fn from(field: &bool) -> Self {

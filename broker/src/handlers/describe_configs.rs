@@ -227,6 +227,7 @@ fn kind(kind: Kind) -> Type {
     match kind {
         Kind::Number { max, .. } if i32::try_from(max).is_ok() => Type::Int,
         Kind::Number { .. } => Type::Long,
+        Kind::Fraction => Type::Double,
         Kind::Switch => Type::Boolean,
         Kind::Choice(_) | Kind::Text => Type::String,
         // Kafka takes several.

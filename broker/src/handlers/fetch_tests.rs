@@ -1,10 +1,15 @@
 //! Fetch as a consumer sees it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use callboard_offsets::log::OffsetsLog;
 use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, ReplicaState};
 use callboard_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use callboard_protocol::records::{BatchIter, DecompressLimit};
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::log::{AppendReply, test_batch};
@@ -128,13 +133,14 @@ async fn waits_for_enough_bytes_and_no_longer() {
     bench.stop().await;
 }
 
-/// Commits an offset of "t" 0 as nobody's member. The group "test" belongs to partition 48 of 50.
-async fn commit(wire: &mut Wire, committed_offset: i64) {
+/// Commits an offset of "t" as nobody's member. The group "test" belongs to partition 48 of 50.
+async fn commit(wire: &mut Wire, partition_index: i32, committed_offset: i64) {
     let request = OffsetCommitRequest {
         group_id: "test".into(),
         topics: vec![OffsetCommitRequestTopic {
             name: "t".into(),
             partitions: vec![OffsetCommitRequestPartition {
+                partition_index,
                 committed_offset,
                 committed_metadata: Some("".into()),
                 ..Default::default()
@@ -152,7 +158,7 @@ async fn a_commit_wakes_who_waits_for_the_offsets_topic() {
     let mut bench = Bench::start().await;
     bench.create("t", 1).await;
     let mut committing = bench.connect();
-    commit(&mut committing, 1).await;
+    commit(&mut committing, 0, 1).await;
     let mut wire = bench.connect();
     let all = request("__consumer_offsets", &[(48, 0)], 0, 1);
     let got = fetch(&mut wire, &all, BY_NAME).await;
@@ -161,7 +167,7 @@ async fn a_commit_wakes_who_waits_for_the_offsets_topic() {
     let next = request("__consumer_offsets", &[(48, end)], i32::MAX, 1);
     wire.send(&next, BY_NAME).await;
     fetch_started(&mut wire).await;
-    commit(&mut committing, 2).await;
+    commit(&mut committing, 0, 2).await;
     let answer = wire.answer::<FetchRequest<'static>>(BY_NAME).await.unwrap();
     let read = answer.read();
     let found = &read.responses[0].partitions[0];
@@ -452,5 +458,66 @@ async fn the_limits_hold_but_for_the_first_batch() {
         .map(|got| got.bytes.len())
         .collect();
     assert_eq!(sizes, [2 * size, 2 * size]);
+    bench.stop().await;
+}
+
+/// Offset and value of every record of an answer; batches verified.
+fn records(bytes: &Bytes) -> Vec<(i64, i64)> {
+    let mut records = Vec::new();
+    for batch in BatchIter::new(bytes.clone()) {
+        let batch = batch.unwrap();
+        batch.verify_crc().unwrap();
+        for record in batch.records(DecompressLimit::new(0)).unwrap() {
+            let record = record.unwrap();
+            let (key, value) = (record.key.unwrap(), record.value.unwrap());
+            assert_eq!(key[..key.len() - 4], b"\0\x01\0\x04test\0\x01t"[..]);
+            records.push((
+                record.offset,
+                i64::from_be_bytes(value[2..10].try_into().unwrap()),
+            ));
+        }
+    }
+    records
+}
+
+#[tokio::test]
+async fn the_compacted_offsets_topic_is_read_as_kafkas() {
+    let mut bench = Bench::start_with(|config| {
+        config.log_cleaner_backoff = Duration::from_millis(1);
+        config.offsets_compaction_min_bytes = 20_000;
+    })
+    .await;
+    bench.create("t", 3).await;
+    let mut wire = bench.connect();
+    for offset in 0..300 {
+        commit(&mut wire, i32::try_from(offset % 3).unwrap(), offset).await;
+    }
+    let log = Arc::clone(&bench.shared.offsets_topic);
+    // It runs beside the commits; some of them it has replaced by now, or will soon.
+    while log.backlog(48).unwrap().snapshot_bytes == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let ask = |from| request("__consumer_offsets", &[(48, from)], 0, 1);
+    let first = &fetch(&mut wire, &ask(0), BY_NAME).await[0];
+    assert_eq!(
+        (first.code, first.log_start),
+        (ErrorCode::NONE, 0),
+        "as a compacted topic's"
+    );
+    let end = first.high_watermark;
+    assert_eq!(end, 300);
+    let all = records(&first.bytes);
+    assert!(all[0].0 > 0 && all.len() < 300, "{all:?}");
+    assert_eq!(all[all.len() - 3..], [(297, 297), (298, 298), (299, 299)]);
+    // An offset whose record has gone: the next one that is there.
+    let (gone, next) = (all[0].0 - 1, all[0]);
+    let got = &fetch(&mut wire, &ask(gone), BY_NAME).await[0];
+    assert_eq!((got.code, records(&got.bytes)[0]), (ErrorCode::NONE, next));
+    let got = &fetch(&mut wire, &ask(end), BY_NAME).await[0];
+    assert_eq!((got.code, got.bytes.len()), (ErrorCode::NONE, 0));
+    for beyond in [-1, end + 1] {
+        let got = &fetch(&mut wire, &ask(beyond), BY_NAME).await[0];
+        assert_eq!(got.code, ErrorCode::OFFSET_OUT_OF_RANGE, "{beyond}");
+    }
     bench.stop().await;
 }

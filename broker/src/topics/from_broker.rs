@@ -40,6 +40,7 @@ impl LogConfig {
             },
             index_interval_bytes: config.log_index_interval_bytes as u64,
             flush_messages: config.log_flush_interval_messages,
+            min_cleanable_dirty_ratio: config.log_cleaner_min_cleanable_ratio,
             producer_expiration_ms: millis(config.producer_id_expiration),
             retention_check_interval_ms: millis(config.log_retention_check_interval).unsigned_abs(),
             ..Self::default()

@@ -340,7 +340,7 @@ const SETTINGS: &[Setting] = &[
         kind: Type::Double,
         broker_key: "log.cleaner.min.cleanable.ratio",
         doc: KEPT,
-        default: |_| "0.5".to_owned(),
+        default: |log| log.min_cleanable_dirty_ratio.to_string(),
         apply: kept!(|text| text
             .parse::<f64>()
             .is_ok_and(|ratio| (0.0..=1.0).contains(&ratio))),

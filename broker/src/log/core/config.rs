@@ -21,7 +21,7 @@ pub enum StampedBy {
 }
 
 /// Settings of the logs of one topic. Names are Kafka's topic settings with `.` as `_`; -1 of Kafka is `None` here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LogConfig {
     /// `segment.bytes`: a file never grows beyond it; a batch larger than it is refused.
@@ -46,6 +46,8 @@ pub struct LogConfig {
     pub index_interval_bytes: u64,
     /// `flush.messages`: records after which the log is forced to disk before it acknowledges.
     pub flush_messages: u64,
+    /// `min.cleanable.dirty.ratio`: kept to be shown, for only `__consumer_offsets` is compacted.
+    pub min_cleanable_dirty_ratio: f64,
     /// `producer.id.expiration.ms` of the broker: how long an idle idempotent producer is remembered.
     pub producer_expiration_ms: i64,
     /// `log.retention.check.interval.ms` of the broker.
@@ -70,6 +72,7 @@ impl Default for LogConfig {
             timestamp_after_max_ms: 3_600_000,
             index_interval_bytes: 4_096,
             flush_messages: i64::MAX.unsigned_abs(),
+            min_cleanable_dirty_ratio: 0.5,
             producer_expiration_ms: 86_400_000,
             retention_check_interval_ms: 300_000,
         }
