@@ -301,6 +301,8 @@ class Storm:
                 self.say(number)
                 if self.ledger.wrongs and not self.arguments.sabotage:
                     break
+            for told in wire.Connection.disorder:
+                self.ledger.wrong("disorder", told)
             await self.start()
             await self.verify()
             if not self.ledger.wrongs:

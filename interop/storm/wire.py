@@ -62,6 +62,9 @@ class Reader:
 class Connection(asyncio.Protocol):
     """Requests go out as they come, answers come in their order; a lost connection fails all that wait."""
 
+    # Answers that came out of their order, of all connections.
+    disorder = []
+
     def __init__(self, client_id):
         self.header, self.transport, self.buffer = string(client_id), None, bytearray()
         self.waiting, self.correlation, self.lost, self.run = deque(), 0, False, 0
@@ -89,9 +92,12 @@ class Connection(asyncio.Protocol):
             size = int.from_bytes(self.buffer[at:at + 4], "big")
             if len(self.buffer) - at - 4 < size:
                 break
-            body = bytes(self.buffer[at + 8:at + 4 + size])
+            correlation, body = int.from_bytes(self.buffer[at + 4:at + 8], "big"), bytes(self.buffer[at + 8:at + 4 + size])
             at += 4 + size
-            future = self.waiting.popleft()[0]
+            future, _, asked = self.waiting.popleft()
+            if correlation != asked:
+                self.disorder.append(f"request {asked} was due, request {correlation} was answered")
+                return self.close()
             if not future.done():
                 future.set_result(Reader(body))
         del self.buffer[:at]
@@ -104,7 +110,7 @@ class Connection(asyncio.Protocol):
             return future
         self.correlation += 1
         frame = struct.pack(">hhi", api, VERSIONS[api], self.correlation) + self.header + body
-        self.waiting.append((future, time.monotonic()))
+        self.waiting.append((future, time.monotonic(), self.correlation))
         self.transport.write(blob(frame))
         return future
 
