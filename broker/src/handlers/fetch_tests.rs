@@ -172,7 +172,12 @@ async fn a_commit_wakes_who_waits_for_the_offsets_topic() {
     let read = answer.read();
     let found = &read.responses[0].partitions[0];
     assert_eq!(found.high_watermark, end + 1);
-    assert!(found.records.as_ref().is_some_and(|bytes| !bytes.is_empty()));
+    assert!(
+        found
+            .records
+            .as_ref()
+            .is_some_and(|bytes| !bytes.is_empty())
+    );
     bench.stop().await;
 }
 
