@@ -38,7 +38,7 @@ tell() {
     for client in "$@"; do
         (
             code=0
-            timeout 240 "${STORY[@]}" "$client" "$at" --phase "$phase" >"$DIR/$whom/$client.$phase" 2>"$DIR/$client.log" || code=$?
+            timeout 480 "${STORY[@]}" "$client" "$at" --phase "$phase" >"$DIR/$whom/$client.$phase" 2>"$DIR/$client.log" || code=$?
             echo $code >"$DIR/$client.exit"
         ) &
     done
