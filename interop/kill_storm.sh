@@ -13,18 +13,19 @@ export PYTHONDONTWRITEBYTECODE=1
 DIR=$(mktemp -d)
 trap 'rm -rf "$DIR"' EXIT
 
-# fails_with SABOTAGE KIND: the run fails, and names what was broken.
+# fails_with SABOTAGE KILLS KIND: the run of so many kills fails, and names what was broken.
 fails_with() {
     mkdir "$DIR/$1"
-    if python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR/$1" --kills 7 --sabotage "$1" >"$DIR/told"; then
+    if python3 "$INTEROP/storm/kill_storm.py" "$CALLBOARD" "$DIR/$1" --kills "$2" --sabotage "$1" >"$DIR/told"; then
         die "$1 went by unnoticed: $(cat "$DIR/told")"
     fi
-    grep "^FAILED .*$2" "$DIR/told" || { tail -n 30 "$DIR/told"; die "$1 was not told as '$2'"; }
+    grep "^FAILED .*$3" "$DIR/told" || { tail -n 30 "$DIR/told"; die "$1 was not told as '$3'"; }
 }
 
 if [ "${1:-}" = --prove ]; then
-    fails_with wipe 'lost'
-    fails_with rollback 'lost'
+    fails_with wipe 7 'lost'
+    # Kills enough for every group to have gone on in between.
+    fails_with rollback 20 'lost'
     grep -q '^FAILED .*\(generation\|repeated\)' "$DIR/told" || die "no generation came twice after the data was put back"
     echo "ok: both kinds of sabotage were noticed"
     exit

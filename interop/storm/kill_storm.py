@@ -74,6 +74,10 @@ class Storm:
         self.verified = False
         self.log = open(os.path.join(arguments.directory, "storm.log"), "a")
         self.address, self.broker, self.runs, self.starts, self.resumed = "127.0.0.1:0", None, 0, [], []
+        # What was acknowledged, and which generations had been given, when the data to be put back was put aside.
+        self.saved = None
+        # After which kill the data was spoiled; some more follow, for all that is wrong then to show.
+        self.spoiled = float("-inf")
 
     def all_seats(self):
         return [seat for seats in self.seats.values() for seat in seats]
@@ -270,10 +274,17 @@ class Storm:
         """--sabotage: what a broker that forgets would leave behind."""
         data, saved = (os.path.join(self.arguments.directory, name) for name in ("data", "saved"))
         if self.arguments.sabotage == "wipe" and number == 2:
+            self.spoiled = number
             shutil.rmtree(data)
-        if self.arguments.sabotage == "rollback" and number == 1:
+        if self.arguments.sabotage != "rollback":
+            return
+        synced = [self.ledger.groups[name].synced for name in self.names]
+        if number == 1:
             shutil.copytree(data, saved)
-        if self.arguments.sabotage == "rollback" and number == 4:
+            self.saved = self.ledger.acknowledged, synced
+        # Only once there is something to forget: a broker that is killed while it starts acknowledges nothing.
+        elif self.saved and self.saved[0] < self.ledger.acknowledged and any(old < new for old, new in zip(self.saved[1], synced)):
+            self.saved, self.spoiled = None, number
             shutil.rmtree(data)
             shutil.copytree(saved, data)
 
@@ -299,7 +310,7 @@ class Storm:
                 if any(task.done() for task in tasks):
                     break
                 self.say(number)
-                if self.ledger.wrongs and not self.arguments.sabotage:
+                if self.ledger.wrongs and number >= self.spoiled + 3:
                     break
             for told in wire.Connection.disorder:
                 self.ledger.wrong("disorder", told)
