@@ -17,15 +17,9 @@ macro_rules! top {
 
 /// An answer with the error at each thing that was asked about.
 macro_rules! each {
-    ($request:ident, $asks:ident by $asked:ident, $response:ident, |$one:ident| $answer:expr) => {{
-        let Some((asked, request)) = $request.decode::<m::$asks<'_>>() else {
-            return;
-        };
-        request.responder.send(&m::$response {
-            $asked: asked.$asked.into_iter().map(|$one| $answer).collect(),
-            ..Default::default()
-        })
-    }};
+    ($request:ident, $asks:ident by $asked:ident, $response:ident, |$one:ident| $answer:expr) => {
+        each!($request, $asks by $asked, $response by $asked, |$one| $answer)
+    };
     ($request:ident, $asks:ident by $asked:ident, $response:ident by $told:ident, |$one:ident| $answer:expr) => {{
         let Some((asked, request)) = $request.decode::<m::$asks<'_>>() else {
             return;
