@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 
 use callboard_assignor::{AssignError, Assignment, Assignor, Group, Member, Plan};
@@ -79,9 +80,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     let mut events = consumer.events();
+    // Made once: a Ctrl-C that comes while an event is handled is not lost.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => break signal?,
+            signal = &mut interrupted => break signal?,
             ended = consumer.ended() => break ended?,
             Some(event) = events.recv() => if let Event::Assigned { owned, .. } = event {
                 println!("capacity {capacity}: {} partitions", owned.len());

@@ -4,6 +4,7 @@
 //! `cargo run -p callboard-examples --bin handler -- [BOOTSTRAP] [TOPIC] [GROUP]`, then Ctrl-C.
 
 use std::error::Error;
+use std::pin::pin;
 
 use async_trait::async_trait;
 use callboard_client::{Client, ClientConfig};
@@ -71,9 +72,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Nobody has to listen to events for the consumer to work.
     let mut events = consumer.events();
+    // Made once: a Ctrl-C that comes while an event is handled is not lost.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => break signal?,
+            signal = &mut interrupted => break signal?,
             ended = consumer.ended() => break ended?,
             Some(event) = events.recv() => match event {
                 Event::Assigned { generation, owned, .. } => {

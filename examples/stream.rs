@@ -4,6 +4,7 @@
 //! `cargo run -p callboard-examples --bin stream -- [BOOTSTRAP] [TOPIC] [GROUP]`, then Ctrl-C.
 
 use std::error::Error;
+use std::pin::pin;
 
 use callboard_client::{Client, ClientConfig};
 use callboard_consumer::{ConsumerGroup, ShutdownOptions};
@@ -28,10 +29,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .start_stream()
         .await?;
 
+    // Made once: a Ctrl-C that comes while a record is handled is not lost.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     // The loop may take its time: heartbeats and commits do not wait for it.
     loop {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => break signal?,
+            signal = &mut interrupted => break signal?,
             record = records.next() => {
                 // The stream ends with the consumer, and that only where the cluster will not have it.
                 let Some(record) = record else { break consumer.ended().await? };

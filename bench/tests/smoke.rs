@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use callboard_broker::{Broker, BrokerConfig};
+use callboard_supervision::testing::Limit;
 
 /// Rows of each kind; the connections of those that are left out are more of the same.
 const ROWS: &str = "heartbeat/1x1,heartbeat/50x5,commit/10x10,join/10,start,hostile,idle,restart";
@@ -24,6 +25,7 @@ fn main() {
 }
 
 fn every_row_has_its_figures_once() {
+    let _limit = Limit::start();
     let folder = tempfile::tempdir().expect("a folder");
     let first = bench(folder.path());
     for row in ROWS.split(',') {

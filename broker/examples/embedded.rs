@@ -17,8 +17,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut broker = Broker::start(config).await?;
     writeln!(std::io::stdout(), "ready listen={}", broker.address())?;
+    let interrupted = tokio::signal::ctrl_c();
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        interrupted = interrupted => interrupted?,
         failed = broker.failed() => return Err(failed.into()),
     }
     broker.shutdown().await?;

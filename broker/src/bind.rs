@@ -44,10 +44,13 @@ fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<(TcpListener, So
 
 #[cfg(test)]
 mod tests {
+    use callboard_supervision::testing::Limit;
+
     use super::*;
 
     #[tokio::test]
     async fn a_port_in_use_is_one_sentence() {
+        let _limit = Limit::start();
         let free = ListenAddress {
             host: "127.0.0.1".to_owned(),
             port: 0,

@@ -266,6 +266,8 @@ fn readiness(broker: &Broker) -> Readiness {
 
 #[cfg(test)]
 mod tests {
+    use callboard_supervision::testing::Limit;
+
     use super::*;
 
     async fn start(dir: &Path) -> Broker {
@@ -280,6 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_journal_that_cannot_be_written_ends_the_broker() {
+        let _limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let mut broker = start(dir.path()).await;
         let (tell, poisoned) = watch::channel(None);
@@ -294,6 +297,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_that_end_end_the_broker() {
+        let _limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let mut broker = start(dir.path()).await;
         broker.root.address.actor().stop(None);
@@ -304,6 +308,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_broker_that_is_dropped_gives_everything_back() {
+        let _limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let broker = start(dir.path()).await;
         let address = broker.address();

@@ -24,6 +24,7 @@ use callboard_protocol::messages::produce::{
 use callboard_protocol::messages::{ApiVersionsRequest, ListGroupsRequest, MetadataRequest};
 use callboard_protocol::records::{BatchBuilder, BatchIter, Compression};
 use callboard_protocol::{ErrorCode, Message, Request, frame};
+use callboard_supervision::testing::Limit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -195,6 +196,7 @@ impl Client {
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut values = Vec::new();
     for round in 0..3_i64 {
@@ -217,6 +219,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn committed_offsets_can_be_read_as_a_topic() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(config(dir.path())).await.unwrap();
     let mut client = Client::connect_ready(broker.address()).await;
@@ -289,6 +292,7 @@ async fn committed_offsets_can_be_read_as_a_topic() {
 
 #[tokio::test]
 async fn what_keeps_a_broker_from_starting_is_one_sentence() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let broker = Broker::start(config(dir.path())).await.unwrap();
     let error = Broker::start(config(dir.path())).await.unwrap_err();
@@ -316,6 +320,7 @@ async fn what_keeps_a_broker_from_starting_is_one_sentence() {
 
 #[tokio::test]
 async fn what_waits_does_not_hold_up_the_end() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config.group_initial_rebalance_delay = Duration::from_secs(600);
@@ -363,6 +368,7 @@ async fn what_waits_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn many_connections_come_and_go() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config.max_connections = 20;
@@ -400,6 +406,7 @@ async fn many_connections_come_and_go() {
 
 #[tokio::test]
 async fn one_address_has_so_many_connections() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config.max_connections_per_ip = 2;
@@ -418,6 +425,7 @@ async fn one_address_has_so_many_connections() {
 
 #[tokio::test]
 async fn the_admin_port_tells_how_the_broker_is() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
     config

@@ -16,6 +16,7 @@ use callboard_protocol::messages::create_partitions::CreatePartitionsTopic;
 use callboard_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use callboard_protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use callboard_protocol::{ErrorCode, Message, Request, frame, header};
+use callboard_supervision::testing::Limit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 async fn client(broker: &TestBroker) -> Client {
@@ -64,6 +65,7 @@ impl Member {
 /// The coordinator does not look at topics: the leader sees in its metadata that one has grown, and joins again.
 #[tokio::test(start_paused = true)]
 async fn a_group_shares_out_the_partitions_its_topic_has_grown_by() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = client(&broker).await;
     client
@@ -123,6 +125,7 @@ impl Wire {
 #[tokio::test(start_paused = true)]
 async fn while_its_coordinator_is_away_a_group_is_found_and_every_version_says_why_it_is_not_served()
  {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let mut wire = Wire(broker.wires().unwrap().connect().unwrap());
     assert!(broker.kill_coordinator("g"));
@@ -173,6 +176,7 @@ async fn while_its_coordinator_is_away_a_group_is_found_and_every_version_says_w
 /// A client that could try again would try for ever.
 #[tokio::test(start_paused = true)]
 async fn a_transaction_has_no_coordinator_and_never_will() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let mut wire = Wire(broker.wires().unwrap().connect().unwrap());
     for version in 1..=6 {
@@ -222,6 +226,7 @@ async fn a_transaction_has_no_coordinator_and_never_will() {
 /// What is advertised is served, and nothing else is: transactions, KIP-848, share and streams groups are not there.
 #[tokio::test(start_paused = true)]
 async fn the_versions_of_the_group_apis_are_those_of_apache_kafka() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let mut wire = Wire(broker.wires().unwrap().connect().unwrap());
     let ranges = wire

@@ -11,6 +11,7 @@ use callboard_client::{Client, ClientConfig, NewTopic, OffsetSpec, Producer, Top
 use callboard_consumer::{
     ConsumerGroup, ConsumerHandle, Event, Events, PartitionContext, Record, ShutdownOptions,
 };
+use callboard_supervision::testing::Limit;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -97,6 +98,7 @@ async fn committed(client: &Client) -> i64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_rebalances_after_a_session_timeout_that_takes_no_time() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
     let mut lost = Member::start(&client).await;
@@ -121,6 +123,7 @@ async fn a_group_rebalances_after_a_session_timeout_that_takes_no_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_answered_so_many_times() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
     let loading = Fault::Error(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS);
@@ -153,6 +156,7 @@ async fn an_error_is_answered_so_many_times() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_comes_late() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
     let late = Duration::from_secs(20);
@@ -170,6 +174,7 @@ async fn an_answer_comes_late() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_connection_and_a_lost_answer_write_no_record_twice() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
     let all: BTreeSet<_> = (0..PARTITIONS)
@@ -186,6 +191,7 @@ async fn a_cut_connection_and_a_lost_answer_write_no_record_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn members_do_not_notice_that_their_coordinator_was_killed() {
+    let _limit = Limit::start();
     let broker = TestBroker::builder().start_in_memory().await.unwrap();
     let client = with_topic(&broker).await;
     let mut member = Member::start(&client).await;
@@ -231,10 +237,12 @@ async fn commits_survive_a_restart(mut broker: TestBroker) {
 
 #[tokio::test(start_paused = true)]
 async fn commits_survive_a_power_cut_in_memory() {
+    let _limit = Limit::start();
     commits_survive_a_restart(TestBroker::builder().start_in_memory().await.unwrap()).await;
 }
 
 #[tokio::test]
 async fn commits_survive_a_restart_over_loopback() {
+    let _limit = Limit::start();
     commits_survive_a_restart(TestBroker::builder().start().await.unwrap()).await;
 }

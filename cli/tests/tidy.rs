@@ -214,6 +214,97 @@ fn only_supervision_starts_actors() {
     }
 }
 
+/// What holds a test to `callboard_supervision::testing::Limit`, and the file that starts the limit.
+const LIMITED: &[(&str, &str)] = &[
+    ("Limit::start", "supervision/src/testing/limit.rs"),
+    ("Stage::new", "supervision/src/testing.rs"),
+    ("Bench::start", "broker/src/testing/bench.rs"),
+    ("with_topic(\"t\")", "broker/src/testing/bench.rs"),
+    ("World::", "consumer/tests/common/mod.rs"),
+    ("World::", "consumer/src/tests/mod.rs"),
+    ("each(|log|", "offsets/tests/journal_conformance.rs"),
+    ("House::", "offsets/tests/writer.rs"),
+    ("House::", "broker/src/topics/tests.rs"),
+    ("House::", "coordinator/src/tests/house.rs"),
+    ("House::", "examples/tests/run.rs"),
+    ("Example::", "examples/tests/run.rs"),
+    ("Process::start", "cli/tests/cli/support.rs"),
+    ("run(", "cli/tests/cli/support.rs"),
+    ("succeed(", "cli/tests/cli/support.rs"),
+];
+
+/// What may wait for another thread, process or peer.
+const WAITS: &[&str] = &[
+    ".await",
+    ".recv()",
+    ".join().",
+    ".wait().",
+    ".output()",
+    "block_on(",
+    "thread::scope",
+];
+
+/// The functions under a test's attribute: where, and the lines.
+fn tests(source: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let attribute = line.trim_start();
+        if !attribute.starts_with("#[test]") && !attribute.starts_with("#[tokio::test") {
+            continue;
+        }
+        let end = format!("{}}}", &line[..line.len() - attribute.len()]);
+        let body = lines[at..].iter().take_while(|line| **line != end);
+        let body: Vec<&str> = body.copied().collect();
+        found.push((at + 1, body.join("\n")));
+    }
+    found
+}
+
+#[test]
+fn no_test_waits_without_a_limit() {
+    let sources = sources();
+    let mut waiting = 0;
+    for (path, source) in &sources {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        for (number, body) in tests(source) {
+            if WAITS.iter().any(|wait| body.contains(wait)) {
+                waiting += 1;
+                assert!(
+                    LIMITED.iter().any(|(name, _)| body.contains(name)),
+                    "{path}:{number} may wait for ever: hold a callboard_supervision::testing::Limit"
+                );
+            }
+        }
+    }
+    assert!(waiting > 100, "only {waiting} tests that wait were found");
+    for (name, file) in LIMITED {
+        let starts = ["Limit::start()", "Stage::new()", "pub fn start() -> Self"];
+        assert!(
+            starts.iter().any(|start| sources[*file].contains(start)),
+            "{name} starts no limit in {file}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_is_listened_for_once() {
+    let mut texts = sources();
+    texts.insert("README.md".to_owned(), read(&root().join("README.md")));
+    for (path, source) in texts {
+        for (number, line) in source.lines().enumerate() {
+            // In a loop it is made anew in each turn, and a signal that comes while the last one is handled is lost.
+            assert!(
+                path.ends_with("tidy.rs") || !line.contains("ctrl_c() =>"),
+                "{path}:{}: make the signal before the select!",
+                number + 1
+            );
+        }
+    }
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     for (path, source) in sources() {

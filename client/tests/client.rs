@@ -12,6 +12,7 @@ use callboard_client::{
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 use callboard_protocol::records::BatchIter;
 use callboard_protocol::{ApiKey, ErrorCode};
+use callboard_supervision::testing::Limit;
 
 async fn client(broker: &ScriptedBroker, keys: &[(&str, &str)]) -> Client {
     let mut config = ClientConfig::default();
@@ -33,6 +34,7 @@ fn heartbeat(version: i16) -> HeartbeatRequest<'static> {
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_does_not_know_our_version_of_apiversions_is_asked_in_its_own() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.cap_version(ApiKey::API_VERSIONS, 2);
     client(&broker, &[]).await;
@@ -47,6 +49,7 @@ async fn a_broker_that_does_not_know_our_version_of_apiversions_is_asked_in_its_
 
 #[tokio::test(start_paused = true)]
 async fn requests_go_out_in_the_highest_version_both_sides_speak() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.cap_version(ApiKey::HEARTBEAT, 3);
     let client = client(&broker, &[]).await;
@@ -68,6 +71,7 @@ async fn requests_go_out_in_the_highest_version_both_sides_speak() {
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_never_waits_behind_a_fetch() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     let client = client(&broker, &[]).await;
     broker.hold(ApiKey::METADATA);
@@ -87,6 +91,7 @@ async fn a_heartbeat_never_waits_behind_a_fetch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_times_out_takes_its_connection_with_it() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     let client = client(&broker, &[]).await;
     broker.hold(ApiKey::HEARTBEAT);
@@ -119,6 +124,7 @@ async fn a_request_that_times_out_takes_its_connection_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_cut_off_stays_so() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     let one = client(&broker, &[]).await;
     let other = one.fork(one.config().clone()).unwrap();
@@ -130,6 +136,7 @@ async fn a_client_that_is_cut_off_stays_so() {
 
 #[tokio::test(start_paused = true)]
 async fn offsets_are_looked_up_at_their_leaders() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 2);
     broker.append("orders", 1, ["a", "b"]);
@@ -154,6 +161,7 @@ async fn offsets_are_looked_up_at_their_leaders() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_committed_is_told_and_what_is_not_is_left_out() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 2);
     broker.commit("orders", 1, 7);
@@ -190,6 +198,7 @@ fn stored(broker: &ScriptedBroker, partition: usize) -> (Vec<String>, Vec<i32>) 
 
 #[tokio::test(start_paused = true)]
 async fn retries_keep_the_order_and_store_nothing_twice() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 1);
     let client = client(&broker, &[("batch.size", "100"), ("linger.ms", "0")]).await;
@@ -224,6 +233,7 @@ async fn retries_keep_the_order_and_store_nothing_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_was_lost_is_made_good_by_the_sequence() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 1);
     let client = client(&broker, &[("linger.ms", "0")]).await;
@@ -247,6 +257,7 @@ async fn an_answer_that_was_lost_is_made_good_by_the_sequence() {
 
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_producer_begins_anew_under_another_id() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 1);
     let client = client(&broker, &[("linger.ms", "0")]).await;
@@ -264,6 +275,7 @@ async fn a_forgotten_producer_begins_anew_under_another_id() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_always_goes_to_its_partition_and_errors_reach_the_record() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 4);
     let client = client(&broker, &[]).await;
@@ -304,6 +316,7 @@ async fn a_key_always_goes_to_its_partition_and_errors_reach_the_record() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_delivered_fails_in_the_end() {
+    let _limit = Limit::start();
     let broker = ScriptedBroker::new();
     broker.create_topic("orders", 1);
     let client = client(&broker, &[]).await;

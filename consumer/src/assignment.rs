@@ -229,6 +229,8 @@ fn common_protocol(list: &[Arc<dyn Assignor>]) -> Result<RebalanceProtocol, Cons
 mod tests {
     use callboard_assignor::{Group, Plan};
 
+    use callboard_supervision::testing::Limit;
+
     use super::*;
 
     const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -320,6 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_of_an_assignor_is_an_error_and_joins_without_user_data() {
+        let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
         let assignor = assignors.get("a").unwrap();
         let no_topics = BTreeSet::new();
@@ -330,6 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn user_data_is_made_from_the_last_assignment() {
+        let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
         let assignor = assignors.get("a").unwrap();
         let topics = BTreeSet::from(["orders".to_owned()]);
@@ -347,6 +351,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_assignor_that_takes_too_long_is_not_waited_for() {
+        let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
         let assignor = assignors.get("a").unwrap();
         let (release, held) = std::sync::mpsc::channel::<()>();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use callboard_coordinator::{Call, CoordinatorConfig, Coordinators, TopicLookup};
 use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::Uuid;
+use callboard_supervision::testing::Limit;
 use callboard_supervision::{Supervisor, SupervisorMsg};
 use tokio::runtime::{Builder, Runtime};
 
@@ -54,6 +55,7 @@ struct House {
     runtime: Runtime,
     coordinators: Coordinators,
     topics: Arc<Topics>,
+    _limit: Limit,
 }
 
 impl House {
@@ -81,6 +83,7 @@ impl House {
             runtime,
             coordinators,
             topics,
+            _limit: Limit::start(),
         }
     }
 }

@@ -4,13 +4,14 @@
     reason = "a test ends where something does not go as it should"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use callboard_broker::{Broker, BrokerConfig};
 use callboard_client::{Client, ClientConfig, NewTopic, Producer};
+use callboard_supervision::testing::Limit;
 use tokio::runtime::Runtime;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,16 +20,33 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Example {
     child: Child,
     lines: Receiver<String>,
+    _limit: Limit,
 }
 
 impl Example {
     fn start(program: &str, arguments: &[&str]) -> Self {
+        let (mut example, stdout) = Self::unread(program, arguments);
+        example.read(stdout);
+        example
+    }
+
+    /// Starts it without reading what it prints.
+    fn unread(program: &str, arguments: &[&str]) -> (Self, ChildStdout) {
         let mut child = Command::new(program)
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().unwrap();
+        let example = Self {
+            child,
+            lines: channel().1,
+            _limit: Limit::start(),
+        };
+        (example, stdout)
+    }
+
+    fn read(&mut self, stdout: ChildStdout) {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
@@ -37,7 +55,7 @@ impl Example {
                 }
             }
         });
-        Self { child, lines }
+        self.lines = lines;
     }
 
     /// Reads on to the line that has this in it.
@@ -60,9 +78,13 @@ impl Example {
     /// Waits for a good end; the lines that were not read.
     fn end(mut self) -> Vec<String> {
         let mut rest = Vec::new();
-        // Until its stdout ends.
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            rest.push(line);
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => rest.push(line),
+                // Its stdout has ended, and so does it.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it goes on after {} lines", rest.len()),
+            }
         }
         assert!(self.child.wait().unwrap().success(), "{rest:?}");
         rest
@@ -82,11 +104,18 @@ struct House {
     runtime: Runtime,
     broker: Option<Broker>,
     bootstrap: String,
+    _limit: Limit,
     _data: tempfile::TempDir,
 }
 
 impl House {
     fn open() -> Self {
+        Self::open_with("")
+    }
+
+    /// The same with this at the end of each record.
+    fn open_with(rest: &str) -> Self {
+        let limit = Limit::start();
         let runtime = Runtime::new().unwrap();
         let data = tempfile::tempdir().unwrap();
         let broker = runtime.block_on(async {
@@ -106,7 +135,7 @@ impl House {
             client.create_topic(&topic).await.unwrap();
             let producer = Producer::new(client);
             for number in 0..6 {
-                let value = format!("order {number}");
+                let value = format!("order {number}{rest}");
                 let key = value.as_bytes();
                 producer.send("orders", Some(key), Some(key)).await.unwrap();
             }
@@ -116,6 +145,7 @@ impl House {
             runtime,
             broker: Some(broker),
             bootstrap,
+            _limit: limit,
             _data: data,
         }
     }
@@ -165,6 +195,22 @@ fn stream() {
         .map(|(_, offset)| offset.parse::<u32>().unwrap())
         .sum();
     assert_eq!(committed, 6, "{rest:?}");
+}
+
+#[test]
+fn a_signal_that_comes_while_a_record_is_handled_is_not_lost() {
+    // More than a pipe holds: it prints until somebody reads.
+    let house = House::open_with(&"x".repeat(128 * 1024));
+    let arguments = [house.bootstrap.as_str(), "orders", "readers"];
+    let (mut example, mut stdout) = Example::unread(env!("CARGO_BIN_EXE_stream"), &arguments);
+    stdout.read_exact(&mut [0]).unwrap();
+    example.interrupt();
+    example.read(stdout);
+    let rest = example.end();
+    let committed = rest
+        .iter()
+        .filter(|line| line.contains(" is committed up to "));
+    assert!(committed.count() > 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_offsets::journal::{Journal, JournalConfig, OpenError};
 use callboard_offsets::log::{Durability, LogError, OffsetsLog};
+use callboard_supervision::testing::Limit;
 use common::{append, batch, land, open, payloads};
 use tempfile::TempDir;
 
@@ -126,6 +127,7 @@ fn child_holds_a_directory() {
 
 #[test]
 fn another_process_is_named_and_when_it_is_killed_its_appends_are_there() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let config = config(&dir);
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -13,12 +13,14 @@ use callboard_offsets::log::{
     Batch, BatchId, Chunk, Condition, End, LogError, OffsetsLog, Resolution, StoredBatch,
 };
 use callboard_offsets::memory::MemoryLog;
+use callboard_supervision::testing::Limit;
 use common::{append, batch, land, open, resolve, scan};
 
 const PARTITIONS: u32 = 3;
 
 /// Runs a story over every engine.
 fn each(story: impl Fn(&dyn OffsetsLog)) {
+    let _limit = Limit::start();
     story(&MemoryLog::new(PARTITIONS));
     let dir = tempfile::tempdir().unwrap();
     let mut config = JournalConfig::new(dir.path());
@@ -354,6 +356,7 @@ fn health_is_good_and_counts_bytes() {
 
 #[test]
 fn writers_of_many_threads_do_not_mix() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let engines: [Arc<dyn OffsetsLog>; 2] = [
         Arc::new(MemoryLog::new(50)),

@@ -12,6 +12,9 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Supervisio
 use crate::spawn::spawn_linked;
 use crate::{Addr, Envelope};
 
+mod limit;
+pub use limit::Limit;
+
 /// How long [`Stage::finish`] waits for its actors to stop before it kills them.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -68,10 +71,12 @@ fn record(stage: &Shared, actor: ActorId, kind: &str, reason: &str) {
     });
 }
 
-/// A root for tests. Spawn under it, then [`finish`](Self::finish); dropping it checks as well.
+/// A root for tests. Spawn under it, then [`finish`](Self::finish); dropping it checks as well. Holds the test to its
+/// [`Limit`].
 pub struct Stage {
     root: ActorRef<()>,
     ledger: Shared,
+    _limit: Limit,
 }
 
 impl fmt::Debug for Stage {
@@ -97,7 +102,11 @@ impl Stage {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(root.get_id().pid(), Arc::clone(&ledger));
         STAGE_COUNT.fetch_add(1, Ordering::Release);
-        Self { root, ledger }
+        Self {
+            root,
+            ledger,
+            _limit: Limit::start(),
+        }
     }
 
     /// The root, as the supervisor argument of [`spawn_linked`] and of what spawns its own actors.

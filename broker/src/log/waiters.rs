@@ -118,10 +118,13 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
+    use callboard_supervision::testing::Limit;
+
     use super::*;
 
     #[tokio::test]
     async fn wakes_once_enough_bytes_came_from_all_partitions_together() {
+        let _limit = Limit::start();
         let (first, second) = (Arc::<Waiters>::default(), Arc::<Waiters>::default());
         let waiter = FetchWaiter::new(100);
         let watches = [
@@ -138,6 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_partition_that_goes_away_wakes() {
+        let _limit = Limit::start();
         let waiters = Arc::<Waiters>::default();
         let waiter = FetchWaiter::new(usize::MAX);
         let _watch = Waiters::join(&waiters, &waiter);

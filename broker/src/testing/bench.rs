@@ -10,6 +10,7 @@ use bytes::Bytes;
 use callboard_protocol::frame::{self, FrameReader};
 use callboard_protocol::header::{self, RequestHeader};
 use callboard_protocol::{ApiKey, Message, Request};
+use callboard_supervision::testing::Limit;
 use callboard_supervision::{Supervisor, SupervisorMsg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
@@ -34,6 +35,7 @@ pub(crate) struct Bench {
     connections: JoinSet<()>,
     _data: DataDir,
     _dir: tempfile::TempDir,
+    _limit: Limit,
 }
 
 impl Bench {
@@ -42,6 +44,7 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        let limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let mut config = BrokerConfig {
             data_dir: dir.path().join("data"),
@@ -65,6 +68,7 @@ impl Bench {
             connections: JoinSet::new(),
             _data: data,
             _dir: dir,
+            _limit: limit,
         }
     }
 

@@ -11,6 +11,7 @@ mod wire;
 use std::path::Path;
 
 use callboard_broker::{Broker, BrokerConfig};
+use callboard_supervision::testing::Limit;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
@@ -24,21 +25,25 @@ const TRIES: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_of_the_default_suite() {
+    let _limit = Limit::start();
     play_all("default", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_of_full_groups() {
+    let _limit = Limit::start();
     play_all("max-size", &[("group.max.size", "2")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_of_our_own() {
+    let _limit = Limit::start();
     play_all("own/default", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_story_of_our_own_of_full_groups() {
+    let _limit = Limit::start();
     play_all("own/max-size", &[("group.max.size", "2")]).await;
 }
 

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use callboard_supervision::testing::Limit;
+
 /// Well beyond anything that works, well below the session timeout of a member that did not leave (45 s).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -16,6 +18,8 @@ pub(crate) struct Process {
     lines: Receiver<String>,
     /// All of stderr, once it has ended.
     errors: Receiver<String>,
+    /// For waits for the process that have none of their own.
+    _limit: Limit,
 }
 
 /// How it ended.
@@ -33,6 +37,7 @@ impl Process {
     }
 
     fn start_with(arguments: &[&str], input: Option<&str>) -> Self {
+        let limit = Limit::start();
         let mut child = command(arguments).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         if let Some(input) = input {
@@ -45,11 +50,13 @@ impl Process {
             child,
             lines,
             errors,
+            _limit: limit,
         }
     }
 
     /// Starts it, reads one line of its stdout and closes that, as `| head -n 1` does.
     pub(crate) fn start_and_read_one_line(arguments: &[&str]) -> (String, Self) {
+        let limit = Limit::start();
         let mut child = command(arguments).spawn().unwrap();
         let errors = read_errors(child.stderr.take().unwrap());
         let mut line = String::new();
@@ -63,6 +70,7 @@ impl Process {
                 child,
                 lines,
                 errors,
+                _limit: limit,
             },
         )
     }
@@ -247,6 +255,7 @@ impl Broker {
 /// An HTTP answer, status line and all.
 pub(crate) fn get(address: &str, path: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(socket, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();

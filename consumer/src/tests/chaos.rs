@@ -10,7 +10,7 @@ use callboard_client::testing::ScriptedBroker;
 use callboard_client::{Client, ClientConfig};
 use callboard_protocol::{ApiKey, ErrorCode};
 use callboard_supervision::RestartPolicy;
-use callboard_supervision::testing::Stage;
+use callboard_supervision::testing::{Limit, Stage};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -327,6 +327,7 @@ fn handler(
 
 #[tokio::test(start_paused = true)]
 async fn whatever_happens_nothing_is_lost_and_nothing_unhandled_committed() {
+    let _limit = Limit::start();
     let seed = std::env::var("CALLBOARD_SEED")
         .ok()
         .and_then(|text| text.parse().ok())

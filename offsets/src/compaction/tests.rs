@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::channel;
 
+use callboard_supervision::testing::Limit;
+
 use super::work::compact;
 use crate::batch;
 use crate::index::Index;
@@ -115,6 +117,7 @@ fn fetch(log: &Journal, partition: u32) -> BTreeMap<i32, i64> {
 
 #[test]
 fn whoever_reads_meanwhile_misses_nothing() {
+    let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
     let mut config = JournalConfig::new(dir.path());
     config.partitions = 2;

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use callboard_supervision::testing::Limit;
 
 use super::desk::{batch, config};
 use super::disk::Disk;
@@ -44,6 +45,7 @@ fn append(
 
 #[test]
 fn a_slow_disk_bounds_memory_and_answers_keep_their_order() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let mut config = config(2);
     config.queued_bytes_max = 10_000;
@@ -89,6 +91,7 @@ fn a_slow_disk_bounds_memory_and_answers_keep_their_order() {
 
 #[test]
 fn what_waits_while_a_round_is_flushed_shares_the_next_flush() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let lease = open(&journal, 0).unwrap().lease;
@@ -109,6 +112,7 @@ fn what_waits_while_a_round_is_flushed_shares_the_next_flush() {
 
 #[test]
 fn a_new_lease_waits_for_what_was_appended_before_it_and_fences_what_comes_after() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let old = open(&journal, 0).unwrap().lease;
@@ -130,6 +134,7 @@ fn a_new_lease_waits_for_what_was_appended_before_it_and_fences_what_comes_after
 
 #[test]
 fn closing_finishes_what_waits_and_refuses_the_rest_in_order() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = Arc::new(journal(&disk, &config(1)));
     let lease = open(&journal, 0).unwrap().lease;
@@ -159,6 +164,7 @@ fn closing_finishes_what_waits_and_refuses_the_rest_in_order() {
 
 #[test]
 fn the_last_handle_may_go_in_an_answer() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = Arc::new(journal(&disk, &config(1)));
     let opened = open(&journal, 0).unwrap();
@@ -178,6 +184,7 @@ fn the_last_handle_may_go_in_an_answer() {
 
 #[test]
 fn a_caller_that_panics_harms_nobody_else() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let opened = open(&journal, 0).unwrap();
@@ -191,6 +198,7 @@ fn a_caller_that_panics_harms_nobody_else() {
 
 #[test]
 fn a_failed_flush_poisons_what_waits_too() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let journal = journal(&disk, &config(1));
     let lease = open(&journal, 0).unwrap().lease;
@@ -220,6 +228,7 @@ fn a_failed_flush_poisons_what_waits_too() {
 
 #[test]
 fn a_reserve_carries_appends_over_a_full_disk() {
+    let _limit = Limit::start();
     let disk = Disk::default();
     let mut config = config(1);
     config.reserve_segments = 2;
