@@ -45,9 +45,8 @@ pub(crate) mod tests;
 pub(crate) use request::{Answer, Context, Request, Responder, Work};
 
 use budget::Held;
-pub(crate) use core::Follow;
 use core::Order;
-pub(crate) use core::Ticket;
+pub(crate) use core::{Follow, Ticket};
 
 /// Bytes one read takes from the socket at most. On the stack, for the time of the read only.
 const READ_BYTES: usize = 64 * 1024;
