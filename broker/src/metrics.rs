@@ -88,7 +88,7 @@ pub fn describe() {
     describe_counter!(
         BROKER_PROTOCOL_ERRORS_TOTAL,
         Unit::Count,
-        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, unacknowledged (a Produce without acks that failed), internal."
+        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, frame_timeout (a request that was begun and did not go on), unacknowledged (a Produce without acks that failed), internal."
     );
 }
 

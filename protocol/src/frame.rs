@@ -84,6 +84,12 @@ impl FrameReader {
         }
     }
 
+    /// Whether a frame is begun and not whole.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.length_bytes > 0 || self.begun.is_some()
+    }
+
     /// A frame that wants no bytes is whole as soon as its length is.
     fn is_complete(&self) -> bool {
         self.begun

@@ -137,6 +137,7 @@ keys! {
     "max.connections", number(1, INT_MAX), "10000", "Connections at a time; one more is closed as it is accepted. Kafka's default is 2147483647.", |c, v| c.max_connections => v.number();
     "max.connections.per.ip", number(1, INT_MAX), "2147483647", "Connections at a time from one address.", |c, v| c.max_connections_per_ip => v.number();
     "connections.max.idle.ms", number(100, i64::MAX / 1_000_000), "600000", "A connection without a request in work and without a byte for so long is closed. Milliseconds.", |c, v| c.connections_max_idle => v.millis();
+    "callboard.frame.timeout.ms", number(100, INT_MAX), "30000", "A connection that has begun a request and sends no more of it for so long is closed. Milliseconds.", |c, v| c.frame_timeout => v.millis();
     "queued.max.request.bytes", number(65_536, i64::MAX / 4), "134217728", "Bytes of requests, complete or not, that all connections together may hold. Who needs more waits, and is closed when it waits too long. Kafka's default is -1, no bound.", |c, v| c.queued_max_request_bytes => v.number();
     "callboard.connection.max.requests", number(1, 100_000), "100", "Requests of one connection in work at a time; beyond it the socket is not read.", |c, v| c.connection_max_requests => v.number();
     "callboard.connection.max.request.bytes", number(1_024, INT_MAX), "104857600", "Bytes of requests that one connection may hold; beyond it the socket is not read.", |c, v| c.connection_max_request_bytes => v.number();

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use callboard_protocol::ApiKey;
 use callboard_protocol::messages::api_versions::ApiVersionsRequest;
+use callboard_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
+use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 
 use super::STARVE;
 use crate::testing::{Bench, Wire};
@@ -101,4 +105,55 @@ async fn who_does_not_read_its_answers_is_closed_as_idle() {
     assert!(answers < REQUESTS, "{answers}");
     bench.stop().await;
     assert_eq!(shared.budget.free(), whole);
+}
+
+/// It owes an answer and is owed a reader: neither keeps it.
+#[tokio::test]
+async fn who_is_to_close_and_does_not_read_is_closed_whatever_is_owed() {
+    let mut bench =
+        Bench::start_with(|config| config.connections_max_idle = Duration::from_millis(200)).await;
+    let shared = bench.shared.clone();
+    let whole = shared.budget.free();
+    let mut deaf = bench.connect();
+    let broker = DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+        ..Default::default()
+    };
+    // More than the stream holds.
+    let large = DescribeConfigsRequest {
+        resources: vec![broker; 500],
+        include_documentation: true,
+        ..Default::default()
+    };
+    deaf.send(&large, 4).await;
+    deaf.send_body(ApiKey(999), 0, b"").await;
+    deaf.send(&HeartbeatRequest::default(), 4).await;
+    let closed = async {
+        while shared.budget.free() < whole {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while shared.budget.free() == whole {
+            tokio::task::yield_now().await;
+        }
+        closed.await;
+    })
+    .await
+    .expect("it stays for ever");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_go_on_closes_its_connection_and_no_other() {
+    let mut bench =
+        Bench::start_with(|config| config.frame_timeout = Duration::from_millis(100)).await;
+    let mut begun = bench.connect();
+    let mut idle = bench.connect();
+    idle.ask(&ApiVersionsRequest::default(), 0).await;
+    begun.send_raw(&[0, 0, 0, 10, 0]).await;
+    assert_eq!(begun.frame().await, None);
+    idle.ask(&ApiVersionsRequest::default(), 0).await;
+    bench.stop().await;
 }

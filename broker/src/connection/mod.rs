@@ -45,7 +45,7 @@ pub(crate) mod tests;
 pub(crate) use request::{Answer, Context, Request, Responder, Work};
 
 use budget::Held;
-use core::Order;
+use core::{Due, Flow, Late, Limits};
 pub(crate) use core::{Follow, Ticket};
 
 /// Bytes one read takes from the socket at most. On the stack, for the time of the read only.
@@ -99,35 +99,18 @@ pub(crate) struct Connection<R, W> {
     reader: R,
     writer: W,
     frames: FrameReader,
-    order: Order<Arrived, Answer>,
+    flow: Flow<Arrived, Answer>,
     /// One for each started request whose answer has not left, in their order.
     started: VecDeque<Started>,
     /// Budget of the bytes read that are not yet a frame.
     partial: Option<Held>,
     /// Bytes are read for which the budget has no room: the wait for it, and when it ends.
     starving: Option<(BoxFuture<Option<Held>>, Instant)>,
-    /// Bytes of requests this connection holds, whole or not.
-    held_bytes: usize,
     sink: UnboundedSender<(Ticket, Answer)>,
     answers: UnboundedReceiver<(Ticket, Answer)>,
     futures: FuturesUnordered<BoxFuture<()>>,
     unsent: VecDeque<Bytes>,
-    unsent_bytes: usize,
-    reading: Reading,
-    /// Flush, then close.
-    finished: bool,
-    last_active: Instant,
     meters: Meters,
-}
-
-/// Whether more requests come from the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Open,
-    /// The peer sends no more, or what it sends is no frame. What has arrived still runs.
-    Over,
-    /// The broker is stopping: what has started is answered, nothing more starts.
-    Stopped,
 }
 
 struct Meters {
@@ -136,27 +119,35 @@ struct Meters {
     in_flight: Gauge,
 }
 
+/// What the core calls now.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(crate) fn new(context: Context, reader: R, writer: W) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
+        let config = &context.shared.config;
+        let limits = Limits {
+            requests: config.connection_max_requests,
+            request_bytes: config.connection_max_request_bytes,
+            unsent_bytes: UNSENT_BYTES,
+            idle: config.connections_max_idle,
+            frame: config.frame_timeout,
+        };
         Self {
-            frames: FrameReader::new(context.shared.config.socket_request_max_bytes),
+            frames: FrameReader::new(config.socket_request_max_bytes),
+            flow: Flow::new(limits, now()),
             partial: context.shared.budget.nothing(),
             context: Arc::new(context),
             reader,
             writer,
-            order: Order::default(),
             started: VecDeque::new(),
             starving: None,
-            held_bytes: 0,
             sink,
             answers,
             futures: FuturesUnordered::new(),
             unsent: VecDeque::new(),
-            unsent_bytes: 0,
-            reading: Reading::Open,
-            finished: false,
-            last_active: Instant::now(),
             meters: Meters {
                 bytes_in: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "in"),
                 bytes_out: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "out"),
@@ -167,15 +158,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Runs until the peer or the broker closes it.
     pub(crate) async fn run(mut self) {
-        let idle_limit = self.context.shared.config.connections_max_idle;
         let stopping = self.context.shared.stopping.clone().cancelled_owned();
         let mut stopping = std::pin::pin!(stopping);
         // One timer for the connection's life: moved when it fires early, not at every request.
-        let mut timer = std::pin::pin!(tokio::time::sleep(idle_limit));
+        let mut timer = std::pin::pin!(tokio::time::sleep(
+            self.context.shared.config.connections_max_idle
+        ));
         loop {
             self.advance();
-            if self.unsent.is_empty() && (self.finished || self.is_done()) {
+            if self.flow.is_done() {
                 return;
+            }
+            if let Some(deadline) = self.flow.frame_deadline().map(Instant::from_std)
+                && deadline < timer.deadline()
+            {
+                timer.as_mut().reset(deadline);
             }
             tokio::select! {
                 biased;
@@ -184,22 +181,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     Err(error) => return debug!(%error, "a connection broke while it was written"),
                 },
                 Some((ticket, answer)) = self.answers.recv() => {
-                    self.order.answer(ticket, answer);
+                    self.flow.answer(ticket, answer);
                 }
                 Some(()) = self.futures.next(), if !self.futures.is_empty() => {}
                 held = granted(&mut self.starving), if self.starving.is_some() => self.take(held),
-                read = read(&mut self.reader, &mut self.frames), if self.may_read() => match read {
-                    Ok(0) => self.reading = Reading::Over,
+                read = read(&mut self.reader, &mut self.frames), if self.flow.may_read() => match read {
+                    Ok(0) => self.flow.ended(now()),
                     Ok(bytes) => self.read(bytes),
                     Err(error) => return debug!(%error, "a connection broke while it was read"),
                 },
-                () = &mut stopping, if self.reading != Reading::Stopped => {
-                    self.reading = Reading::Stopped;
-                    self.order.forget_waiting();
-                }
-                () = &mut timer => match self.deadline(idle_limit) {
-                    Some(deadline) => timer.as_mut().reset(deadline),
-                    None => return,
+                () = &mut stopping, if self.flow.may_stop() => self.flow.stop(now()),
+                () = &mut timer => match self.flow.due(now()) {
+                    Due::At(deadline) => timer.as_mut().reset(Instant::from_std(deadline)),
+                    Due::Close(late) => return self.too_late(late),
                 },
             }
         }
@@ -211,11 +205,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.collect();
             let mut progress = self.start();
             while let Ok((ticket, answer)) = self.answers.try_recv() {
-                self.order.answer(ticket, answer);
+                self.flow.answer(ticket, answer);
                 progress = true;
             }
             self.leave();
-            if !progress || self.finished {
+            if !progress || self.flow.is_closing() {
                 return;
             }
         }
@@ -223,9 +217,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Takes whole frames out of what was read, as many as may be in flight.
     fn collect(&mut self) {
-        let most = self.context.shared.config.connection_max_requests;
-        while self.reading != Reading::Stopped && self.starving.is_none() && self.order.len() < most
-        {
+        while self.flow.may_take() {
             match self.frames.pop() {
                 Ok(Some(bytes)) => {
                     let size = bytes.len() + 4;
@@ -233,15 +225,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         .partial
                         .as_mut()
                         .and_then(|partial| partial.split(size));
-                    self.order.arrived(Arrived::Frame { bytes, held });
+                    self.flow.arrived(Arrived::Frame { bytes, held }, now());
                 }
                 Ok(None) => return,
                 Err(error) => {
                     // Once: the reader is not asked again.
-                    if self.reading == Reading::Open {
+                    if self.flow.is_open() {
                         warn!(client = %self.context.client_host, %error, "a frame is larger than allowed");
-                        self.order.arrived(Arrived::Broken("too_large"));
-                        self.reading = Reading::Over;
+                        self.flow.arrived(Arrived::Broken("too_large"), now());
+                        self.flow.ended(now());
                     }
                     return;
                 }
@@ -253,7 +245,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn start(&mut self) -> bool {
         let mut work = Work::default();
         let mut any = false;
-        while let Some((ticket, arrived)) = self.order.start() {
+        while let Some((ticket, arrived)) = self.flow.start() {
             any = true;
             self.meters.in_flight.increment(1.0);
             match arrived {
@@ -268,7 +260,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     });
                     if follow == Follow::Barrier {
                         // It may be answered already: then its answer is in the channel and lifts the barrier at once.
-                        self.order.raise(ticket, follow);
+                        self.flow.raise(ticket, follow);
                     }
                 }
                 Arrived::Broken(kind) => {
@@ -278,7 +270,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         _held: None,
                         bytes: 0,
                     });
-                    self.order.answer(ticket, Answer::Close(kind));
+                    self.flow.answer(ticket, Answer::Close(kind));
                 }
             }
         }
@@ -300,18 +292,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Ok(head) => (head.api_key, head.api_version),
             Err(error) => {
                 warn!(client = %self.context.client_host, %error, "a request without a header");
-                self.order.answer(ticket, Answer::Close("malformed"));
+                self.flow.answer(ticket, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
         };
         let Some((place, api)) = handlers::find(key) else {
             warn!(client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
-            self.order.answer(ticket, Answer::Close("unknown_api"));
+            self.flow.answer(ticket, Answer::Close("unknown_api"));
             return (Follow::AtOnce, None);
         };
         if !api.serves(version) && key != ApiKey::API_VERSIONS {
             warn!(client = %self.context.client_host, api = key.name(), version, "a request of a version not offered");
-            self.order
+            self.flow
                 .answer(ticket, Answer::Close("unsupported_version"));
             return (Follow::AtOnce, None);
         }
@@ -324,7 +316,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Ok(read) => read,
             Err(error) => {
                 warn!(client = %self.context.client_host, api = key.name(), version, %error, "a malformed request header");
-                self.order.answer(ticket, Answer::Close("malformed"));
+                self.flow.answer(ticket, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
         };
@@ -350,13 +342,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Moves the answers whose turn it is to the socket's queue.
     fn leave(&mut self) {
-        while !self.finished
-            && let Some(answer) = self.order.leave()
-        {
+        while let Some(answer) = self.flow.leave() {
             self.meters.in_flight.decrement(1.0);
-            self.last_active = Instant::now();
+            let mut request = 0;
             if let Some(started) = self.started.pop_front() {
-                self.held_bytes = self.held_bytes.saturating_sub(started.bytes);
+                request = started.bytes;
                 if let Some(place) = started.meters {
                     self.context
                         .shared
@@ -364,46 +354,29 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         .answered(place, started.at.elapsed());
                 }
             }
+            let mut bytes = 0;
             match answer {
                 Answer::Send(chunks) => {
-                    self.unsent_bytes += chunks.iter().map(Bytes::len).sum::<usize>();
+                    bytes = chunks.iter().map(Bytes::len).sum::<usize>();
                     self.unsent.extend(chunks);
                 }
                 Answer::Nothing => {}
                 Answer::Close(kind) => {
                     counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => kind).increment(1);
-                    self.finished = true;
+                    self.flow.close(now());
                 }
             }
-        }
-    }
-
-    fn may_read(&self) -> bool {
-        let config = &self.context.shared.config;
-        self.reading == Reading::Open
-            && self.starving.is_none()
-            && self.unsent_bytes < UNSENT_BYTES
-            && self.order.len() < config.connection_max_requests
-            // A lone frame may always be completed: its size is bounded by itself.
-            && (self.held_bytes < config.connection_max_request_bytes || self.order.len() == 0)
-    }
-
-    /// Nothing is left to do although nothing went wrong.
-    fn is_done(&self) -> bool {
-        match self.reading {
-            Reading::Open => false,
-            // Kafka closes when it sees the end; what has not started yet must still run.
-            Reading::Over => !self.order.has_waiting(),
-            Reading::Stopped => self.order.len() == 0,
+            self.flow.left(request, bytes, now());
         }
     }
 
     fn read(&mut self, bytes: usize) {
-        self.last_active = Instant::now();
         self.meters.bytes_in.increment(bytes as u64);
-        self.held_bytes += bytes;
         let budget = &self.context.shared.budget;
-        match budget.try_take(bytes) {
+        let held = budget.try_take(bytes);
+        self.flow
+            .read(bytes, self.frames.is_begun(), held.is_some(), now());
+        match held {
             Some(held) => self.take(Some(held)),
             None => {
                 self.starving = Some((
@@ -423,15 +396,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             (None, _) => {
                 warn!(client = %self.context.client_host, "connection closed, requests of all connections take too much memory");
                 counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "starved").increment(1);
-                self.finished = true;
+                return self.flow.close(now());
             }
         }
+        self.flow.granted(now());
     }
 
     fn written(&mut self, mut bytes: usize) {
-        self.last_active = Instant::now();
         self.meters.bytes_out.increment(bytes as u64);
-        self.unsent_bytes -= bytes;
+        self.flow.written(bytes, now());
         while let Some(first) = self.unsent.front_mut() {
             if bytes < first.len() {
                 first.advance(bytes);
@@ -442,19 +415,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
     }
 
-    /// When to look again whether the connection is idle; None when it has been for too long. A request in work is
-    /// no idleness, but answers that nobody reads are.
-    fn deadline(&self, idle_limit: Duration) -> Option<Instant> {
-        let now = Instant::now();
-        if !self.started.is_empty() {
-            return Some(now + idle_limit);
+    /// Says why it closes although nobody asked for it.
+    fn too_late(&self, late: Late) {
+        let client = &self.context.client_host;
+        match late {
+            Late::Idle => debug!(%client, "idle connection closed"),
+            Late::Frame => {
+                warn!(%client, "connection closed, a request was begun and did not go on");
+                counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "frame_timeout").increment(1);
+            }
         }
-        let deadline = self.last_active + idle_limit;
-        if deadline > now {
-            return Some(deadline);
-        }
-        debug!(client = %self.context.client_host, "idle connection closed");
-        None
     }
 }
 
