@@ -17,7 +17,8 @@ const ORDERS: u32 = 10;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut config = BrokerConfig::default();
-    // Kafka's own keys; port 0 picks a free one, and an empty admin address opens no port.
+    // Kafka's own keys; port 0 picks a free one, and an empty admin address opens no port. The broker counts into the
+    // program's recorder of metrics, and installs none.
     for (key, value) in [
         ("listeners", "127.0.0.1:0"),
         ("callboard.admin.listener", ""),

@@ -3,7 +3,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -11,15 +10,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use callboard_supervision::{Addr, ChildSpec, Envelope, spawn_linked};
-use metrics_exporter_prometheus::PrometheusHandle;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 
+use crate::metrics::Recorder;
+
 /// The kind of this actor in metrics and logs.
 const KIND: &str = "admin";
-/// Until upkeep the histograms keep every sample: a few hundred thousand requests a second leave tens of megabytes in five
-/// seconds.
-const UPKEEP: Duration = Duration::from_millis(500);
 
 /// Whether the broker can do its work, asked anew for each `/readyz`. The error says what is missing.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -27,7 +24,7 @@ pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// What the admin port shows.
 #[derive(Clone)]
 pub(crate) struct AdminPages {
-    pub(crate) recorder: Option<PrometheusHandle>,
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) ready: Readiness,
 }
 
@@ -66,7 +63,7 @@ pub(crate) fn child(listener: TcpListener, pages: AdminPages) -> ChildSpec {
 #[ractor::async_trait]
 impl Actor for AdminServer {
     type Msg = Envelope<AdminMsg>;
-    /// The server and the upkeep; dropping the set ends both.
+    /// The server; dropping the set ends it.
     type State = JoinSet<()>;
     type Arguments = AdminArgs;
 
@@ -78,15 +75,6 @@ impl Actor for AdminServer {
         let listener = tokio::net::TcpListener::from_std(args.listener)?;
         let myself = Addr::new(myself, KIND);
         let mut tasks = JoinSet::new();
-        if let Some(recorder) = args.pages.recorder.clone() {
-            tasks.spawn(async move {
-                let mut ticks = tokio::time::interval(UPKEEP);
-                loop {
-                    ticks.tick().await;
-                    recorder.run_upkeep();
-                }
-            });
-        }
         let router = router(args.pages);
         tasks.spawn(async move {
             let ended = axum::serve(listener, router).await;
@@ -141,7 +129,7 @@ async fn metrics(State(pages): State<AdminPages>) -> Response {
             .into_response(),
         None => (
             StatusCode::NOT_FOUND,
-            "this process has a metrics recorder of its own\n",
+            "this broker was started without a recorder\n",
         )
             .into_response(),
     }

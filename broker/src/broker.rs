@@ -16,6 +16,7 @@ use std::time::Duration;
 use callboard_coordinator::Coordinators;
 use callboard_offsets::journal::Journal;
 use callboard_supervision::{Addr, ChildSpec, JoinHandle, Supervisor, SupervisorMsg};
+use metrics::gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -24,6 +25,7 @@ use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
 use crate::data_dir::DataDir;
 use crate::listener::{self, ListenerMsg};
+use crate::metrics::{BUILD_INFO, Recorder};
 use crate::parts::{Parts, Started};
 use crate::testing::faults::Faults;
 use crate::{BrokerConfig, BrokerError};
@@ -92,23 +94,36 @@ pub(crate) fn not_started(error: &dyn std::fmt::Display) -> BrokerError {
 }
 
 impl Broker {
-    /// Starts a broker and returns once it serves.
+    /// Starts a broker and returns once it serves. It counts into the process's recorder, where there is one, through the
+    /// `metrics` facade, and installs none.
     ///
     /// # Errors
     /// [`BrokerError`], each one sentence: a setting, the data directory (in use, with the pid; unwritable; of another
     /// shape), an address, or a part that did not come up. Nothing keeps running then.
     pub async fn start(config: BrokerConfig) -> Result<Self, BrokerError> {
-        Self::start_with(config, Faults::default()).await
+        Self::start_with(config, None, Faults::default()).await
     }
 
-    /// Starts one in which things go wrong, for tests.
+    /// The same with a recorder that the admin port shows as `/metrics`; made by [`install`](crate::metrics::install)
+    /// before. The caller drives its upkeep.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_recorded(
+        config: BrokerConfig,
+        recorder: Recorder,
+    ) -> Result<Self, BrokerError> {
+        Self::start_with(config, Some(recorder), Faults::default()).await
+    }
+
+    /// The same, in which things go wrong where a test wants it.
     pub(crate) async fn start_with(
         config: BrokerConfig,
+        recorder: Option<Recorder>,
         faults: Faults,
     ) -> Result<Self, BrokerError> {
         config.validate()?;
-        // Before any actor: handles made before the recorder count into nothing.
-        let recorder = crate::metrics::recorder();
+        gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let data = DataDir::open(&config)?;
         let (socket, address) = bind(&config.listeners, config.socket_listen_backlog).await?;
         let admin_socket = match &config.admin_listener {

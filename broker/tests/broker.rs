@@ -431,7 +431,9 @@ async fn the_admin_port_tells_how_the_broker_is() {
     config
         .set("callboard.admin.listener", "127.0.0.1:0")
         .unwrap();
-    let broker = Broker::start(config).await.unwrap();
+    let recorder = callboard_broker::metrics::install(&[]).unwrap();
+    let upkeep = tokio::spawn(recorder.clone().upkeep());
+    let broker = Broker::start_recorded(config, recorder).await.unwrap();
     let mut client = Client::connect(broker.address()).await;
     client
         .ask(&ApiVersionsRequest::default(), 0, |_, answer| {
@@ -454,6 +456,7 @@ async fn the_admin_port_tells_how_the_broker_is() {
     }
     assert!(get(admin, "/healthz").await.ends_with("ok\n"));
     assert!(get(admin, "/readyz").await.ends_with("ready\n"));
+    upkeep.abort();
     broker.shutdown().await.unwrap();
 }
 

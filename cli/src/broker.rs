@@ -23,7 +23,19 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     let data_dir = config.data_dir.clone();
     // Before the start: who changes their mind early is obeyed as well.
     let mut signals = Signals::listen()?;
-    let mut broker = Broker::start(config).await.map_err(refused)?;
+    // Before the broker: what is made before the recorder counts into nothing. Without an admin port nobody could read it.
+    let recorder = config
+        .admin_listener
+        .is_some()
+        .then(|| callboard_broker::metrics::install(&[]));
+    let started = match recorder.flatten() {
+        Some(recorder) => {
+            tokio::spawn(recorder.clone().upkeep());
+            Broker::start_recorded(config, recorder).await
+        }
+        None => Broker::start(config).await,
+    };
+    let mut broker = started.map_err(refused)?;
     say_ready(&broker, &data_dir);
     let outcome = tokio::select! {
         signal = signals.next() => {

@@ -64,7 +64,7 @@ impl TestBrokerBuilder {
     pub async fn start(self) -> Result<TestBroker, BrokerError> {
         let (mut config, directory) = self.prepare()?;
         let faults = Faults::default();
-        let broker = Broker::start_with(config.clone(), faults.clone()).await?;
+        let broker = Broker::start_with(config.clone(), None, faults.clone()).await?;
         let address = broker.address();
         // Restarts come back where the clients look.
         config.listeners.port = address.port();
@@ -204,7 +204,7 @@ impl TestBroker {
         self.running = match self.running.take() {
             Some(Running::Loopback(broker)) => {
                 broker.shutdown().await?;
-                let started = Broker::start_with(config, faults).await?;
+                let started = Broker::start_with(config, None, faults).await?;
                 Some(Running::Loopback(Box::new(started)))
             }
             Some(Running::Memory(memory)) => {

@@ -55,11 +55,16 @@ impl Stage {
             callboard_client::metrics::BUCKETS,
             callboard_consumer::metrics::BUCKETS,
         ];
-        if callboard_broker::metrics::install(&more) {
-            callboard_client::metrics::describe();
-            callboard_consumer::metrics::describe();
-        }
-        let broker = Broker::start(config).await.map_err(Failure::failed)?;
+        let started = match callboard_broker::metrics::install(&more) {
+            Some(recorder) => {
+                callboard_client::metrics::describe();
+                callboard_consumer::metrics::describe();
+                tokio::spawn(recorder.clone().upkeep());
+                Broker::start_recorded(config, recorder).await
+            }
+            None => Broker::start(config).await,
+        };
+        let broker = started.map_err(Failure::failed)?;
         let bootstrap = broker.address().to_string();
         let admin = broker.admin_address();
         let config = member::config(&bootstrap).map_err(Failure::failed)?;

@@ -1,9 +1,10 @@
-//! Names of the broker's metrics, their help, units and buckets, and the process's Prometheus recorder.
+//! Names of the broker's metrics, their help, units and buckets, and a Prometheus recorder for those who want one.
 
-use std::sync::OnceLock;
+mod recorder;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub use recorder::{Buckets, Recorder, install};
 
 /// Constant 1, labelled with the version.
 pub const BUILD_INFO: &str = "callboard_build_info";
@@ -37,8 +38,13 @@ pub const BUCKETS: &[(&str, &[f64])] = &[(
     ],
 )];
 
-/// Registers help texts and units with the installed recorder.
+/// Registers help texts and units of all that a broker counts with the recorder in place, this crate's and those of the
+/// crates below it. [`install`] has done so; for programs with a recorder of their own.
 pub fn describe() {
+    crate::log::metrics::describe();
+    callboard_coordinator::metrics::describe();
+    callboard_offsets::metrics::describe();
+    callboard_supervision::metrics::describe();
     describe_gauge!(
         BUILD_INFO,
         Unit::Count,
@@ -90,48 +96,4 @@ pub fn describe() {
         Unit::Count,
         "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, frame_timeout (a request that was begun and did not go on), unacknowledged (a Produce without acks that failed), internal."
     );
-}
-
-/// Names of histograms and the bounds of their buckets.
-pub type Buckets = &'static [(&'static str, &'static [f64])];
-
-static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-
-/// For programs that consume or produce beside the broker: installs the process's recorder before the broker does, with
-/// the buckets of `more` crates beside the broker's own, so that `/metrics` shows those histograms as well. Whether it is
-/// in place, now or from an earlier call; false where the program has a recorder of its own.
-pub fn install(more: &[Buckets]) -> bool {
-    HANDLE.get_or_init(|| build(more)).is_some()
-}
-
-/// The Prometheus recorder of this process, installed once; later calls give the same handle. None when the embedding
-/// program has installed a recorder of its own: then that one has the metrics.
-pub(crate) fn recorder() -> Option<PrometheusHandle> {
-    HANDLE.get_or_init(|| build(&[])).clone()
-}
-
-fn build(more: &[Buckets]) -> Option<PrometheusHandle> {
-    let mut builder = PrometheusBuilder::new();
-    let own = [
-        BUCKETS,
-        callboard_coordinator::metrics::BUCKETS,
-        callboard_offsets::metrics::BUCKETS,
-        callboard_supervision::metrics::BUCKETS,
-    ];
-    for (name, bounds) in own.iter().chain(more).copied().flatten() {
-        // Refused only for an empty list of bounds; a histogram without buckets would show as a summary.
-        builder = builder
-            .set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)
-            .ok()?;
-    }
-    let recorder = builder.build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).ok()?;
-    describe();
-    crate::log::metrics::describe();
-    callboard_coordinator::metrics::describe();
-    callboard_offsets::metrics::describe();
-    callboard_supervision::metrics::describe();
-    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Some(handle)
 }
