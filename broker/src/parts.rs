@@ -85,12 +85,17 @@ impl<'a> Parts<'a> {
         engine: Arc<dyn OffsetsLog>,
         clock: WallClock,
     ) -> Result<Arc<Shared>, BrokerError> {
-        let lookup = Arc::new(topics.clone());
         let partitions = self.config.offsets_topic_num_partitions;
         let offsets_topic = Arc::new(OffsetsTopic::new(engine, partitions));
         let config = self.coordinator_config();
+        let lookup = topics.snapshot();
         let coordinators =
             Coordinators::with_clock(config, Arc::clone(&offsets_topic) as _, lookup, clock);
+        // Before they start: what was deleted and is not forgotten goes before they serve.
+        let told = coordinators.clone();
+        topics.listen(Arc::new(move |image, forgotten| {
+            told.topics_changed(image, forgotten);
+        }));
         root.adopt(coordinators.child()).await?;
         Ok(Arc::new(Shared {
             cluster_id: self.data.cluster_id().into(),

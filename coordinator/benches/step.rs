@@ -7,21 +7,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use callboard_coordinator::CoordinatorConfig;
 use callboard_coordinator::core::{
     Commit, CommitPartition, CommitTopic, Effect, Groups, Input, Now, Request, RequestId, Response,
 };
 use callboard_coordinator::request::{
     Heartbeat, JoinGroup, JoinProtocol, SyncAssignment, SyncGroup, TopicRef,
 };
+use callboard_coordinator::{CoordinatorConfig, TopicLookup, TopicsImage};
 use callboard_protocol::{ErrorCode, Uuid};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const MEMBERS: usize = 1_000;
 
+/// The requests here have been looked up.
+struct Nothing;
+
+impl TopicLookup for Nothing {
+    fn partitions(&self, _: &str) -> Option<i32> {
+        None
+    }
+}
+
 /// One Stable group whose appends land at once.
 struct Bench {
     groups: Groups,
+    image: Arc<TopicsImage>,
     group_id: Arc<str>,
     now: Duration,
     requests: u64,
@@ -32,8 +42,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        let image = Arc::new(TopicsImage::of(Arc::new(Nothing)));
         let mut bench = Self {
-            groups: Groups::new(&CoordinatorConfig::default()),
+            groups: Groups::new(&CoordinatorConfig::default(), Arc::clone(&image)),
+            image,
             group_id: Arc::from("group"),
             now: Duration::ZERO,
             requests: 0,
@@ -92,8 +104,8 @@ impl Bench {
             .filter(|deadline| *deadline <= end)
         {
             self.now = deadline;
-            while let Some(group_id) = self.groups.due(self.now) {
-                self.step(Input::Tick { group_id });
+            while let Some(due) = self.groups.due(self.now) {
+                self.step(due);
             }
             if self.effects.len() > MEMBERS / 2 {
                 // The join phase has ended; the sessions behind it are not what is measured.
@@ -204,6 +216,7 @@ impl Bench {
             group_instance_id: None,
             retention_time_ms: None,
             knows_group_id_not_found: true,
+            image: Arc::clone(&self.image),
             topics: Arc::from([topic]),
         })
     }

@@ -26,7 +26,8 @@ use crate::group_coordinator::{
 use crate::metrics::RequestMeter;
 use crate::route::{Router, list_ports};
 use crate::shared::{Place, Shared};
-use crate::{Call, CoordinatorConfig, TopicLookup};
+use crate::told::Told;
+use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
 
 /// The kind of the actor above the coordinators, and of their supervisor.
 const KIND: &str = "coordinators";
@@ -56,7 +57,9 @@ pub struct Coordinators {
 }
 
 impl Coordinators {
-    /// Coordinators over `log`, which must have the configured number of partitions, for the topics of `lookup`.
+    /// Coordinators over `log`, which must have the configured number of partitions, for the topics of `lookup`. Where
+    /// topics are deleted, tell them by [`topics_changed`](Self::topics_changed), of those that were deleted before as
+    /// well, and before the child is started.
     #[must_use]
     pub fn new(
         config: CoordinatorConfig,
@@ -79,9 +82,9 @@ impl Coordinators {
             shared: Arc::new(Shared {
                 config,
                 log,
-                lookup,
                 clock,
                 meter: RequestMeter::new(),
+                told: Told::new(TopicsImage::of(lookup)),
                 board: (0..places).map(|_| Place::default()).collect(),
             }),
         }
@@ -108,9 +111,10 @@ impl Coordinators {
     pub fn submit(&self, calls: Vec<Call>) {
         let mut batches: Vec<(u32, Vec<Asked>)> = Vec::new();
         let mut routed = Vec::new();
+        let image = self.shared.told.image();
         for call in calls {
             let mut router = Router {
-                lookup: &*self.shared.lookup,
+                image: &image,
                 fresh: &mut Uuid::new_v4,
             };
             if let Some((request, reply)) = router.route(call, &mut routed) {
@@ -137,12 +141,16 @@ impl Coordinators {
         partition_for(group_id, self.shared.config.offsets_topic_num_partitions)
     }
 
-    /// Forgets what any group has committed for a topic that is gone.
-    pub fn topic_deleted(&self, name: &str) {
-        let name: Arc<str> = Arc::from(name);
-        for place in &self.shared.board {
-            place.send(CoordinatorMsg::TopicDeleted(Arc::clone(&name)));
-        }
+    /// Topics were created, grown or deleted: from now on requests are looked up in `image`. Tell it before anybody can
+    /// know that a topic was created, and after it is durable that one was deleted.
+    ///
+    /// What any group has committed for a topic of [`TopicsImage::deleted`] goes, durably; then `forgotten` is told, which
+    /// takes the place of who was told before. A coordinator that cannot write tries again; one that starts does it before
+    /// it serves. So keep a deleted topic in the images, over restarts too, until it is told, and give its name to no other.
+    pub fn topics_changed(&self, image: TopicsImage, forgotten: Forgotten) {
+        self.shared
+            .told
+            .change(&self.shared.board, image, forgotten);
     }
 
     /// Ends the groups in order: whoever waits is told to look for another coordinator, and
@@ -289,7 +297,7 @@ fn coordinator(partition: u32, shared: &Arc<Shared>) -> ChildSpec {
                 spawn_linked(COORDINATOR, GroupCoordinator, args, supervisor).await?;
             let cell = address.actor().get_cell();
             if let Some(place) = shared.board.get(partition as usize) {
-                place.publish(address);
+                shared.told.publish(place, address);
             }
             Ok::<_, SpawnError>(cell)
         }

@@ -1,56 +1,125 @@
-//! What goes with a topic: the offsets committed for it, of every group, at once and whatever the group is doing.
-//! The core does not hear of it: it keeps no offsets. Runs in the writer's turn, piece by piece.
+//! What goes with a topic: the offsets committed for it, of every group, at once and whatever the group is doing. Runs in
+//! the writer's turn, some groups at a time and piece by piece, and ends at the first append that fails.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use callboard_offsets::index::Index;
 use callboard_offsets::record::Record;
-use callboard_offsets::writer::Writer;
-use tracing::warn;
+use callboard_offsets::writer::{AppendError, Writer};
 
+/// Groups whose tombstones are on their way at a time: each is an append of its own.
+const AT_ONCE: usize = 32;
 /// Bytes of tombstones in one append, about. Far below what any engine takes.
 const PIECE_BYTES: usize = 128 * 1024;
 /// What a tombstone takes besides its names, more or less.
 const TOMBSTONE_BYTES: usize = 64;
 
-/// Removes what the writer's groups have committed for `topic`, behind everything sent before.
-pub(crate) fn forget_topic(writer: &Writer, topic: Arc<str>) {
-    let of = writer.clone();
+type DoneFn = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+/// Removes what the writer's groups have committed for `topic`, behind everything sent before. `done` is called once,
+/// when all of it is durable or something could not be done; on the writer's task.
+pub(crate) fn forget_topic(
+    writer: &Writer,
+    topic: Arc<str>,
+    done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+) {
+    let work = Arc::new(Work {
+        writer: writer.clone(),
+        topic,
+        // Until the groups are known.
+        left: Mutex::new(Left {
+            groups: Vec::new(),
+            outcome: Err(AppendError::Lost),
+        }),
+        done: Mutex::new(Some(Box::new(done))),
+    });
     writer.read_all(move |index| {
-        for group_id in index.groups() {
-            if index.topic(group_id, &topic).is_some() {
-                forget_piece(of.clone(), Arc::clone(group_id), Arc::clone(&topic));
-            }
+        let with_offsets = |group_id: &&Arc<str>| index.topic(group_id, &work.topic).is_some();
+        let groups = index.groups().filter(with_offsets).cloned().collect();
+        *work.left() = Left {
+            groups,
+            outcome: Ok(()),
+        };
+        for _ in 0..AT_ONCE {
+            Work::next(&work);
         }
     });
 }
 
-/// Removes as many as one append may hold, then the rest.
-fn forget_piece(writer: Writer, group_id: Arc<str>, topic: Arc<str>) {
-    let most = (PIECE_BYTES / (TOMBSTONE_BYTES + group_id.len() + topic.len())).max(1);
-    let (of, about) = (Arc::clone(&group_id), Arc::clone(&topic));
-    let plan = move |index: &callboard_offsets::index::Index| {
-        let offsets = index.topic(&of, &about).into_iter().flatten().take(most);
-        let tombstone = |partition: i32| Record::OffsetCommit {
-            group: Arc::clone(&of),
-            topic: Arc::clone(&about),
-            partition,
-            value: None,
-        };
-        offsets
-            .map(|(partition, _)| tombstone(*partition))
-            .collect()
-    };
-    let (again, in_group) = (writer.clone(), Arc::clone(&group_id));
-    writer.change(group_id, plan, move |outcome| {
-        if let Err(error) = outcome {
-            // They stay, and name a topic that does not exist; retention ends them.
-            return warn!(%topic, %error, "offsets of a deleted topic could not be removed");
+/// Held by everything that is under way for it: its end is the end of the last of them.
+struct Work {
+    writer: Writer,
+    topic: Arc<str>,
+    left: Mutex<Left>,
+    done: Mutex<Option<DoneFn>>,
+}
+
+struct Left {
+    /// Groups that nobody has begun with.
+    groups: Vec<Arc<str>>,
+    /// What has become of the others so far.
+    outcome: Result<(), AppendError>,
+}
+
+impl Work {
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(work: &Arc<Self>) {
+        let group_id = work.left().groups.pop();
+        if let Some(group_id) = group_id {
+            Self::piece(Arc::clone(work), group_id);
         }
-        let of = again.clone();
-        again.read(Arc::clone(&in_group), move |index| {
-            if index.topic(&in_group, &topic).is_some() {
-                forget_piece(of, in_group, topic);
+    }
+
+    /// Removes as many of a group's as one append may hold, then the rest, then goes on with the next group.
+    fn piece(work: Arc<Self>, group_id: Arc<str>) {
+        let most = (PIECE_BYTES / (TOMBSTONE_BYTES + group_id.len() + work.topic.len())).max(1);
+        let rest = Arc::new(AtomicBool::new(false));
+        let (of, about, more) = (
+            Arc::clone(&group_id),
+            Arc::clone(&work.topic),
+            Arc::clone(&rest),
+        );
+        let plan = move |index: &Index| {
+            let offsets = index.topic(&of, &about).into_iter().flatten();
+            let tombstone = |(partition, _): &(i32, _)| Record::OffsetCommit {
+                group: Arc::clone(&of),
+                topic: Arc::clone(&about),
+                partition: *partition,
+                value: None,
+            };
+            let mut records: Vec<Record> = offsets.take(most + 1).map(tombstone).collect();
+            more.store(records.len() > most, Ordering::Relaxed);
+            records.truncate(most);
+            records
+        };
+        let writer = work.writer.clone();
+        writer.change(Arc::clone(&group_id), plan, move |outcome| match outcome {
+            Ok(()) if rest.load(Ordering::Relaxed) => Self::piece(work, group_id),
+            Ok(()) => Self::next(&work),
+            Err(error) => {
+                *work.left() = Left {
+                    groups: Vec::new(),
+                    outcome: Err(error),
+                }
             }
         });
-    });
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.left().outcome, Ok(()));
+        let done = self
+            .done
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(done) = done {
+            done(outcome);
+        }
+    }
 }

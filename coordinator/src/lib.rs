@@ -22,9 +22,10 @@ mod route;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod told;
 mod topics;
 
 pub use call::{Call, Reply};
 pub use config::CoordinatorConfig;
 pub use coordinators::Coordinators;
-pub use topics::TopicLookup;
+pub use topics::{DeletedTopic, Forgotten, TopicLookup, TopicsImage};

@@ -33,6 +33,8 @@ pub const COORDINATOR_GROUP_REBUILDS_TOTAL: &str = "callboard_coordinator_group_
 pub const GROUP_REBALANCES_TOTAL: &str = "callboard_group_rebalances_total";
 /// Members that are no more, by reason.
 pub const GROUP_MEMBER_EXITS_TOTAL: &str = "callboard_group_member_exits_total";
+/// Attempts of a coordinator to remove the offsets of a deleted topic that failed.
+pub const COORDINATOR_FORGET_FAILURES_TOTAL: &str = "callboard_coordinator_forget_failures_total";
 /// OffsetCommits by result.
 pub const GROUP_COMMITS_TOTAL: &str = "callboard_group_commits_total";
 
@@ -107,6 +109,11 @@ pub fn describe() {
         GROUP_MEMBER_EXITS_TOTAL,
         Unit::Count,
         "Members that are no more, by reason."
+    );
+    describe_counter!(
+        COORDINATOR_FORGET_FAILURES_TOTAL,
+        Unit::Count,
+        "Attempts of a coordinator to remove the offsets of a deleted topic that failed. They are made again; meanwhile CreateTopics of that name waits."
     );
     describe_counter!(GROUP_COMMITS_TOTAL, Unit::Count, "OffsetCommits by result.");
 }
@@ -260,6 +267,7 @@ pub(crate) struct CoordinatorMeter {
     members: Part,
     partitions: [Part; 3],
     load_duration: Histogram,
+    forget_failures: Counter,
     rebalance_duration: Histogram,
 }
 
@@ -274,6 +282,7 @@ impl CoordinatorMeter {
             members: Part::of(gauge!(COORDINATOR_MEMBERS, "protocol" => "classic")),
             partitions: ["loading", "active", "failed"].map(partition),
             load_duration: histogram!(COORDINATOR_LOAD_DURATION_SECONDS),
+            forget_failures: counter!(COORDINATOR_FORGET_FAILURES_TOTAL),
             rebalance_duration: histogram!(
                 COORDINATOR_REBALANCE_DURATION_SECONDS,
                 "protocol" => "classic"
@@ -310,6 +319,7 @@ impl CoordinatorMeter {
             Event::MemberExited { reason, .. } => {
                 counter!(GROUP_MEMBER_EXITS_TOTAL, "reason" => reason.as_str()).increment(1);
             }
+            Event::NotForgotten { .. } => self.forget_failures.increment(1),
         }
     }
 

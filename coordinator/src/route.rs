@@ -11,7 +11,7 @@ use crate::core::{
 };
 use crate::port::{Gather, Port, Way, committed};
 use crate::request::{self, TopicRef};
-use crate::{Call, Reply, TopicLookup, response};
+use crate::{Call, Reply, TopicsImage, response};
 
 /// A request for the coordinator of its group.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) type List = (request::ListGroups, Reply<response::ListGroups>);
 
 /// What one read of a connection comes to, in its order.
 pub(crate) struct Router<'a> {
-    pub(crate) lookup: &'a dyn TopicLookup,
+    pub(crate) image: &'a Arc<TopicsImage>,
     /// Makes the unique part of member ids.
     pub(crate) fresh: &'a mut dyn FnMut() -> uuid::Uuid,
 }
@@ -124,6 +124,7 @@ impl Router<'_> {
             group_instance_id: commit.group_instance_id,
             retention_time_ms: commit.retention_time_ms,
             knows_group_id_not_found: commit.knows_group_id_not_found,
+            image: Arc::clone(self.image),
             topics: Arc::clone(&topics),
         };
         Some((
@@ -137,9 +138,11 @@ impl Router<'_> {
         let (name, id) = match &topic.topic {
             // A record carries the id only when the request did, as Kafka's does: who reads the topic sees the same bytes.
             TopicRef::Name(name) => (Some(Arc::clone(name)), Uuid::ZERO),
-            TopicRef::Id(id) => (self.lookup.name_of(*id), *id),
+            TopicRef::Id(id) => (self.image.topics.name_of(*id), *id),
         };
-        let count = name.as_ref().and_then(|name| self.lookup.partitions(name));
+        let count = name
+            .as_ref()
+            .and_then(|name| self.image.topics.partitions(name));
         let partition = |partition: request::CommitPartition| {
             let error = match &name {
                 None => ErrorCode::UNKNOWN_TOPIC_ID,
@@ -169,7 +172,7 @@ impl Router<'_> {
         reply: Reply<response::OffsetDelete>,
     ) -> (Arc<str>, Request, Way) {
         let check = |topic: request::DeleteTopicOffsets| {
-            let count = self.lookup.partitions(&topic.topic);
+            let count = self.image.topics.partitions(&topic.topic);
             let checked = topic
                 .partitions
                 .into_iter()
@@ -210,7 +213,7 @@ impl Router<'_> {
             let asked = |topic: request::FetchTopic| {
                 let name = match &topic.topic {
                     TopicRef::Name(name) => Some(Arc::clone(name)),
-                    TopicRef::Id(id) => self.lookup.name_of(*id),
+                    TopicRef::Id(id) => self.image.topics.name_of(*id),
                 };
                 FetchTopic {
                     topic: topic.topic,

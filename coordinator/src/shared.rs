@@ -8,17 +8,18 @@ use callboard_offsets::WallClock;
 use callboard_offsets::log::OffsetsLog;
 use callboard_supervision::Addr;
 
+use crate::CoordinatorConfig;
 use crate::group_coordinator::CoordinatorMsg;
 use crate::metrics::{PartitionState, RequestMeter};
-use crate::{CoordinatorConfig, TopicLookup};
+use crate::told::Told;
 
-/// See the module. Made once, never changed but for the board.
+/// See the module. Made once, never changed but for the board and what was told of topics.
 pub(crate) struct Shared {
     pub(crate) config: CoordinatorConfig,
     pub(crate) log: Arc<dyn OffsetsLog>,
-    pub(crate) lookup: Arc<dyn TopicLookup>,
     pub(crate) clock: WallClock,
     pub(crate) meter: RequestMeter,
+    pub(crate) told: Told,
     /// By partition of `__consumer_offsets`.
     pub(crate) board: Vec<Place>,
 }

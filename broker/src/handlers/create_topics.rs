@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::create_topics::{
@@ -24,6 +25,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let shared = Arc::clone(request.shared());
     let validate_only = body.validate_only;
+    // What may take longer is a name whose last topic is not forgotten.
+    let patience = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
     let wanted: Vec<NewTopic> = body.topics.into_iter().map(new_topic).collect();
     let responder = request.responder;
     work.later(async move {
@@ -42,7 +45,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             } else if validate_only {
                 shared.topics.validate(&topic)
             } else {
-                shared.topics.create_topic(topic).await
+                shared.topics.create_topic(topic, patience).await
             };
             topics.insert(name.clone(), result(name, outcome, &shared.config));
         }

@@ -1,5 +1,5 @@
-//! DeleteTopics, versions 1 to 6 (by id from 6). A topic is durably gone before its answer, and the coordinators have
-//! been told to forget its offsets.
+//! DeleteTopics, versions 1 to 6 (by id from 6). A topic is durably gone before its answer; that its offsets are
+//! forgotten is the keeper's and the coordinators', whatever becomes of the request.
 
 use std::sync::Arc;
 
@@ -94,14 +94,11 @@ impl Wanted {
             },
         };
         match shared.topics.delete_topic(&name).await {
-            Ok(deleted) => {
-                shared.coordinators.topic_deleted(&deleted.name);
-                DeletableTopicResult {
-                    name: Some(name.into()),
-                    topic_id: deleted.id,
-                    ..Default::default()
-                }
-            }
+            Ok(deleted) => DeletableTopicResult {
+                name: Some(name.into()),
+                topic_id: deleted.id,
+                ..Default::default()
+            },
             Err(TopicError { code, message }) => self.refused(code, &message),
         }
     }

@@ -1,10 +1,17 @@
 //! Topics created and deleted over the wire, and producer ids.
 
+use std::sync::Arc;
+
+use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use callboard_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use callboard_protocol::messages::init_producer_id::InitProducerIdRequest;
+use callboard_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use callboard_protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::testing::{Bench, Wire};
@@ -131,6 +138,62 @@ async fn topics_that_cannot_be_made_do_not_hold_up_the_others() {
     dry.validate_only = true;
     assert_eq!(wire.ask(&dry, 7).await.read().topics[0].num_partitions, 1);
     assert!(bench.shared.topics.snapshot().by_name("dry").is_none());
+    bench.stop().await;
+}
+
+/// The log of offsets is full for a while. The deletion is acknowledged and its client gone long before.
+#[tokio::test]
+async fn the_next_topic_of_the_name_begins_without_offsets_whatever_the_disk_says() {
+    let log = Arc::new(MemoryLog::new(50));
+    let mut bench = Bench::start_over(&log).await;
+    bench.create("t", 1).await;
+    let mut wire = bench.connect();
+    let commit = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset: 500,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let committed = wire.ask(&commit, 8).await;
+    assert_eq!(committed.read().topics[0].partitions[0].error_code, 0);
+    log.set_full(true);
+    assert_eq!(
+        deleted(&mut wire, delete(&["t"]), 5).await,
+        [ErrorCode::NONE]
+    );
+    drop(wire);
+
+    let mut wire = bench.connect();
+    let code = async |wire: &mut Wire, asked: &CreateTopicsRequest<'static>| {
+        let answer = wire.ask(asked, 7).await;
+        ErrorCode(answer.read().topics[0].error_code)
+    };
+    let mut again = create(&[("t", 1)]);
+    again.timeout_ms = 100;
+    assert_eq!(code(&mut wire, &again).await, ErrorCode::REQUEST_TIMED_OUT);
+    assert_eq!(code(&mut wire, &create(&[("u", 1)])).await, ErrorCode::NONE);
+    log.set_full(false);
+    again.timeout_ms = 20_000;
+    assert_eq!(code(&mut wire, &again).await, ErrorCode::NONE);
+    let fetch = OffsetFetchRequest {
+        group_id: "g".into(),
+        topics: Some(vec![OffsetFetchRequestTopic {
+            name: "t".into(),
+            partition_indexes: vec![0],
+            ..Default::default()
+        }]),
+        ..Default::default()
+    };
+    let fetched = wire.ask(&fetch, 5).await;
+    let found = &fetched.read().topics[0].partitions[0];
+    assert_eq!((found.committed_offset, found.error_code), (-1, 0));
     bench.stop().await;
 }
 

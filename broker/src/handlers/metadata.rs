@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -21,6 +22,9 @@ use crate::topics::{NewTopic, Topic, TopicsSnapshot, check_name};
 const NULL_IS_ALL: i16 = 1;
 /// The first version that may name topics by id in a request.
 const BY_ID: i16 = 12;
+/// How long a topic that is asked for may wait for its name, when its last owner is not forgotten. A client that hears
+/// of no such topic asks again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<MetadataRequest<'_>>() else {
@@ -188,7 +192,7 @@ async fn create(name: String, context: &Context) {
         replication_factor: -1,
         ..NewTopic::default()
     };
-    match context.shared.topics.create_topic(topic).await {
+    match context.shared.topics.create_topic(topic, PATIENCE).await {
         Ok(created) => info!(
             topic = name,
             partitions = created.partitions,

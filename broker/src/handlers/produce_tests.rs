@@ -1,5 +1,7 @@
 //! Produce as a producer sees it, and every batch Kafka's own broker was given.
 
+use std::time::Duration;
+
 use callboard_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
@@ -237,6 +239,10 @@ impl Bench {
             replication_factor: 1,
             ..NewTopic::default()
         };
-        self.shared.topics.create_topic(topic).await.unwrap();
+        self.shared
+            .topics
+            .create_topic(topic, Duration::ZERO)
+            .await
+            .unwrap();
     }
 }

@@ -30,6 +30,9 @@ pub const BROKER_FETCH_SESSION_PARTITIONS: &str = "callboard_broker_fetch_sessio
 pub const BROKER_FETCH_SESSION_EVICTIONS_TOTAL: &str =
     "callboard_broker_fetch_session_evictions_total";
 
+/// Topics that are deleted, and for which offsets are still committed.
+pub const BROKER_TOPICS_TO_FORGET: &str = "callboard_broker_topics_to_forget";
+
 /// Bucket bounds of this crate's histograms, in seconds.
 pub const BUCKETS: &[(&str, &[f64])] = &[(
     BROKER_REQUEST_DURATION_SECONDS,
@@ -90,6 +93,11 @@ pub fn describe() {
         BROKER_FETCH_SESSION_EVICTIONS_TOTAL,
         Unit::Count,
         "Fetch sessions that made room for others."
+    );
+    describe_gauge!(
+        BROKER_TOPICS_TO_FORGET,
+        Unit::Count,
+        "Topics that are deleted, and for which offsets are still committed. CreateTopics of their names waits. Not zero for long: a coordinator cannot write, or its partition is not served."
     );
     describe_counter!(
         BROKER_PROTOCOL_ERRORS_TOTAL,

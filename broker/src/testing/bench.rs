@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callboard_offsets::WallClock;
+use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::frame::{self, FrameReader};
 use callboard_protocol::header::{self, RequestHeader};
 use callboard_protocol::{ApiKey, Message, Request};
@@ -44,6 +46,15 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
+        Self::begin(change, None).await
+    }
+
+    /// Offsets are kept in `log`.
+    pub(crate) async fn start_over(log: &Arc<MemoryLog>) -> Self {
+        Self::begin(|_| {}, Some(Arc::clone(log))).await
+    }
+
+    async fn begin(change: impl FnOnce(&mut BrokerConfig), log: Option<Arc<MemoryLog>>) -> Self {
         let limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let mut config = BrokerConfig {
@@ -58,7 +69,14 @@ impl Bench {
         let (address, ended) = Supervisor::spawn("broker").await.unwrap();
         let mut root = Root { address, ended };
         let parts = Parts::new(config, &data, Faults::default());
-        let Started { shared, .. } = parts.start(&mut root).await.unwrap();
+        let shared = match log {
+            Some(log) => parts.start_on(&mut root, log, WallClock::system()).await,
+            None => parts
+                .start(&mut root)
+                .await
+                .map(|Started { shared, .. }| shared),
+        };
+        let shared = shared.unwrap();
         while !shared.coordinators.ready() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

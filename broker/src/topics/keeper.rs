@@ -15,16 +15,17 @@ use std::time::Duration;
 
 use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{
-    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, spawn_linked,
+    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, Timer, spawn_linked,
 };
 use futures_util::StreamExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::changes::{configuring, growing};
 use super::core::{Approved, approve};
+use super::forgetting::{Queue, Waiting};
 use super::settings::overlay;
-use super::store::{Store, StoredTopic};
+use super::store::{Found, Store, StoredTopic};
 use super::{
     ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
     TopicsError, TopicsSnapshot,
@@ -40,6 +41,8 @@ const CALL: Duration = Duration::from_secs(10);
 const OPEN: Duration = Duration::from_secs(600);
 /// How long all logs together may take to close.
 const CLOSE: Duration = Duration::from_secs(8);
+/// When to try again to write that a deleted topic is forgotten.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Logs that are opened or closed at a time.
 const AT_A_TIME: usize = 32;
 
@@ -50,6 +53,8 @@ pub(crate) enum KeeperMsg {
     Create {
         /// What to create.
         topic: NewTopic,
+        /// How long it may wait for its name.
+        patience: Duration,
         /// Who waits.
         reply: Reply<CreatedTopic, TopicError>,
     },
@@ -78,6 +83,16 @@ pub(crate) enum KeeperMsg {
         /// Who waits.
         reply: Reply<DeletedTopic, TopicError>,
     },
+    /// Nobody has anything of a deleted topic any more.
+    Forgotten {
+        /// Its id.
+        id: Uuid,
+    },
+    /// The patience of a creation that waits for its name is over.
+    GiveUp {
+        /// Which.
+        number: u64,
+    },
 }
 
 /// The actor.
@@ -89,8 +104,13 @@ pub(crate) struct Keeper;
 pub(crate) struct State {
     shared: Arc<Shared>,
     store: Store,
-    stored: Vec<StoredTopic>,
+    /// What was on disk at the start, until it is opened.
+    found: Option<Found>,
     supervisor: Option<Addr<SupervisorMsg>>,
+    myself: Addr<KeeperMsg>,
+    waiting: Queue,
+    /// Deleted topics whose end could not be written, to be tried again.
+    again: Vec<Timer>,
 }
 
 #[ractor::async_trait]
@@ -107,16 +127,20 @@ impl Actor for Keeper {
         shared: Arc<Shared>,
     ) -> Result<State, ActorProcessingErr> {
         let config = shared.config.clone();
-        let (store, stored) = tokio::task::spawn_blocking(move || open(&config)).await??;
+        let (store, found) = tokio::task::spawn_blocking(move || open(&config)).await??;
+        let myself = Addr::new(myself, KIND);
         *shared
             .keeper
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Addr::new(myself, KIND));
+            .unwrap_or_else(PoisonError::into_inner) = Some(myself.clone());
         Ok(State {
             shared,
             store,
-            stored,
+            found: Some(found),
             supervisor: None,
+            myself,
+            waiting: Queue::default(),
+            again: Vec::new(),
         })
     }
 
@@ -130,7 +154,10 @@ impl Actor for Keeper {
         state.supervisor = Some(supervisor);
         let earlier = state.shared.snapshot();
         let mut snapshot = TopicsSnapshot::default();
-        for stored in std::mem::take(&mut state.stored) {
+        let Some(Found { topics, deleted }) = state.found.take() else {
+            return Err("opened twice".into());
+        };
+        for stored in topics {
             let topic = state.topic_of(stored, &earlier);
             state.start_logs(&topic, 0).await?;
             snapshot.insert(topic);
@@ -146,9 +173,19 @@ impl Actor for Keeper {
         info!(
             topics = snapshot.len(),
             partitions = snapshot.log_count(),
+            to_be_forgotten = deleted.len(),
             "topics open"
         );
-        state.shared.publish(snapshot);
+        let deleted = deleted.into_iter().filter_map(|topic| {
+            Some(DeletedTopic {
+                id: topic.id()?,
+                name: topic.name.into(),
+            })
+        });
+        let deleted = deleted.collect();
+        state
+            .shared
+            .publish(snapshot, |announced| announced.deleted = deleted);
         state.shared.opened.send_replace(true);
         Ok(())
     }
@@ -160,10 +197,20 @@ impl Actor for Keeper {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message.open() {
-            KeeperMsg::Create { topic, reply } => {
-                let outcome = state.create(&topic).await?;
-                reply.send(outcome);
+            KeeperMsg::Create {
+                topic,
+                patience,
+                reply,
+            } => {
+                if state.shared.announced().has(&topic.name) {
+                    state.waiting.wait(topic, patience, reply, &state.myself);
+                } else {
+                    let outcome = state.create(&topic).await?;
+                    reply.send(outcome);
+                }
             }
+            KeeperMsg::Forgotten { id } => state.forgotten(id).await?,
+            KeeperMsg::GiveUp { number } => state.waiting.give_up(number),
             KeeperMsg::Grow {
                 name,
                 growth,
@@ -232,10 +279,10 @@ impl Actor for Keeper {
     }
 }
 
-fn open(config: &super::TopicsConfig) -> Result<(Store, Vec<StoredTopic>), TopicsError> {
-    let (store, mut stored) = Store::open(&config.dir)?;
+fn open(config: &super::TopicsConfig) -> Result<(Store, Found), TopicsError> {
+    let (store, mut found) = Store::open(&config.dir)?;
     for (name, partitions) in &config.internal {
-        match stored.iter().find(|topic| topic.name == *name) {
+        match found.topics.iter().find(|topic| topic.name == *name) {
             Some(topic) if topic.internal && topic.partitions == *partitions => {}
             Some(_) => {
                 let reason = format!(
@@ -246,11 +293,11 @@ fn open(config: &super::TopicsConfig) -> Result<(Store, Vec<StoredTopic>), Topic
             None => {
                 let topic = StoredTopic::internal(new_id(|_| false), name.clone(), *partitions);
                 store.create(&topic)?;
-                stored.push(topic);
+                found.topics.push(topic);
             }
         }
     }
-    Ok((store, stored))
+    Ok((store, found))
 }
 
 /// A random id as Kafka makes them: not one of the reserved ones (zero and one), and its text does not begin with a
@@ -309,7 +356,7 @@ impl State {
     }
 
     /// Starts the logs from partition `first` on.
-    async fn start_logs(&self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
+    async fn start_logs(&mut self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
         let Some(supervisor) = &self.supervisor else {
             return Err("no supervisor of topic logs".into());
         };
@@ -356,7 +403,7 @@ impl State {
         }
         let mut next = TopicsSnapshot::clone(&snapshot);
         let topic = next.insert(topic);
-        self.shared.publish(next);
+        self.shared.publish(next, |_| {});
         info!(topic = %topic.name, partitions, "topic created");
         Ok(Ok(CreatedTopic {
             id,
@@ -424,7 +471,7 @@ impl State {
 
     /// Makes a change durable, and then the topic as it is after it.
     async fn change(
-        &self,
+        &mut self,
         stored: StoredTopic,
         snapshot: &TopicsSnapshot,
     ) -> Result<Result<Topic, TopicError>, ActorProcessingErr> {
@@ -439,7 +486,7 @@ impl State {
     fn replace(&self, snapshot: &TopicsSnapshot, changed: Topic) {
         let mut next = snapshot.clone();
         next.insert(changed);
-        self.shared.publish(next);
+        self.shared.publish(next, |_| {});
     }
 
     async fn delete(
@@ -470,16 +517,17 @@ impl State {
         }
         let mut next = TopicsSnapshot::clone(&snapshot);
         next.remove(topic);
-        self.shared.publish(next);
+        let deleted = DeletedTopic {
+            id,
+            name: Arc::clone(&topic.name),
+        };
+        self.shared
+            .publish(next, |announced| announced.deleted.push(deleted.clone()));
         for log in &topic.logs {
             log.mark_deleted();
         }
         info!(topic = name, "topic deleted");
-        reply.send(Ok(DeletedTopic {
-            id,
-            name: Arc::clone(&topic.name),
-            partitions: topic.partitions,
-        }));
+        reply.send(Ok(deleted));
         self.stop_logs(topic).await?;
         if let Err(error) = self.on_disk(move |store| store.sweep(id)).await? {
             warn!(topic = name, %error, "the files of a deleted topic stay until the next start");
@@ -487,7 +535,31 @@ impl State {
         Ok(())
     }
 
-    async fn stop_logs(&self, topic: &Topic) -> Result<(), ActorProcessingErr> {
+    /// Whoever listens has forgotten a topic: its name is free, durably, and who waited for it goes on.
+    async fn forgotten(&mut self, id: Uuid) -> Result<(), ActorProcessingErr> {
+        self.again.retain(|timer| !timer.has_fired());
+        if let Err(error) = self.on_disk(move |store| store.forgotten(id)).await? {
+            warn!(%error, "a deleted topic is forgotten and cannot be ended; its name is not free");
+            let again = KeeperMsg::Forgotten { id };
+            self.again.push(self.myself.send_after(AGAIN, again));
+            return Ok(());
+        }
+        let mut name = None;
+        let snapshot = TopicsSnapshot::clone(&self.shared.snapshot());
+        self.shared
+            .publish(snapshot, |announced| name = announced.remove(id));
+        let Some(name) = name else {
+            return Ok(());
+        };
+        debug!(topic = %name, "what was committed for a deleted topic is gone");
+        for Waiting { topic, reply, .. } in self.waiting.take(&name) {
+            let outcome = self.create(&topic).await?;
+            reply.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn stop_logs(&mut self, topic: &Topic) -> Result<(), ActorProcessingErr> {
         let Some(supervisor) = &self.supervisor else {
             return Ok(());
         };
@@ -501,7 +573,7 @@ impl State {
     }
 
     async fn on_disk<T: Send + 'static>(
-        &self,
+        &mut self,
         work: impl FnOnce(&Store) -> Result<T, TopicsError> + Send + 'static,
     ) -> Result<Result<T, TopicsError>, ActorProcessingErr> {
         let store = self.store.clone();

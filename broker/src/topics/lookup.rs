@@ -5,20 +5,18 @@ use std::sync::Arc;
 use callboard_coordinator::TopicLookup;
 use callboard_protocol::Uuid;
 
-use super::Topics;
+use super::TopicsSnapshot;
 
-impl TopicLookup for Topics {
+impl TopicLookup for TopicsSnapshot {
     fn partitions(&self, name: &str) -> Option<i32> {
-        self.snapshot().by_name(name).map(|topic| topic.partitions)
+        self.by_name(name).map(|topic| topic.partitions)
     }
 
     fn id_of(&self, name: &str) -> Option<Uuid> {
-        self.snapshot().by_name(name).map(|topic| topic.id)
+        self.by_name(name).map(|topic| topic.id)
     }
 
     fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
-        self.snapshot()
-            .by_id(id)
-            .map(|topic| Arc::clone(&topic.name))
+        self.by_id(id).map(|topic| Arc::clone(&topic.name))
     }
 }

@@ -5,16 +5,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
+pub use callboard_coordinator::DeletedTopic;
 use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{Addr, ChildSpec, StopHow, spawn_linked};
+use metrics::gauge;
 use tokio::sync::{oneshot, watch};
 
 use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
+use crate::metrics::BROKER_TOPICS_TO_FORGET;
 
 mod changes;
 mod core;
+mod forgetting;
 mod from_broker;
 mod keeper;
 mod lookup;
@@ -23,6 +28,8 @@ mod store;
 
 pub use self::core::{Growth, NewTopic, TopicError, check_name};
 use self::core::{Limits, approve};
+use self::forgetting::Announced;
+pub use self::forgetting::TopicsListener;
 pub use self::settings::{ConfigChange, ConfigOperation};
 pub(crate) use self::settings::{Type, shown};
 use keeper::{Keeper, KeeperMsg};
@@ -204,17 +211,6 @@ pub struct CreatedTopic {
     pub configs: BTreeMap<String, String>,
 }
 
-/// A topic that is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeletedTopic {
-    /// Its id.
-    pub id: Uuid,
-    /// Its name.
-    pub name: Arc<str>,
-    /// How many partitions it had.
-    pub partitions: i32,
-}
-
 impl Unanswered for TopicError {
     fn unanswered() -> Self {
         Self::new(
@@ -236,6 +232,7 @@ pub(crate) struct Shared {
     config: TopicsConfig,
     snapshot: RwLock<Arc<TopicsSnapshot>>,
     keeper: RwLock<Option<Addr<KeeperMsg>>>,
+    announced: Mutex<Announced>,
     /// Whether every log has been opened, once.
     opened: watch::Sender<bool>,
 }
@@ -249,6 +246,7 @@ impl Topics {
             config,
             snapshot: RwLock::default(),
             keeper: RwLock::default(),
+            announced: Mutex::default(),
             opened: watch::Sender::new(false),
         };
         Self {
@@ -279,6 +277,14 @@ impl Topics {
         let _ = opened.wait_for(|opened| *opened).await;
     }
 
+    /// From now on `listener` hears of every change before it is seen; of what there is now, and of what was deleted
+    /// before and is not forgotten, it hears at once. Where nobody listens a deleted topic's name does not become free.
+    pub fn listen(&self, listener: TopicsListener) {
+        let mut announced = self.shared.announced();
+        announced.listener = Some(listener);
+        announced.tell(&self.shared.snapshot(), &self.shared);
+    }
+
     /// All topics as they are now. Take one for a whole request: it does not change under it.
     #[must_use]
     pub fn snapshot(&self) -> Arc<TopicsSnapshot> {
@@ -305,8 +311,19 @@ impl Topics {
 
     /// Creates a topic. Answers when it is durable, listed and open for appends, or with the error of CreateTopics:
     /// 17 name, 36 exists, 37 partitions, 38 replication factor, 39 assignment, 40 settings, 42 contradictions, 56 disk.
-    pub fn create(&self, topic: NewTopic, reply: Reply<CreatedTopic, TopicError>) {
-        self.send(KeeperMsg::Create { topic, reply });
+    /// A name of which something is still to be forgotten is waited for, `patience` long: then it is 7, and nothing is
+    /// created.
+    pub fn create(
+        &self,
+        topic: NewTopic,
+        patience: Duration,
+        reply: Reply<CreatedTopic, TopicError>,
+    ) {
+        self.shared.send(KeeperMsg::Create {
+            topic,
+            patience,
+            reply,
+        });
     }
 
     /// Gives a topic more partitions. Answers when they are durable, listed and open for appends, or with the error of
@@ -365,16 +382,17 @@ impl Topics {
         message: impl FnOnce(Reply<(), TopicError>) -> KeeperMsg,
     ) -> Result<(), TopicError> {
         let (answer, answered) = oneshot::channel();
-        self.send(message(Reply::new(|outcome| drop(answer.send(outcome)))));
+        self.shared
+            .send(message(Reply::new(|outcome| drop(answer.send(outcome)))));
         answered
             .await
             .unwrap_or_else(|_| Err(TopicError::unanswered()))
     }
 
     /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its
-    /// files are removed afterwards.
+    /// files are removed afterwards, and whoever listens forgets it.
     pub fn delete(&self, name: &str, reply: Reply<DeletedTopic, TopicError>) {
-        self.send(KeeperMsg::Delete {
+        self.shared.send(KeeperMsg::Delete {
             name: name.to_owned(),
             reply,
         });
@@ -384,9 +402,14 @@ impl Topics {
     ///
     /// # Errors
     /// As there.
-    pub async fn create_topic(&self, topic: NewTopic) -> Result<CreatedTopic, TopicError> {
+    pub async fn create_topic(
+        &self,
+        topic: NewTopic,
+        patience: Duration,
+    ) -> Result<CreatedTopic, TopicError> {
         let (answer, answered) = oneshot::channel();
-        self.create(topic, Reply::new(|outcome| drop(answer.send(outcome))));
+        let reply = Reply::new(|outcome| drop(answer.send(outcome)));
+        self.create(topic, patience, reply);
         answered
             .await
             .unwrap_or_else(|_| Err(TopicError::unanswered()))
@@ -403,31 +426,45 @@ impl Topics {
             .await
             .unwrap_or_else(|_| Err(TopicError::unanswered()))
     }
-
-    fn send(&self, message: KeeperMsg) {
-        let keeper = self
-            .shared
-            .keeper
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        // Without a keeper, or with one that has just ended, the message's reply answers by being dropped.
-        if let Some(keeper) = keeper {
-            drop(keeper.cast(message));
-        }
-    }
 }
 
 impl Shared {
+    fn send(&self, message: KeeperMsg) {
+        // Without a keeper, or with one that has just ended, the message's reply answers by being dropped.
+        if let Some(keeper) = self.keeper() {
+            drop(keeper.cast(message));
+        }
+    }
+
+    fn keeper(&self) -> Option<Addr<KeeperMsg>> {
+        self.keeper
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn announced(&self) -> std::sync::MutexGuard<'_, Announced> {
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn snapshot(&self) -> Arc<TopicsSnapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn publish(&self, snapshot: TopicsSnapshot) {
+    /// Lets everybody see what there is now, first of all whoever listens: nobody can commit to a topic of which the
+    /// coordinators have not heard. `change` is what becomes of deleted topics with it.
+    fn publish(self: &Arc<Self>, snapshot: TopicsSnapshot, change: impl FnOnce(&mut Announced)) {
+        let snapshot = Arc::new(snapshot);
+        let mut announced = self.announced();
+        change(&mut announced);
+        gauge!(BROKER_TOPICS_TO_FORGET).set(announced.deleted.len() as f64);
+        announced.tell(&snapshot, self);
         *self
             .snapshot
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+            .unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
     fn limits(&self, snapshot: &TopicsSnapshot) -> Limits {

@@ -5,7 +5,7 @@
 //! topics/<id>/topic.json       name, id, partitions, settings; replaced whole when it changes
 //! topics/<id>/0 … n-1/         the partitions' logs
 //! topics/<id>.creating/        not yet a topic: removed at the start
-//! topics/<id>.deleting/        no longer a topic: removed at the start
+//! topics/<id>.deleting/        no longer a topic; its topic.json stays until nobody has anything of it any more
 //! ```
 
 use std::collections::BTreeMap;
@@ -66,6 +66,15 @@ impl StoredTopic {
     }
 }
 
+/// What a directory of topics holds.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Topics, by name.
+    pub(crate) topics: Vec<StoredTopic>,
+    /// Those that are deleted and not forgotten.
+    pub(crate) deleted: Vec<StoredTopic>,
+}
+
 /// The directory of all topics.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
@@ -73,16 +82,25 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the directory, creating it, removes what was half created or half deleted, and reads every topic.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, Vec<StoredTopic>), TopicsError> {
+    /// Opens the directory, creating it, removes what was half created, and the files of what was deleted, and reads every
+    /// topic.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, Found), TopicsError> {
         std::fs::create_dir_all(dir).map_err(TopicsError::io("create", dir))?;
         let mut topics = Vec::new();
+        let mut deleted = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(TopicsError::io("list", dir))? {
             let path = entry.map_err(TopicsError::io("list", dir))?.path();
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some(CREATING | DELETING) => {
-                    tracing::info!(dir = %path.display(), "removing a topic that was half created or deleted");
+                Some(CREATING) => {
+                    tracing::info!(dir = %path.display(), "removing a topic that was half created");
                     std::fs::remove_dir_all(&path).map_err(TopicsError::io("remove", &path))?;
+                }
+                Some(DELETING) => {
+                    empty(&path)?;
+                    // Without a description it was forgotten, or deleted by a version that did not keep it.
+                    if path.join(DESCRIPTION).exists() {
+                        deleted.push(read(&path)?);
+                    }
                 }
                 _ if path.is_dir() => topics.push(read(&path)?),
                 _ => {}
@@ -95,12 +113,24 @@ impl Store {
                 format!("two directories claim topic {:?}", pair[0].name),
             ));
         }
-        Ok((
-            Self {
-                dir: dir.to_owned(),
-            },
-            topics,
-        ))
+        let store = Self {
+            dir: dir.to_owned(),
+        };
+        let is_taken = |name: &str| topics.iter().any(|topic| topic.name == name);
+        let (late, deleted): (Vec<_>, Vec<_>) =
+            deleted.into_iter().partition(|topic| is_taken(&topic.name));
+        for StoredTopic { name, id, .. } in late {
+            // A version that did not wait has made the name another topic's: what is committed for it is that one's.
+            tracing::warn!(
+                topic = name,
+                id,
+                "a deleted topic's name is taken; its offsets cannot be told apart"
+            );
+            if let Some(id) = parse_hex(&id) {
+                store.forgotten(id)?;
+            }
+        }
+        Ok((store, Found { topics, deleted }))
     }
 
     /// Makes a topic durable. Its partitions have their directories; files come with the first append.
@@ -142,7 +172,8 @@ impl Store {
         self.write(&self.dir.join(&topic.id), topic)
     }
 
-    /// Ends a topic: from here on it does not come back. Its files are removed by [`sweep`](Self::sweep).
+    /// Ends a topic: from here on it does not come back. Its files are removed by [`sweep`](Self::sweep), and that it
+    /// was there is known until it is [`forgotten`](Self::forgotten).
     pub(crate) fn delete(&self, id: Uuid) -> Result<(), TopicsError> {
         let path = self.dir.join(hex(id));
         std::fs::rename(&path, self.swept(id)).map_err(TopicsError::io("rename", &path))?;
@@ -151,8 +182,18 @@ impl Store {
 
     /// Removes the files of a deleted topic.
     pub(crate) fn sweep(&self, id: Uuid) -> Result<(), TopicsError> {
+        empty(&self.swept(id))
+    }
+
+    /// Nobody has anything of this deleted topic: after this, durably, its name is free. Calling it again does no harm.
+    pub(crate) fn forgotten(&self, id: Uuid) -> Result<(), TopicsError> {
         let path = self.swept(id);
-        std::fs::remove_dir_all(&path).map_err(TopicsError::io("remove", &path))
+        files::remove_if_there(&path.join(DESCRIPTION))
+            .and_then(|()| files::sync_dir(&path))
+            .map_err(TopicsError::io("remove the description in", &path))?;
+        // It has files as long as it was not swept; then that removes it, or the next start.
+        let _ = std::fs::remove_dir(&path);
+        Ok(())
     }
 
     fn swept(&self, id: Uuid) -> PathBuf {
@@ -162,6 +203,31 @@ impl Store {
     /// Where a partition's log lives.
     pub(crate) fn partition_dir(&self, id: Uuid, partition: i32) -> PathBuf {
         self.dir.join(hex(id)).join(partition.to_string())
+    }
+}
+
+/// Removes everything but the description, and the directory as well if it has none.
+fn empty(dir: &Path) -> Result<(), TopicsError> {
+    for entry in std::fs::read_dir(dir).map_err(TopicsError::io("list", dir))? {
+        let path = entry.map_err(TopicsError::io("list", dir))?.path();
+        if path.file_name().is_some_and(|name| name == DESCRIPTION) {
+            continue;
+        }
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            files::remove_if_there(&path)
+        };
+        removed.map_err(TopicsError::io("remove", &path))?;
+    }
+    if dir.join(DESCRIPTION).exists() {
+        return Ok(());
+    }
+    match std::fs::remove_dir(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(TopicsError::io("remove", dir)(error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -176,7 +242,7 @@ fn read(dir: &Path) -> Result<StoredTopic, TopicsError> {
             format!("version {} is not known here", topic.version),
         ));
     }
-    if topic.id().is_none() || dir.file_name().and_then(|name| name.to_str()) != Some(&topic.id) {
+    if topic.id().is_none() || dir.file_stem().and_then(|name| name.to_str()) != Some(&topic.id) {
         return Err(TopicsError::corrupt(
             &path,
             "its id is not its directory's name".to_owned(),

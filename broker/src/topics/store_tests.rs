@@ -9,14 +9,22 @@ fn stored(id: u8, name: &str) -> StoredTopic {
 }
 
 fn open(dir: &Path) -> Vec<StoredTopic> {
-    Store::open(dir).unwrap().1
+    let found = Store::open(dir).unwrap().1;
+    assert_eq!(found.deleted, []);
+    found.topics
+}
+
+/// Names of what is deleted and not forgotten.
+fn deleted(dir: &Path) -> Vec<String> {
+    let found = Store::open(dir).unwrap().1;
+    found.deleted.into_iter().map(|topic| topic.name).collect()
 }
 
 #[test]
 fn created_topics_are_read_back_in_order_of_their_names() {
     let dir = tempfile::tempdir().unwrap();
     let (store, none) = Store::open(dir.path()).unwrap();
-    assert_eq!(none, []);
+    assert_eq!(none.topics, []);
     store.create(&stored(2, "b")).unwrap();
     store.create(&stored(1, "c")).unwrap();
     store
@@ -66,8 +74,47 @@ fn a_topic_that_is_deleted_goes_at_once_and_its_files_later() {
     store.delete(id).unwrap();
     assert!(store.swept(id).is_dir());
     store.sweep(id).unwrap();
+    assert!(!store.swept(id).join("0").exists());
+    assert_eq!(deleted(dir.path()), ["a"]);
+    store.forgotten(id).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     assert!(store.delete(id).is_err());
+}
+
+/// Files may go before or after what is known of the topic; a start removes them in any case.
+#[test]
+fn a_deleted_topic_is_known_until_it_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let id = Uuid([1; 16]);
+    store.create(&stored(1, "a")).unwrap();
+    store.delete(id).unwrap();
+    for _ in 0..2 {
+        assert_eq!(deleted(dir.path()), ["a"]);
+        assert!(!store.swept(id).join("0").exists());
+    }
+    store.forgotten(id).unwrap();
+    assert_eq!(open(dir.path()), []);
+
+    store.create(&stored(2, "a")).unwrap();
+    let id = Uuid([2; 16]);
+    store.delete(id).unwrap();
+    store.forgotten(id).unwrap();
+    assert!(store.swept(id).join("0").exists(), "nobody has swept it");
+    store.sweep(id).unwrap();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// As a version that did not wait leaves it: what is committed is the next topic's, and stays.
+#[test]
+fn a_deleted_topic_whose_name_is_taken_is_not_forgotten_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(1, "a")).unwrap();
+    store.delete(Uuid([1; 16])).unwrap();
+    store.create(&stored(2, "a")).unwrap();
+    assert_eq!(open(dir.path()), [stored(2, "a")]);
+    assert!(!store.swept(Uuid([1; 16])).exists());
 }
 
 /// Every state a kill can leave between the steps of a creation and a deletion.

@@ -1,7 +1,8 @@
 //! The registry as handlers use it, with real logs under it.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use callboard_coordinator::{Forgotten, TopicsImage};
 use callboard_supervision::testing::Stage;
 use callboard_supervision::{Supervisor, SupervisorMsg};
 
@@ -14,6 +15,43 @@ struct House {
     stage: Stage,
     root: Addr<SupervisorMsg>,
     topics: Topics,
+    coordinators: Arc<Coordinators>,
+}
+
+/// Those who have committed offsets of topics: what they were told last, and whether they forget at once.
+#[derive(Default)]
+struct Coordinators {
+    told: Mutex<Vec<(Vec<DeletedTopic>, Forgotten)>>,
+    slow: AtomicBool,
+}
+
+impl Coordinators {
+    fn hear(&self, image: &TopicsImage, forgotten: Forgotten) {
+        for deleted in &image.deleted {
+            assert_eq!(image.topics.partitions(&deleted.name), None);
+            if !self.slow.load(Ordering::Relaxed) {
+                forgotten(deleted.id);
+            }
+        }
+        let told = (image.deleted.clone(), forgotten);
+        self.told.lock().unwrap().push(told);
+    }
+
+    /// Names of what is to be forgotten.
+    fn deleted(&self) -> Vec<Arc<str>> {
+        let told = self.told.lock().unwrap();
+        let (deleted, _) = told.last().unwrap();
+        deleted
+            .iter()
+            .map(|topic| Arc::clone(&topic.name))
+            .collect()
+    }
+
+    fn forget_all(&self) {
+        let (deleted, forgotten) = self.told.lock().unwrap().pop().unwrap();
+        deleted.iter().for_each(|topic| forgotten(topic.id));
+        self.told.lock().unwrap().push((deleted, forgotten));
+    }
 }
 
 impl House {
@@ -34,11 +72,22 @@ impl House {
         .unwrap()
         .unwrap();
         topics.opened().await;
+        let coordinators = Arc::new(Coordinators::default());
+        let listener = Arc::clone(&coordinators);
+        topics.listen(Arc::new(move |image, forgotten| {
+            listener.hear(&image, forgotten);
+        }));
         Self {
             stage,
             root,
             topics,
+            coordinators,
         }
+    }
+
+    /// Creates a topic, for whose name it waits as long as it takes.
+    async fn create(&self, topic: NewTopic) -> Result<CreatedTopic, TopicError> {
+        self.topics.create_topic(topic, PATIENCE).await
     }
 
     /// Ends as a broker does on SIGTERM.
@@ -76,11 +125,7 @@ fn wanted(name: &str, partitions: i32) -> NewTopic {
 async fn topics_live_from_create_to_delete_across_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let house = House::open(dir.path()).await;
-    let made = house
-        .topics
-        .create_topic(wanted("orders", 3))
-        .await
-        .unwrap();
+    let made = house.create(wanted("orders", 3)).await.unwrap();
     assert_eq!(house.append("orders", 2).await, 0);
     assert_eq!(house.append("orders", 2).await, 5);
     let internal = house
@@ -107,7 +152,7 @@ async fn topics_live_from_create_to_delete_across_restarts() {
     );
 
     let gone = house.topics.delete_topic("orders").await.unwrap();
-    assert_eq!((gone.id, gone.partitions), (made.id, 3));
+    assert_eq!((gone.id, gone.name.as_ref()), (made.id, "orders"));
     assert!(house.topics.snapshot().by_name("orders").is_none());
     // Who still holds the handle hears of it.
     assert_eq!(
@@ -120,11 +165,7 @@ async fn topics_live_from_create_to_delete_across_restarts() {
             .0,
         3
     );
-    let again = house
-        .topics
-        .create_topic(wanted("orders", 1))
-        .await
-        .unwrap();
+    let again = house.create(wanted("orders", 1)).await.unwrap();
     assert_ne!(again.id, made.id);
     assert_eq!(house.append("orders", 0).await, 0);
     house.close().await;
@@ -142,8 +183,8 @@ async fn topics_live_from_create_to_delete_across_restarts() {
 async fn what_cannot_be_is_refused_with_kafkas_code() {
     let dir = tempfile::tempdir().unwrap();
     let house = House::open(dir.path()).await;
-    let code = async |topic| house.topics.create_topic(topic).await.unwrap_err().code.0;
-    house.topics.create_topic(wanted("a.b", 1)).await.unwrap();
+    let code = async |topic| house.create(topic).await.unwrap_err().code.0;
+    house.create(wanted("a.b", 1)).await.unwrap();
     assert_eq!(code(wanted("a.b", 1)).await, 36);
     assert_eq!(code(wanted("a_b", 1)).await, 17);
     assert_eq!(code(wanted("__consumer_offsets", 1)).await, 36);
@@ -192,10 +233,8 @@ async fn what_cannot_be_is_refused_with_kafkas_code() {
 async fn of_two_creations_at_once_one_wins() {
     let dir = tempfile::tempdir().unwrap();
     let house = House::open(dir.path()).await;
-    let both = futures_util::future::join(
-        house.topics.create_topic(wanted("a", 1)),
-        house.topics.create_topic(wanted("a", 2)),
-    );
+    let both =
+        futures_util::future::join(house.create(wanted("a", 1)), house.create(wanted("a", 2)));
     let (first, second) = both.await;
     assert!(first.is_ok());
     assert_eq!(second.unwrap_err().code.0, 36);
@@ -210,7 +249,7 @@ async fn a_stopped_registry_still_answers() {
     house.close().await;
     assert_eq!(
         topics
-            .create_topic(wanted("a", 1))
+            .create_topic(wanted("a", 1), PATIENCE)
             .await
             .unwrap_err()
             .code
@@ -245,7 +284,7 @@ async fn a_directory_that_cannot_be_used_keeps_it_from_starting() {
 async fn a_killed_keeper_opens_everything_again_behind_the_same_handles() {
     let dir = tempfile::tempdir().unwrap();
     let house = House::open(dir.path()).await;
-    house.topics.create_topic(wanted("a", 2)).await.unwrap();
+    house.create(wanted("a", 2)).await.unwrap();
     house.append("a", 1).await;
     let before = house.topics.snapshot();
     let keeper = house.topics.shared.keeper.read().unwrap().clone().unwrap();
@@ -257,7 +296,7 @@ async fn a_killed_keeper_opens_everything_again_behind_the_same_handles() {
         .await
         .unwrap();
     let made = loop {
-        match house.topics.create_topic(wanted("b", 1)).await {
+        match house.create(wanted("b", 1)).await {
             Ok(made) => break made,
             Err(error) => assert_eq!(error.code.0, -1, "{error}"),
         }
@@ -283,7 +322,7 @@ async fn a_killed_keeper_opens_everything_again_behind_the_same_handles() {
 async fn growth_and_settings_are_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let house = House::open(dir.path()).await;
-    let made = house.topics.create_topic(wanted("a", 1)).await.unwrap();
+    let made = house.create(wanted("a", 1)).await.unwrap();
     house.append("a", 0).await;
     let growth = |partitions| Growth {
         partitions,
@@ -340,5 +379,82 @@ async fn growth_and_settings_are_there_after_a_restart() {
     assert_eq!(topic.configs["retention.ms"], "77");
     let ends = topic.logs().iter().map(|log| log.offsets().unwrap().end);
     assert_eq!(ends.collect::<Vec<_>>(), [5, 0, 5]);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_name_of_a_deleted_topic_is_free_when_its_offsets_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    let first = house.create(wanted("a", 1)).await.unwrap();
+    house.coordinators.slow.store(true, Ordering::Relaxed);
+    house.topics.delete_topic("a").await.unwrap();
+    assert_eq!(*house.coordinators.deleted(), ["a".into()]);
+
+    let now = house.topics.create_topic(wanted("a", 1), Duration::ZERO);
+    assert_eq!(now.await.unwrap_err().code, ErrorCode::REQUEST_TIMED_OUT);
+    // Nobody else waits.
+    house.create(wanted("b", 1)).await.unwrap();
+    let (early, late) = (house.create(wanted("a", 2)), house.create(wanted("a", 3)));
+    let (mut early, mut late) = (Box::pin(early), Box::pin(late));
+    assert!(futures_util::poll!(&mut early).is_pending());
+    assert!(futures_util::poll!(&mut late).is_pending());
+    house.create(wanted("c", 1)).await.unwrap();
+    assert!(house.topics.snapshot().by_name("a").is_none());
+
+    house.coordinators.forget_all();
+    let made = early.await.unwrap();
+    assert_ne!(made.id, first.id);
+    let taken = late.await.unwrap_err().code;
+    assert_eq!(taken, ErrorCode::TOPIC_ALREADY_EXISTS);
+    assert!(house.coordinators.deleted().is_empty());
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_not_forgotten_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    house.create(wanted("a", 1)).await.unwrap();
+    house.append("a", 0).await;
+    house.coordinators.slow.store(true, Ordering::Relaxed);
+    house.topics.delete_topic("a").await.unwrap();
+    house.close().await;
+
+    let house = House::open(dir.path()).await;
+    assert_eq!(*house.coordinators.deleted(), ["a".into()]);
+    house.create(wanted("a", 1)).await.unwrap();
+    assert_eq!(house.append("a", 0).await, 0);
+    house.close().await;
+
+    let house = House::open(dir.path()).await;
+    assert!(house.coordinators.deleted().is_empty());
+    house.close().await;
+}
+
+/// Its successor reads on disk what is still to be forgotten, and tells it again.
+#[tokio::test]
+async fn a_killed_keeper_does_not_forget_what_is_to_be_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    house.create(wanted("a", 1)).await.unwrap();
+    house.coordinators.slow.store(true, Ordering::Relaxed);
+    house.topics.delete_topic("a").await.unwrap();
+    house.coordinators.slow.store(false, Ordering::Relaxed);
+    let keeper = house.topics.shared.keeper().unwrap();
+    keeper.actor().kill();
+    keeper
+        .actor()
+        .get_cell()
+        .wait(Some(PATIENCE))
+        .await
+        .unwrap();
+    // Told while nobody is there.
+    house.coordinators.forget_all();
+    while let Err(error) = house.create(wanted("a", 2)).await {
+        assert_eq!(error.code.0, -1, "{error}");
+        tokio::task::yield_now().await;
+    }
+    assert!(house.coordinators.deleted().is_empty());
     house.close().await;
 }

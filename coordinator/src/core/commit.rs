@@ -89,8 +89,9 @@ pub(super) fn commit_to(
     };
     let mut seen = 0;
     for topic in commit.topics.iter() {
+        let of_topic = step.topics.check(commit, topic);
         for partition in &topic.partitions {
-            let code = check(step, partition);
+            let code = check(step, of_topic, partition);
             if code != ErrorCode::NONE && codes.is_empty() {
                 codes.resize(seen, ErrorCode::NONE);
             }
@@ -136,9 +137,12 @@ pub(super) fn commit_to(
     true
 }
 
-fn check(step: &Step<'_>, partition: &CommitPartition) -> ErrorCode {
+fn check(step: &Step<'_>, of_topic: ErrorCode, partition: &CommitPartition) -> ErrorCode {
     if partition.error != ErrorCode::NONE {
         return partition.error;
+    }
+    if of_topic != ErrorCode::NONE {
+        return of_topic;
     }
     let metadata = &partition.metadata;
     // Bytes are never fewer than UTF-16 units: most notes are let through without a count.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use callboard_offsets::record::Record;
-use callboard_protocol::ErrorCode;
+use callboard_protocol::{ErrorCode, Uuid};
 
 use super::expiry::Retention;
 use super::input::{Fetch, RequestId, Ticket};
 use crate::response;
 
-/// One thing to do. All effects of a step concern the group of its input.
+/// One thing to do. All effects of a step concern the group of its input, if that concerns one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a request.
@@ -66,6 +66,21 @@ pub enum Effect {
         /// The group.
         group_id: Arc<str>,
     },
+    /// Behind every append sent before, remove what any group has committed for a topic that is gone; tell by
+    /// [`Input::Forgot`](super::Input::Forgot) what became of it.
+    Forget {
+        /// The topic.
+        id: Uuid,
+        /// Its name.
+        topic: Arc<str>,
+    },
+    /// Nothing is stored for this deleted topic any more, and nothing will be.
+    Forgotten {
+        /// The topic.
+        id: Uuid,
+    },
+    /// Requests are served from now on: what was stored is loaded, and nothing of it is for a topic that is gone.
+    Opened,
     /// Something worth counting.
     Note(Event),
 }
@@ -160,6 +175,15 @@ pub enum Event {
         reason: ExitReason,
         /// Its id.
         member_id: Arc<str>,
+    },
+    /// What is committed for a deleted topic could not be removed; it will be tried again.
+    NotForgotten {
+        /// The topic.
+        topic: Arc<str>,
+        /// What the log said.
+        error: ErrorCode,
+        /// Since it worked the last time, this one counted.
+        failures: u32,
     },
 }
 

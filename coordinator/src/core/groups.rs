@@ -18,9 +18,9 @@ use super::leave;
 use super::refusal::{early_refusal, loading, refused};
 use super::step::{Settings, Step, Tickets};
 use super::timers::{Millis, Timers};
-use crate::CoordinatorConfig;
+use super::topics::Topics;
 use crate::request::ListGroups;
-use crate::response;
+use crate::{CoordinatorConfig, TopicsImage, response};
 
 /// A group's place in the map. KIP-848's groups will be another variant.
 #[derive(Debug)]
@@ -30,9 +30,12 @@ enum Slot {
     Rebuilding,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Serving {
     Loading,
+    /// Loaded, and first rid of what is stored for topics that are gone. For others it is loading: nobody is a member
+    /// yet whose session could end.
+    Forgetting(Vec<StoredGroup>),
     Open,
     Closed,
 }
@@ -51,6 +54,7 @@ pub struct Census {
 pub struct Groups {
     settings: Settings,
     serving: Serving,
+    topics: Topics,
     slots: BTreeMap<Arc<str>, Slot>,
     timers: Timers,
     tickets: Tickets,
@@ -60,12 +64,13 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// A coordinator that is still loading.
+    /// A coordinator that is still loading, with the topics there are.
     #[must_use]
-    pub fn new(config: &CoordinatorConfig) -> Self {
+    pub fn new(config: &CoordinatorConfig, topics: Arc<TopicsImage>) -> Self {
         Self {
             settings: Settings::new(config),
             serving: Serving::Loading,
+            topics: Topics::new(topics),
             slots: BTreeMap::new(),
             timers: Timers::default(),
             tickets: Tickets::default(),
@@ -99,22 +104,36 @@ impl Groups {
                 // Appends of the evicted group are not waited for, and may never come.
                 self.answer_lists(effects);
             }
+            Input::Topics(image) => {
+                self.topics.learn(image);
+                self.forget(now, effects);
+            }
+            Input::Forgot { id, outcome } => {
+                self.topics.forgot(millis(now.steady), id, outcome, effects);
+                self.open_if_clean(now, effects);
+            }
+            Input::ForgetAgain => self.forget(now, effects),
             Input::Close => self.close(now, effects),
         }
     }
 
-    /// When [`due`](Self::due) may next name a group, on the steady clock.
+    /// When [`due`](Self::due) may next have something, on the steady clock.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        self.timers.next().map(Duration::from_millis)
+        let deadlines = [self.timers.next(), self.topics.again_at()];
+        let first = deadlines.into_iter().flatten().min();
+        first.map(Duration::from_millis)
     }
 
-    /// A group something is due for. To be asked until there is none, with an [`Input::Tick`] for each.
+    /// What time has brought. To be asked, and stepped, until there is nothing.
     #[must_use]
-    pub fn due(&self, steady: Duration) -> Option<Arc<str>> {
-        self.timers
-            .due(millis(steady))
-            .map(|due| Arc::clone(&due.group_id))
+    pub fn due(&self, steady: Duration) -> Option<Input> {
+        let now = millis(steady);
+        if self.topics.again_at().is_some_and(|at| at <= now) {
+            return Some(Input::ForgetAgain);
+        }
+        let group_id = Arc::clone(&self.timers.due(now)?.group_id);
+        Some(Input::Tick { group_id })
     }
 
     /// How many groups there are in which state.
@@ -157,13 +176,35 @@ impl Groups {
             settings: &self.settings,
             timers: &mut self.timers,
             tickets: &mut self.tickets,
+            topics: &self.topics,
             effects,
         };
         (&mut self.slots, step)
     }
 
     fn load(&mut self, now: Now, stored: Vec<StoredGroup>, effects: &mut Vec<Effect>) {
+        self.serving = Serving::Forgetting(stored);
+        self.forget(now, effects);
+    }
+
+    /// Has forgotten what is due, if there is somebody to do it.
+    fn forget(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if let Serving::Forgetting(_) | Serving::Open = self.serving {
+            self.topics.forget(effects);
+            self.open_if_clean(now, effects);
+        }
+    }
+
+    fn open_if_clean(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let Serving::Forgetting(stored) = &mut self.serving else {
+            return;
+        };
+        if !self.topics.are_clean() {
+            return;
+        }
+        let stored = std::mem::take(stored);
         self.serving = Serving::Open;
+        effects.push(Effect::Opened);
         for group in stored {
             self.restore(now, group, effects);
         }
@@ -208,7 +249,7 @@ impl Groups {
         }
         match self.serving {
             Serving::Open => {}
-            Serving::Loading => {
+            Serving::Loading | Serving::Forgetting(_) => {
                 let response = loading(&request, group_id);
                 return effects.push(Effect::Answer { id, response });
             }
@@ -301,7 +342,8 @@ impl Groups {
     }
 
     fn tick(&mut self, now: Now, group_id: &Arc<str>, effects: &mut Vec<Effect>) {
-        if self.due(now.steady).as_ref() != Some(group_id) {
+        let due = self.timers.due(millis(now.steady));
+        if due.is_none_or(|due| due.group_id != *group_id) {
             return;
         }
         // Out of the queue before anything else: whatever happens next, it does not come up again.
@@ -351,7 +393,7 @@ impl Groups {
                 self.lists.push((self.tickets.last(), id, request));
                 return self.answer_lists(effects);
             }
-            Serving::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            Serving::Loading | Serving::Forgetting(_) => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
             Serving::Closed => ErrorCode::COORDINATOR_NOT_AVAILABLE,
         };
         let response = Response::List(response::ListGroups {

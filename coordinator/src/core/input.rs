@@ -7,6 +7,7 @@ use callboard_offsets::index::Index;
 use callboard_offsets::record::GroupMetadataValue;
 use callboard_protocol::{ErrorCode, Uuid};
 
+use crate::TopicsImage;
 use crate::request::{self, TopicRef};
 use crate::response::DeletedTopicOffsets;
 
@@ -27,8 +28,8 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
-/// One thing that happened. All but [`Loaded`](Self::Loaded), [`List`](Self::List) and [`Close`](Self::Close) concern
-/// one group and touch no other.
+/// One thing that happened. All but [`Loaded`](Self::Loaded), [`List`](Self::List), [`Close`](Self::Close) and those
+/// about topics concern one group and touch no other.
 #[derive(Debug)]
 pub enum Input {
     /// The log is replayed: here is everything that is stored. Requests before it are told that loading is in progress.
@@ -56,7 +57,7 @@ pub enum Input {
         /// The error as the log has it; the core translates it for clients.
         outcome: Result<(), ErrorCode>,
     },
-    /// [`Groups::due`](super::Groups::due) named this group.
+    /// Something is due for this group; see [`Groups::due`](super::Groups::due).
     Tick {
         /// The group.
         group_id: Arc<str>,
@@ -68,6 +69,17 @@ pub enum Input {
     },
     /// What is stored of a group that was evicted, or that asked for it by [`Effect::Reload`](super::Effect::Reload).
     Rebuilt(StoredGroup),
+    /// Topics were created, grown or deleted: this is what there is now. What is committed for one that is gone goes.
+    Topics(Arc<TopicsImage>),
+    /// What became of an [`Effect::Forget`](super::Effect::Forget).
+    Forgot {
+        /// The deleted topic.
+        id: Uuid,
+        /// Whether all of it is durable. The error as the log has it.
+        outcome: Result<(), ErrorCode>,
+    },
+    /// It is time to try again to forget what could not be forgotten; see [`Groups::due`](super::Groups::due).
+    ForgetAgain,
     /// The coordinator ends in order: whoever waits is told to look for another.
     Close,
 }
@@ -113,6 +125,8 @@ pub struct Commit {
     pub retention_time_ms: Option<i64>,
     /// As in the request.
     pub knows_group_id_not_found: bool,
+    /// Where its topics were looked up.
+    pub image: Arc<TopicsImage>,
     /// Shared with whoever makes the answer of the outcome.
     pub topics: Arc<[CommitTopic]>,
 }

@@ -32,6 +32,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod topics;
 mod votes;
 
 pub use effect::{CommitOutcome, Effect, Event, ExitReason, RebalanceReason, Removal, Response};

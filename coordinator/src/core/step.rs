@@ -8,6 +8,7 @@ use callboard_protocol::ErrorCode;
 use super::effect::{Effect, Event, Response};
 use super::input::{RequestId, Ticket};
 use super::timers::{Due, Millis, Timer, TimerKind, Timers};
+use super::topics::Topics;
 use crate::{CoordinatorConfig, response};
 
 /// The settings as steps use them.
@@ -63,6 +64,7 @@ pub(super) struct Step<'a> {
     pub(super) settings: &'a Settings,
     pub(super) timers: &'a mut Timers,
     pub(super) tickets: &'a mut Tickets,
+    pub(super) topics: &'a Topics,
     pub(super) effects: &'a mut Vec<Effect>,
 }
 

@@ -13,21 +13,21 @@ use std::time::Duration;
 
 use callboard_offsets::log::LogError;
 use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
-use callboard_protocol::ErrorCode;
+use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use self::owed::{Debts, Owed};
 use self::perform::code;
 use crate::core::{Groups, Input, Now, RequestId, StoredGroup, Ticket};
-use crate::forget::forget_topic;
 use crate::metrics::{Api, CoordinatorMeter, PartitionState};
 use crate::port::Port;
 use crate::request;
 use crate::route::Routed;
 use crate::shared::Shared;
+use crate::{DeletedTopic, TopicsImage};
 
 /// The kind coordinators are counted under.
 pub(crate) const KIND: &str = "group_coordinator";
@@ -48,8 +48,10 @@ pub(crate) enum CoordinatorMsg {
     TimerFired(u64),
     /// Go on looking for expired offsets.
     GoOnExpiring,
-    /// A topic is gone: so are the offsets committed for it.
-    TopicDeleted(Arc<str>),
+    /// Topics have come or gone.
+    Topics(Arc<TopicsImage>),
+    /// What became of forgetting a deleted topic.
+    Forgot(Uuid, Result<(), AppendError>),
     /// End in order: whoever waits is told to look elsewhere. Answered when nothing is in flight.
     Close(RpcReplyPort<()>),
 }
@@ -132,7 +134,7 @@ impl Actor for GroupCoordinator {
             }),
         };
         let writer = Writer::spawn_linked(writer, cell).await?;
-        let core = Groups::new(&shared.config);
+        let core = Groups::new(&shared.config, shared.told.image());
         let mut state = State {
             partition,
             myself,
@@ -176,7 +178,8 @@ impl Actor for GroupCoordinator {
             // It was replaced when it stood in the mailbox already.
             CoordinatorMsg::TimerFired(_) => {}
             CoordinatorMsg::GoOnExpiring => state.expire_some(),
-            CoordinatorMsg::TopicDeleted(topic) => forget_topic(&state.writer, topic),
+            CoordinatorMsg::Topics(image) => state.topics(image),
+            CoordinatorMsg::Forgot(id, outcome) => state.forgot(id, outcome)?,
             CoordinatorMsg::Close(done) => state.close(done),
         }
         state.meter.census(state.core.census());
@@ -243,15 +246,25 @@ impl State {
         }
     }
 
+    fn topics(&mut self, image: Arc<TopicsImage>) {
+        if matches!(self.service, Service::Refused(_)) {
+            for DeletedTopic { name, .. } in &image.deleted {
+                warn!(
+                    partition = self.partition,
+                    topic = %name,
+                    "a deleted topic cannot be forgotten: the partition is not served; its name is not free"
+                );
+            }
+        }
+        self.step(None, Input::Topics(image));
+    }
+
     fn loaded(&mut self, loaded: Result<Vec<StoredGroup>, LogError>) {
         match loaded {
             Ok(stored) => {
                 let groups = stored.len();
-                self.step(None, Input::Loaded(stored));
-                let took = self.origin.elapsed();
-                self.meter.loaded(took);
-                self.is(PartitionState::Active);
                 debug!(partition = self.partition, groups, "groups loaded");
+                self.step(None, Input::Loaded(stored));
             }
             Err(reason) => {
                 // The writer has said why. Its neighbours serve.
@@ -267,15 +280,33 @@ impl State {
         group_id: &Arc<str>,
         outcome: Result<(), AppendError>,
     ) -> Result<(), ActorProcessingErr> {
+        let outcome = self.unless_poisoned(outcome)?;
+        self.step(Some(group_id), Input::Durable { ticket, outcome });
+        Ok(())
+    }
+
+    fn forgot(
+        &mut self,
+        id: Uuid,
+        outcome: Result<(), AppendError>,
+    ) -> Result<(), ActorProcessingErr> {
+        let outcome = self.unless_poisoned(outcome)?;
+        self.step(None, Input::Forgot { id, outcome });
+        Ok(())
+    }
+
+    /// The outcome of an append as the core is told it. The log's end is this coordinator's.
+    fn unless_poisoned(
+        &mut self,
+        outcome: Result<(), AppendError>,
+    ) -> Result<Result<(), ErrorCode>, ActorProcessingErr> {
         if let Err(AppendError::Poisoned { reason }) = &outcome {
             for owed in self.debts.take_all() {
                 owed.port.abandon();
             }
             return Err(format!("the offsets log is poisoned: {reason}").into());
         }
-        let outcome = outcome.map_err(|error| code(&error));
-        self.step(Some(group_id), Input::Durable { ticket, outcome });
-        Ok(())
+        Ok(outcome.map_err(|error| code(&error)))
     }
 
     fn now(&self) -> Now {
@@ -321,11 +352,12 @@ impl State {
     /// Does whatever time has brought.
     fn tick(&mut self) {
         let now = self.origin.elapsed();
-        while let Some(group_id) = self.core.due(now) {
-            let tick = Input::Tick {
-                group_id: Arc::clone(&group_id),
+        while let Some(due) = self.core.due(now) {
+            let about = match &due {
+                Input::Tick { group_id } => Some(Arc::clone(group_id)),
+                _ => None,
             };
-            self.step(Some(&group_id), tick);
+            self.step(about.as_ref(), due);
         }
         for owed in self.debts.overdue(now) {
             // It may still land.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use callboard_offsets::record::Record;
 use callboard_offsets::writer::AppendError;
 use callboard_protocol::ErrorCode;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::owed::Owed;
 use super::{CoordinatorMsg, State};
 use crate::core::{CommitOutcome, Effect, Event, Response, StoredGroup, Ticket, fetch};
+use crate::forget::forget_topic;
+use crate::metrics::PartitionState;
 
 impl State {
     /// Does one thing the core wants done, of a step about that group.
@@ -49,7 +51,8 @@ impl State {
                 };
                 let shared = Arc::clone(&self.shared);
                 self.writer.read(Arc::clone(&group_id), move |index| {
-                    let answer = fetch(index, &group_id, &asked, &*shared.lookup);
+                    let image = shared.told.image();
+                    let answer = fetch(index, &group_id, &asked, &*image.topics);
                     owed.answer(Response::Fetch(answer), &shared.meter);
                 });
             }
@@ -64,9 +67,21 @@ impl State {
                 self.writer.change(group_id, plan, durable);
             }
             Effect::Reload { group_id } => self.reload(group_id),
+            Effect::Forget { id, topic } => {
+                let myself = self.myself.clone();
+                forget_topic(&self.writer, topic, move |outcome| {
+                    // A coordinator that has ended forgets it anew when it is back.
+                    drop(myself.cast(CoordinatorMsg::Forgot(id, outcome)));
+                });
+            }
+            Effect::Forgotten { id } => self.shared.told.has_forgotten(self.partition, id),
+            Effect::Opened => {
+                self.meter.loaded(self.origin.elapsed());
+                self.is(PartitionState::Active);
+            }
             Effect::Note(event) => {
                 self.meter.note(&event);
-                log(&event, about.map_or("", |group_id| group_id));
+                self.log(&event, about.map_or("", |group_id| group_id));
             }
         }
     }
@@ -111,6 +126,55 @@ impl State {
         });
     }
 
+    fn log(&self, event: &Event, group_id: &str) {
+        match event {
+            Event::RebalanceStarted {
+                reason,
+                generation_id,
+            } => info!(
+                group_id,
+                generation = generation_id,
+                reason = reason.as_str(),
+                "group rebalances"
+            ),
+            Event::RebalanceCompleted {
+                took_ms,
+                generation_id,
+                members,
+            } => info!(
+                group_id,
+                generation = generation_id,
+                members,
+                took_ms,
+                "group is stable"
+            ),
+            Event::MemberExited { reason, member_id } => {
+                info!(
+                    group_id,
+                    %member_id,
+                    reason = reason.as_str(),
+                    "member is gone"
+                );
+            }
+            Event::NotForgotten {
+                topic,
+                error,
+                failures,
+            } => {
+                // A full disk stays full for a while: at first, and then now and again.
+                if failures.is_power_of_two() {
+                    warn!(
+                        partition = self.partition,
+                        %topic,
+                        error = error.name(),
+                        failures,
+                        "offsets of a deleted topic cannot be removed yet; its name is not free"
+                    );
+                }
+            }
+        }
+    }
+
     fn durable_port(
         &self,
         ticket: Ticket,
@@ -130,38 +194,5 @@ pub(super) fn code(error: &AppendError) -> ErrorCode {
             ErrorCode::COORDINATOR_NOT_AVAILABLE
         }
         _ => ErrorCode::UNKNOWN_SERVER_ERROR,
-    }
-}
-
-fn log(event: &Event, group_id: &str) {
-    match event {
-        Event::RebalanceStarted {
-            reason,
-            generation_id,
-        } => info!(
-            group_id,
-            generation = generation_id,
-            reason = reason.as_str(),
-            "group rebalances"
-        ),
-        Event::RebalanceCompleted {
-            took_ms,
-            generation_id,
-            members,
-        } => info!(
-            group_id,
-            generation = generation_id,
-            members,
-            took_ms,
-            "group is stable"
-        ),
-        Event::MemberExited { reason, member_id } => {
-            info!(
-                group_id,
-                %member_id,
-                reason = reason.as_str(),
-                "member is gone"
-            );
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests stand on: coordinators on a stage, and requests as one line each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,9 @@ use callboard_supervision::{Addr, Supervisor, SupervisorMsg};
 use tokio::sync::oneshot;
 
 use crate::request::{self, TopicRef};
-use crate::{Call, CoordinatorConfig, Coordinators, Reply, TopicLookup, response};
+use crate::{
+    Call, CoordinatorConfig, Coordinators, DeletedTopic, Reply, TopicLookup, TopicsImage, response,
+};
 
 pub(super) const PARTITIONS: u32 = 4;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,6 +38,34 @@ impl TopicLookup for OneTopic {
     fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
         (id == Self::ID).then(|| "t".into())
     }
+}
+
+/// No topic at all.
+struct NoTopic;
+
+impl TopicLookup for NoTopic {
+    fn partitions(&self, _: &str) -> Option<i32> {
+        None
+    }
+}
+
+/// `t` is deleted. The receiver hears it when nobody has anything of it any more.
+pub(super) fn delete_topic(coordinators: &Coordinators) -> Answer<Uuid> {
+    let image = TopicsImage {
+        topics: Arc::new(NoTopic),
+        deleted: vec![DeletedTopic {
+            id: OneTopic::ID,
+            name: "t".into(),
+        }],
+    };
+    let (tell, told) = oneshot::channel();
+    let tell = Mutex::new(Some(tell));
+    let forgotten = move |id| {
+        let tell = tell.lock().unwrap().take().expect("it is told once");
+        let _ = tell.send(id);
+    };
+    coordinators.topics_changed(image, Arc::new(forgotten));
+    told
 }
 
 pub(super) struct House {
@@ -83,6 +113,17 @@ impl House {
             .call(|reply| SupervisorMsg::Shutdown(TIMEOUT, reply), TIMEOUT)
             .await
             .unwrap();
+    }
+
+    pub(super) fn delete_topic(&self) -> Answer<Uuid> {
+        delete_topic(&self.coordinators)
+    }
+
+    /// `t` is there, and everything of an earlier one of its name is forgotten.
+    pub(super) fn create_topic(&self) {
+        let image = TopicsImage::of(Arc::new(OneTopic));
+        let forgotten = |_| panic!("nothing was deleted");
+        self.coordinators.topics_changed(image, Arc::new(forgotten));
     }
 
     /// Sends one call of its own.
@@ -198,13 +239,22 @@ pub(super) async fn start(
     stage: &Stage,
     log: &Arc<MemoryLog>,
 ) -> (Addr<SupervisorMsg>, Coordinators) {
+    let coordinators = make(log);
+    (run(stage, &coordinators).await, coordinators)
+}
+
+/// Coordinators that nobody has started.
+pub(super) fn make(log: &Arc<MemoryLog>) -> Coordinators {
     let config = CoordinatorConfig {
         offsets_topic_num_partitions: PARTITIONS,
         group_initial_rebalance_delay: Duration::ZERO,
         ..CoordinatorConfig::default()
     };
     let log = Arc::clone(log) as Arc<dyn OffsetsLog>;
-    let coordinators = Coordinators::new(config, log, Arc::new(OneTopic));
+    Coordinators::new(config, log, Arc::new(OneTopic))
+}
+
+pub(super) async fn run(stage: &Stage, coordinators: &Coordinators) -> Addr<SupervisorMsg> {
     let (root, _) = Supervisor::spawn_linked("root", stage.cell())
         .await
         .unwrap();
@@ -213,7 +263,7 @@ pub(super) async fn start(
         .await
         .unwrap()
         .unwrap();
-    (root, coordinators)
+    root
 }
 
 pub(super) fn commit(group: &str, partition: i32, offset: i64) -> request::OffsetCommit {

@@ -4,6 +4,7 @@ mod failures;
 mod house;
 mod requests;
 mod storm;
+mod topics;
 
 use std::cell::RefCell;
 use std::sync::Arc;

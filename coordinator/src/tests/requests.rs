@@ -180,8 +180,8 @@ async fn what_was_committed_for_a_topic_goes_with_it() {
     for partition in 0..8 {
         house.commit("simple", partition, 1).await.unwrap();
     }
-    house.coordinators.topic_deleted("t");
-    rest().await;
+    let forgotten = house.delete_topic();
+    assert_eq!(forgotten.await, Ok(OneTopic::ID));
     assert_eq!(committed(&house.fetch(&["g"]).await.unwrap()), []);
     assert_eq!(committed(&house.fetch(&["simple"]).await.unwrap()), []);
     let heartbeat = house.heartbeat("g", &member).await.unwrap();

@@ -39,7 +39,7 @@ fn a_group_that_could_not_be_founded_does_not_exist() {
 #[test]
 fn a_group_of_simple_consumers_is_there_when_its_first_commit_is() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.lands = false;
     let (first, second, listed) = (
         house.commit(commit("", -1, 1)),
@@ -58,7 +58,7 @@ fn a_group_of_simple_consumers_is_there_when_its_first_commit_is() {
 #[test]
 fn a_simple_commit_that_failed_founds_nothing() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.lands = false;
     let first = house.commit(commit("", -1, 1));
     assert!(house.land(Err(ErrorCode::REQUEST_TIMED_OUT)));
@@ -213,7 +213,7 @@ fn a_static_restart_that_could_not_be_written_changes_nothing() {
 #[test]
 fn a_group_is_deleted_when_its_tombstones_have_landed() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.commit(commit("", -1, 7)).answer();
     house.lands = false;
     let (deleted, fetched) = (house.delete(), house.fetch());

@@ -76,7 +76,7 @@ fn metadata_that_does_not_parse_breaks_nothing() {
     ];
     for metadata in broken {
         let mut house = house();
-        house.topics.create("t", 1);
+        house.create("t", 1);
         let mut request = old_join();
         request.protocols[0].metadata = Bytes::copy_from_slice(metadata);
         let parked = house.join(request);

@@ -2,7 +2,7 @@
 //! the test says.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::index::Index;
@@ -16,36 +16,29 @@ use crate::core::{
 };
 use crate::port::Port;
 use crate::route::{Router, list_ports};
-use crate::{Call, CoordinatorConfig, TopicLookup};
+use crate::{Call, CoordinatorConfig, DeletedTopic, TopicLookup, TopicsImage};
 
 /// When the tests take place.
 pub(crate) const WALL_MS: i64 = 1_700_000_000_000;
 
 /// Topics by name: id and partitions.
-#[derive(Default)]
-pub(crate) struct TestTopics(Mutex<BTreeMap<String, (Uuid, i32)>>);
-
-impl TestTopics {
-    pub(crate) fn create(&self, name: &str, partitions: i32) -> Uuid {
-        let mut topics = self.0.lock().unwrap();
-        let id = Uuid([u8::try_from(topics.len() + 1).unwrap(); 16]);
-        topics.insert(name.to_owned(), (id, partitions));
-        id
-    }
+#[derive(Clone, Default)]
+pub(crate) struct TestTopics {
+    made: u8,
+    by_name: BTreeMap<String, (Uuid, i32)>,
 }
 
 impl TopicLookup for TestTopics {
     fn partitions(&self, name: &str) -> Option<i32> {
-        Some(self.0.lock().unwrap().get(name)?.1)
+        Some(self.by_name.get(name)?.1)
     }
 
     fn id_of(&self, name: &str) -> Option<Uuid> {
-        Some(self.0.lock().unwrap().get(name)?.0)
+        Some(self.by_name.get(name)?.0)
     }
 
     fn name_of(&self, id: Uuid) -> Option<Arc<str>> {
-        let topics = self.0.lock().unwrap();
-        topics
+        self.by_name
             .iter()
             .find(|(_, (known, _))| *known == id)
             .map(|(name, _)| Arc::from(name.as_str()))
@@ -59,6 +52,7 @@ enum Write {
     Remove(Ticket, Arc<str>, Removal),
     Fetch(RequestId, Arc<str>, Fetch),
     Reload(Arc<str>),
+    Forget(Uuid, Arc<str>),
 }
 
 /// See the module.
@@ -68,7 +62,9 @@ pub(crate) struct House {
     pub(crate) heard: Heard,
     pub(crate) groups: Groups,
     pub(crate) index: Index,
-    pub(crate) topics: TestTopics,
+    topics: TestTopics,
+    deleted: Vec<DeletedTopic>,
+    image: Arc<TopicsImage>,
     pub(crate) now: Duration,
     /// Whether appends land by themselves.
     pub(crate) lands: bool,
@@ -89,12 +85,15 @@ pub(crate) struct House {
 impl House {
     /// Loaded and empty.
     pub(crate) fn new(config: CoordinatorConfig) -> Self {
+        let image = Arc::new(TopicsImage::of(Arc::new(TestTopics::default())));
         let mut house = Self {
-            groups: Groups::new(&config),
+            groups: Groups::new(&config, Arc::clone(&image)),
             config,
             heard: Heard::default(),
             index: Index::default(),
             topics: TestTopics::default(),
+            deleted: Vec::new(),
+            image,
             now: Duration::ZERO,
             lands: true,
             writes: VecDeque::new(),
@@ -113,7 +112,7 @@ impl House {
 
     /// The coordinator ends without a word and begins anew from what is stored.
     pub(crate) fn restart(&mut self) {
-        self.groups = Groups::new(&self.config);
+        self.groups = Groups::new(&self.config, Arc::clone(&self.image));
         self.writes.clear();
         self.ports.clear();
     }
@@ -121,6 +120,41 @@ impl House {
     pub(crate) fn load(&mut self) {
         let stored = StoredGroup::read_all(&self.index);
         self.step(Input::Loaded(stored));
+    }
+
+    /// A topic is made, or made anew.
+    pub(crate) fn create(&mut self, name: &str, partitions: i32) -> Uuid {
+        self.topics.made += 1;
+        let id = Uuid([self.topics.made; 16]);
+        self.topics
+            .by_name
+            .insert(name.to_owned(), (id, partitions));
+        self.topics_changed();
+        id
+    }
+
+    /// A topic is gone, and to be forgotten until [`forgotten`](Self::forgotten).
+    pub(crate) fn delete_topic(&mut self, name: &str) {
+        let (id, _) = self.topics.by_name.remove(name).expect("a topic");
+        self.deleted.push(DeletedTopic {
+            id,
+            name: name.into(),
+        });
+        self.topics_changed();
+    }
+
+    /// Nobody has anything of it any more, says whoever counts.
+    pub(crate) fn forgotten(&mut self, name: &str) {
+        self.deleted.retain(|deleted| &*deleted.name != name);
+        self.topics_changed();
+    }
+
+    fn topics_changed(&mut self) {
+        self.image = Arc::new(TopicsImage {
+            topics: Arc::new(self.topics.clone()),
+            deleted: self.deleted.clone(),
+        });
+        self.step(Input::Topics(Arc::clone(&self.image)));
     }
 
     fn moment(&self) -> Now {
@@ -143,8 +177,8 @@ impl House {
 
     fn settle(&mut self) {
         while self.lands && self.land(Ok(())) {}
-        while let Some(group_id) = self.groups.due(self.now) {
-            self.step(Input::Tick { group_id });
+        while let Some(due) = self.groups.due(self.now) {
+            self.step(due);
         }
     }
 
@@ -156,7 +190,7 @@ impl House {
             uuid::Uuid::from_u128(uuids)
         };
         let list = Router {
-            lookup: &self.topics,
+            image: &self.image,
             fresh: &mut fresh,
         }
         .route(call, &mut routed);
@@ -219,6 +253,8 @@ impl House {
                 fetch,
             } => self.writes.push_back(Write::Fetch(id, group_id, fetch)),
             Effect::Reload { group_id } => self.writes.push_back(Write::Reload(group_id)),
+            Effect::Forget { id, topic } => self.writes.push_back(Write::Forget(id, topic)),
+            Effect::Forgotten { .. } | Effect::Opened => {}
             Effect::Note(event) => self.notes.push(event),
         }
     }
@@ -252,15 +288,37 @@ impl House {
                 self.step(Input::Durable { ticket, outcome });
             }
             Write::Fetch(id, group_id, fetch) => {
-                let fetched = crate::core::fetch(&self.index, &group_id, &fetch, &self.topics);
+                let topics = &*self.image.topics;
+                let fetched = crate::core::fetch(&self.index, &group_id, &fetch, topics);
                 self.answer(id, Response::Fetch(fetched));
             }
             Write::Reload(group_id) => {
                 let stored = StoredGroup::read(&self.index, &group_id);
                 self.step(Input::Rebuilt(stored));
             }
+            Write::Forget(id, topic) => {
+                let records = self.offsets_of(&topic);
+                self.heard.tombstones(&records);
+                self.apply(&records, outcome);
+                self.step(Input::Forgot { id, outcome });
+            }
         }
         true
+    }
+
+    /// Tombstones of all that is committed for `topic`.
+    fn offsets_of(&self, topic: &Arc<str>) -> Vec<Record> {
+        let mut records = Vec::new();
+        for group in self.index.groups() {
+            let offsets = self.index.topic(group, topic).into_iter().flatten();
+            records.extend(offsets.map(|(partition, _)| Record::OffsetCommit {
+                group: Arc::clone(group),
+                topic: Arc::clone(topic),
+                partition: *partition,
+                value: None,
+            }));
+        }
+        records
     }
 
     fn apply(&mut self, records: &[Record], outcome: Result<(), ErrorCode>) {

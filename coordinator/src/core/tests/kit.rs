@@ -260,7 +260,7 @@ impl House {
 
     /// A Stable group of so many, all dynamic, in generation 1. The first leads.
     pub(crate) fn form(&mut self, members: usize) -> Vec<String> {
-        self.topics.create("t", 1);
+        self.create("t", 1);
         let joining: Vec<_> = (0..members).map(|_| self.newcomer()).collect();
         self.advance(1000);
         let ids: Vec<String> = joining

@@ -207,7 +207,7 @@ fn a_group_above_the_limit_is_cut_down_after_the_load() {
 #[test]
 fn offsets_alone_are_a_group_of_simple_consumers_after_a_restart() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.commit(commit("", -1, 5)).answer();
     house.restart();
     house.load();
@@ -226,7 +226,7 @@ fn offsets_alone_are_a_group_of_simple_consumers_after_a_restart() {
 #[test]
 fn a_generation_given_to_a_group_of_simple_consumers_outlives_their_offsets() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.commit(commit("", -1, 5)).answer();
     let mut request = old_join();
     request.protocols[0].metadata = subscription(&["other"]);

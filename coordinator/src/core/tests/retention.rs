@@ -67,7 +67,7 @@ fn a_group_that_never_committed_ends_at_the_next_check_and_its_pending_ids_with_
 fn a_working_group_keeps_what_it_reads_and_loses_what_it_does_not() {
     let mut house = house();
     let ids = house.form(1);
-    house.topics.create("other", 1);
+    house.create("other", 1);
     house.commit(commit(&ids[0], 1, 7)).answer();
     let mut other = commit(&ids[0], 1, 8);
     other.topics[0].topic = crate::request::TopicRef::Name("other".into());
@@ -97,7 +97,7 @@ fn nothing_ends_while_a_group_rebalances() {
 #[test]
 fn simple_consumers_lose_each_offset_a_week_after_its_commit() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.commit(commit("", -1, 7)).answer();
     house.advance(6 * DAY);
     house.commit(commit("", -1, 8)).answer();
@@ -112,7 +112,7 @@ fn simple_consumers_lose_each_offset_a_week_after_its_commit() {
 #[test]
 fn a_client_of_old_says_itself_how_long() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     let short = OffsetCommit {
         retention_time_ms: Some(1_000),
         ..commit("", -1, 7)
@@ -129,7 +129,7 @@ fn a_client_of_old_says_itself_how_long() {
 #[test]
 fn who_commits_during_the_check_is_not_forgotten() {
     let mut house = house();
-    house.topics.create("t", 1);
+    house.create("t", 1);
     house.commit(commit("", -1, 7)).answer();
     house.advance(8 * DAY);
     house.lands = false;

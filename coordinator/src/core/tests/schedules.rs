@@ -77,8 +77,8 @@ fn whatever_the_order() {
 impl World {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let house = House::new(config());
-        house.topics.create("t", 1);
+        let mut house = House::new(config());
+        house.create("t", 1);
         let client = |at: usize, is_static: bool| Client {
             instance: is_static.then(|| format!("i{}", at % 2)),
             ..Client::default()

@@ -23,7 +23,7 @@ const ALLOWANCE: Allowance = Allowance {
 
 impl Stage for House {
     fn create_topic(&mut self, name: &str, partitions: i32) -> String {
-        let Uuid(id) = self.topics.create(name, partitions);
+        let Uuid(id) = self.create(name, partitions);
         uuid::Uuid::from_bytes(id).to_string()
     }
 

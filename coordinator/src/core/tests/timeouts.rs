@@ -215,7 +215,7 @@ fn a_static_restart_begins_a_session_of_the_old_length() {
 fn a_session_that_ends_while_the_log_is_stuck_ends_when_it_is_not() {
     let mut house = house();
     house.form(1);
-    house.topics.create("free", 1);
+    house.create("free", 1);
     house.lands = false;
     let deleted = house.delete_offsets("free");
     house.advance(11_000);
@@ -230,7 +230,7 @@ fn a_session_that_ends_while_the_log_is_stuck_ends_when_it_is_not() {
 fn who_was_heard_of_in_time_while_the_log_was_stuck_stays() {
     let mut house = house();
     let ids = house.form(1);
-    house.topics.create("free", 1);
+    house.create("free", 1);
     house.lands = false;
     let _deleted = house.delete_offsets("free");
     house.advance(9_000);

@@ -9,8 +9,10 @@ use callboard_offsets::record::{OffsetCommitValue, Record};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::super::house::TestTopics;
 use super::super::kit::config;
 use super::super::tale::stable;
+use crate::TopicsImage;
 use crate::core::{Groups, Input, Now, State, StoredGroup};
 
 const RUNS: u64 = 300;
@@ -110,7 +112,8 @@ fn s10_33_a_log_loads_in_every_stage_of_compaction() {
                 "seed {seed}"
             );
         }
-        let mut groups = Groups::new(&config());
+        let topics = TopicsImage::of(Arc::new(TestTopics::default()));
+        let mut groups = Groups::new(&config(), Arc::new(topics));
         groups.step(Now::default(), Input::Loaded(stored), &mut Vec::new());
         let census = groups.census();
         assert_eq!(census.groups_in(State::Stable), 2, "seed {seed}");

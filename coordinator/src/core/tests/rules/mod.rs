@@ -19,3 +19,4 @@ mod states;
 mod statics;
 mod sync;
 mod timers;
+mod topics;

@@ -67,6 +67,10 @@ impl Heard {
                 Removal::Expired(_) => "remove what is over",
             }),
             Effect::Reload { .. } => self.say("reload"),
+            Effect::Forget { topic, .. } => self.say(&format!("forget {topic}")),
+            Effect::Forgotten { id } => self.say(&format!("forgot id{}", id.0[0])),
+            // Every tale would begin with it; what is answered shows it.
+            Effect::Opened => {}
             Effect::Note(event) => self.say(&note(event)),
         }
     }
@@ -223,6 +227,11 @@ fn note(event: &Event) -> String {
         Event::MemberExited { reason, member_id } => {
             format!("exit {} {member_id}", reason.as_str())
         }
+        Event::NotForgotten {
+            topic,
+            error,
+            failures,
+        } => format!("not forgotten {topic} {} failures={failures}", error.0),
     }
 }
 

@@ -35,9 +35,9 @@ pub(crate) fn nothing() -> Tale {
 }
 
 pub(crate) fn with(config: CoordinatorConfig) -> Tale {
-    let house = House::new(config);
-    house.topics.create("t", 8);
-    house.topics.create("u", 8);
+    let mut house = House::new(config);
+    house.create("t", 8);
+    house.create("u", 8);
     Tale {
         house,
         start: Duration::ZERO,

@@ -1,0 +1,121 @@
+//! Topics that are deleted and not forgotten: whoever listens for changes may still have something of them. Until nobody
+//! has, a deleted topic stays in the store and its name is nobody's; who wants to create it waits here.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use callboard_coordinator::{Forgotten, TopicsImage};
+use callboard_protocol::{ErrorCode, Uuid};
+use callboard_supervision::{Addr, Timer};
+
+use super::keeper::KeeperMsg;
+use super::{CreatedTopic, DeletedTopic, NewTopic, Shared, TopicError, TopicsSnapshot};
+use crate::log::Reply;
+
+/// Hears of every change of topics before anybody else can know of it: all there are then, those that are gone and are to
+/// be forgotten, and whom to tell when one is. Must not block.
+pub type TopicsListener = Arc<dyn Fn(TopicsImage, Forgotten) + Send + Sync>;
+
+/// What the listener has been told. Only the keeper changes it.
+#[derive(Default)]
+pub(super) struct Announced {
+    pub(super) listener: Option<TopicsListener>,
+    pub(super) deleted: Vec<DeletedTopic>,
+}
+
+impl std::fmt::Debug for Announced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Announced")
+            .field("deleted", &self.deleted)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Announced {
+    pub(super) fn tell(&self, snapshot: &Arc<TopicsSnapshot>, shared: &Arc<Shared>) {
+        let Some(listener) = &self.listener else {
+            return;
+        };
+        let image = TopicsImage {
+            topics: Arc::clone(snapshot) as _,
+            deleted: self.deleted.clone(),
+        };
+        // Weak: the listener lives in what it would keep alive.
+        let keeper: Weak<Shared> = Arc::downgrade(shared);
+        let forgotten = move |id| {
+            // A keeper that is not there now asks again when it is.
+            if let Some(shared) = keeper.upgrade() {
+                shared.send(KeeperMsg::Forgotten { id });
+            }
+        };
+        listener(image, Arc::new(forgotten));
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.deleted.iter().any(|deleted| *deleted.name == *name)
+    }
+
+    /// The topic is forgotten; its name, if it was not already.
+    pub(super) fn remove(&mut self, id: Uuid) -> Option<Arc<str>> {
+        let at = self.deleted.iter().position(|deleted| deleted.id == id)?;
+        Some(self.deleted.remove(at).name)
+    }
+}
+
+/// A creation that waits for its name.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    number: u64,
+    pub(super) topic: NewTopic,
+    pub(super) reply: Reply<CreatedTopic, TopicError>,
+    _patience: Timer,
+}
+
+/// All of them, in the order they came.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: Vec<Waiting>,
+    numbers: u64,
+}
+
+impl Queue {
+    /// Lets a creation wait, for at most `patience`.
+    pub(super) fn wait(
+        &mut self,
+        topic: NewTopic,
+        patience: Duration,
+        reply: Reply<CreatedTopic, TopicError>,
+        keeper: &Addr<KeeperMsg>,
+    ) {
+        self.numbers += 1;
+        let number = self.numbers;
+        self.waiting.push(Waiting {
+            number,
+            topic,
+            reply,
+            _patience: keeper.send_after(patience, KeeperMsg::GiveUp { number }),
+        });
+    }
+
+    /// Ends the patience of one. Nothing was created for it, and nothing will be.
+    pub(super) fn give_up(&mut self, number: u64) {
+        let Some(at) = self.waiting.iter().position(|one| one.number == number) else {
+            return;
+        };
+        let Waiting { topic, reply, .. } = self.waiting.remove(at);
+        let message = format!(
+            "Topic '{}' was deleted, and offsets committed for it are still being removed.",
+            topic.name
+        );
+        let error = TopicError::new(ErrorCode::REQUEST_TIMED_OUT, message);
+        reply.send(Err(error));
+    }
+
+    /// Those who waited for `name`.
+    pub(super) fn take(&mut self, name: &str) -> Vec<Waiting> {
+        let all = std::mem::take(&mut self.waiting);
+        let (free, others) = all.into_iter().partition(|one| one.topic.name == name);
+        self.waiting = others;
+        free
+    }
+}
