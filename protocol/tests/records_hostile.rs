@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use callboard_protocol::records::{
-    BatchBuilder, BatchIter, Compression, DecompressLimit, HEADER_BYTES, RecordsError, Stage,
+    Batch, BatchBuilder, BatchIter, Compression, DecompressLimit, HEADER_BYTES, RecordsError,
+    Stage, Step,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -85,7 +86,7 @@ fn peak_kib() -> u64 {
 /// Reads everything that can be read, checksums or not.
 fn drain(what: &str, bytes: Bytes) {
     let total = bytes.len();
-    let mut read = 0;
+    let mut read = 0_usize;
     let mut batches = BatchIter::new(bytes);
     for batch in &mut batches {
         let batch = match batch {
@@ -98,9 +99,12 @@ fn drain(what: &str, bytes: Bytes) {
         let header = *batch.header();
         read += header.size();
         let _ = (batch.verify_crc(), header.next_offset());
+        let scanned = scan(&batch, 1 + read % 5_000);
         let body = match batch.body(LIMIT) {
             Ok(body) => body,
             Err(error) => {
+                let over = matches!(error, RecordsError::OverLimit { .. });
+                assert!(over || scanned.is_err(), "{what}: {error}");
                 assert_eq!(error.stage(), Stage::Records, "{what}: {error}");
                 continue;
             }
@@ -108,25 +112,50 @@ fn drain(what: &str, bytes: Bytes) {
         let bound = LIMIT_BYTES.max(total);
         assert!(body.bytes().len() <= bound, "{what}: over the limit");
         let (mut views, mut shared) = (body.iter(), batch.records(LIMIT).unwrap());
-        let mut count = 0;
+        let (mut count, mut told) = (0, Vec::new());
         loop {
             let (view, owned) = (views.next(), shared.next());
             match (view, owned) {
                 (Some(Ok(view)), Some(Ok(owned))) => {
                     count += 1;
+                    told.push((view.offset, view.timestamp, view.key.is_some()));
                     assert_eq!(view.headers.iter().count(), view.headers.len(), "{what}");
                     assert_eq!(owned.headers.iter().count(), view.headers.len(), "{what}");
                     assert_eq!(owned.key.as_deref(), view.key, "{what}");
                     assert_eq!(owned.value.as_deref(), view.value, "{what}");
                 }
-                (Some(Err(view)), Some(Err(owned))) => assert_eq!(view, owned, "{what}"),
-                (None, None) => break,
+                (Some(Err(view)), Some(Err(owned))) => {
+                    assert_eq!(view, owned, "{what}");
+                    assert!(scanned.is_err(), "{what}: {view}");
+                    break;
+                }
+                (None, None) => {
+                    assert_eq!(scanned, Ok(told), "{what}");
+                    break;
+                }
                 (view, owned) => panic!("{what}: {view:?} and {owned:?}"),
             }
         }
         assert!(count <= header.count, "{what}");
     }
     assert!(read + batches.rest().len() == total, "{what}");
+}
+
+/// Offset, timestamp and whether there is a key, of every record, in slices of `slice` bytes. Records beyond the limit
+/// that the other readers have are not kept.
+fn scan(batch: &Batch, slice: usize) -> Result<Vec<(i64, i64, bool)>, RecordsError> {
+    let mut scan = batch.scan()?;
+    let (mut told, mut left) = (Vec::new(), slice);
+    loop {
+        match scan.next(&mut left)? {
+            Step::Record(one) if told.len() < LIMIT_BYTES => {
+                told.push((one.offset, one.timestamp, one.has_key));
+            }
+            Step::Record(_) => {}
+            Step::Paused => left = slice,
+            Step::End => return Ok(told),
+        }
+    }
 }
 
 /// Cut as a broker cuts, and cut with a length that says so: the first never reaches a record, the second always does.

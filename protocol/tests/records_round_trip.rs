@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use callboard_protocol::records::{
-    BatchBuilder, BatchIter, Compression, DecompressLimit, HEADER_BYTES, Record, RecordsError,
+    BatchBuilder, BatchIter, Compression, DecompressLimit, HEADER_BYTES, Record, RecordsError, Step,
 };
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::protocol::StrBytes;
@@ -341,6 +341,134 @@ fn zstd_streams_without_a_content_size_are_read() {
         values(&with_body(&batch, Compression::Zstd, &stream)),
         [value.as_str()]
     );
+}
+
+/// Java stops reading where its stream ends: Kafka takes such a batch.
+#[test]
+fn what_follows_a_gzip_or_lz4_stream_is_left_alone() {
+    use std::io::Write;
+
+    let drafts = [plain("first"), plain("second")];
+    let batch = build(0, Compression::None, None, &drafts);
+    let one = build(0, Compression::None, None, &drafts[..1]);
+    let garbage = [
+        &[0x1f][..],
+        &[0; 8],
+        &[0; 18],
+        &[0; 19],
+        &[0x1f, 0x8b, 8],
+        &[0xff; 5_000],
+    ];
+    for codec in [Compression::Gzip, Compression::Lz4] {
+        let stream = build(0, codec, None, &drafts)[HEADER_BYTES..].to_vec();
+        let again = stream.clone();
+        let mut behind = garbage.to_vec();
+        if codec == Compression::Lz4 {
+            // A second frame is as little looked at.
+            behind.push(&again);
+        }
+        for behind in behind {
+            let body = [&stream[..], behind].concat();
+            let read = with_body(&batch, codec, &body);
+            assert_eq!(values(&read), ["first", "second"], "{codec}: {behind:?}");
+            assert_eq!(scanned(&read), Ok(2), "{codec}: {behind:?}");
+        }
+        // What is cut off is not behind it.
+        for cut in [1, 4, 8, 9] {
+            assert_unreadable(&with_body(&batch, codec, &stream[..stream.len() - cut]));
+        }
+    }
+    // gzip is one member after the other, and each is checked.
+    let (first, second) = batch[HEADER_BYTES..].split_at(one.len() - HEADER_BYTES);
+    let member = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut body = [member(first), member(&[]), member(second), vec![7; 30]].concat();
+    let read = with_body(&batch, Compression::Gzip, &body);
+    assert_eq!(values(&read), ["first", "second"]);
+    assert_eq!(scanned(&read), Ok(2));
+    let length_at = body.len() - 30 - 4;
+    body[length_at] ^= 1;
+    assert_unreadable(&with_body(&batch, Compression::Gzip, &body));
+}
+
+#[test]
+fn zstd_frames_follow_each_other_and_nothing_else_does() {
+    let drafts = [plain("first"), plain("second")];
+    let batch = build(0, Compression::None, None, &drafts);
+    let (first, second) = batch[HEADER_BYTES..].split_at(20);
+    let frames = [first, second].map(|part| zstd::stream::encode_all(part, 3).unwrap());
+    // Behind the second, a frame that is to be skipped.
+    let skipped = [
+        &0x184d_2a50_u32.to_le_bytes()[..],
+        &3_u32.to_le_bytes(),
+        b"abc",
+    ]
+    .concat();
+    let body = [&frames.concat()[..], &skipped].concat();
+    let read = with_body(&batch, Compression::Zstd, &body);
+    assert_eq!(values(&read), ["first", "second"]);
+    assert_eq!(scanned(&read), Ok(2));
+    for garbage in [&[0; 3][..], &[0xff; 40]] {
+        let read = with_body(&batch, Compression::Zstd, &[&body, garbage].concat());
+        assert_unreadable(&read);
+        assert!(scanned(&read).is_err());
+    }
+}
+
+/// What a codec holds and the window over its output stay small, whatever comes of a few bytes.
+#[test]
+fn records_larger_than_any_piece_are_scanned_in_slices() {
+    let large = "0123456789".repeat(300_000);
+    let mut draft = plain(&large);
+    draft.key = Some(Bytes::from(large.clone()));
+    draft.headers = vec![
+        ("h".repeat(70_000), Some(Bytes::from(large))),
+        ("i".into(), None),
+    ];
+    let drafts = [plain("before"), draft, plain("behind")];
+    for codec in [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ] {
+        let batch = build(0, codec, None, &drafts);
+        let batch = BatchIter::new(batch).next().unwrap().unwrap();
+        let mut scan = batch.scan().unwrap();
+        let (mut seen, mut slices, mut left) = (Vec::new(), 1, 10_000);
+        loop {
+            match scan.next(&mut left).unwrap() {
+                Step::Record(one) => seen.push((one.offset, one.timestamp, one.has_key)),
+                Step::Paused => (slices, left) = (slices + 1, 10_000),
+                Step::End => break,
+            }
+        }
+        assert_eq!(
+            seen,
+            [(0, 1, false), (1, 1, true), (2, 1, false)],
+            "{codec}"
+        );
+        // Uncompressed there is nothing to do but to pass over the record.
+        assert!(
+            slices > 100 || codec == Compression::None,
+            "{codec}: {slices}"
+        );
+    }
+}
+
+/// How many records a scan finds.
+fn scanned(batch: &Bytes) -> Result<usize, RecordsError> {
+    let batch = BatchIter::new(batch.clone()).next().unwrap()?;
+    let mut scan = batch.scan()?;
+    let mut count = 0;
+    while scan.next(&mut { usize::MAX })? != Step::End {
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn plain(value: &str) -> Draft {

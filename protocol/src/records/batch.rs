@@ -6,6 +6,7 @@ use super::codec::{self, DecompressLimit};
 use super::header::{BatchHeader, COVERED_FROM, HEADER_BYTES};
 use super::iter::{Progress, RecordViews, Records};
 use super::record::Base;
+use super::scan::Scan;
 use super::{Compression, RecordsError};
 
 /// The batches of a run of bytes. A batch that is not there to its end ends the run without an error: a broker cuts
@@ -104,22 +105,23 @@ impl Batch {
         Ok(Records::new(body.bytes, body.progress))
     }
 
+    /// Its records one after the other, in slices of work and in little memory: see [`Scan`]. No limit on what they
+    /// decompress to.
+    ///
+    /// # Errors
+    /// [`RecordsError::Count`], [`RecordsError::UnknownCodec`] and [`RecordsError::Decompress`].
+    pub fn scan(&self) -> Result<Scan, RecordsError> {
+        Scan::new(&self.header, self.bytes.slice(HEADER_BYTES..))
+    }
+
     /// Its records to read in place, which costs about half of sharing them.
     ///
     /// # Errors
     /// [`RecordsError::Count`], [`RecordsError::UnknownCodec`], [`RecordsError::Decompress`] and
     /// [`RecordsError::OverLimit`]. A compressed body is decompressed whole before its first record can be read.
     pub fn body(&self, limit: DecompressLimit) -> Result<BatchBody, RecordsError> {
-        let header = &self.header;
-        let count = u32::try_from(header.count).map_err(|_| RecordsError::Count {
-            count: header.count,
-        })?;
-        let compression = header.compression()?;
-        let base = Base {
-            offset: header.base_offset,
-            timestamp: header.base_timestamp,
-            append_time: header.is_log_append_time().then_some(header.max_timestamp),
-        };
+        let compression = self.header.compression()?;
+        let (base, count) = base_and_count(&self.header)?;
         let stored = self.bytes.slice(HEADER_BYTES..);
         let bytes = match compression {
             Compression::None => stored,
@@ -132,6 +134,19 @@ impl Batch {
             progress: Progress::new(base, count),
         })
     }
+}
+
+/// What the records count from, and how many there are.
+pub(super) fn base_and_count(header: &BatchHeader) -> Result<(Base, u32), RecordsError> {
+    let count = u32::try_from(header.count).map_err(|_| RecordsError::Count {
+        count: header.count,
+    })?;
+    let base = Base {
+        offset: header.base_offset,
+        timestamp: header.base_timestamp,
+        append_time: header.is_log_append_time().then_some(header.max_timestamp),
+    };
+    Ok((base, count))
 }
 
 impl BatchBody {

@@ -72,6 +72,12 @@ impl<'a> RecordViews<'a> {
             progress,
         }
     }
+
+    /// How many bytes are left, and how far it is.
+    pub(super) fn left(&self, progress: &mut Progress) -> usize {
+        *progress = self.progress;
+        self.rest.len()
+    }
 }
 
 impl<'a> Iterator for RecordViews<'a> {

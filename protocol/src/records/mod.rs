@@ -26,6 +26,7 @@ mod error;
 mod header;
 mod iter;
 mod record;
+mod scan;
 
 pub use batch::{Batch, BatchBody, BatchIter};
 pub use builder::BatchBuilder;
@@ -34,3 +35,4 @@ pub use error::{RecordFault, RecordsError, Stage};
 pub use header::{BatchHeader, HEADER_BYTES};
 pub use iter::{RecordViews, Records};
 pub use record::{Header, HeaderIter, HeaderView, HeaderViews, Headers, Record, RecordView};
+pub use scan::{Scan, Scanned, Step};

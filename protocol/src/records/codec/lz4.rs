@@ -4,6 +4,7 @@
 use std::hash::Hasher;
 use std::io::Write;
 
+use bytes::Bytes;
 use lz4_flex::block::{DecompressError, decompress_into};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use twox_hash::XxHash32;
@@ -23,39 +24,66 @@ struct Descriptor {
     content_checksum: bool,
 }
 
-pub(super) fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    let mut rest = body;
-    let descriptor = descriptor(&mut rest)?;
-    let mut out = Vec::new();
-    loop {
+/// A body as it unfolds, a block at a time.
+pub(super) struct Unfold {
+    rest: Bytes,
+    descriptor: Descriptor,
+    /// Of what has unfolded.
+    content: XxHash32,
+}
+
+impl Unfold {
+    pub(super) fn new(body: Bytes) -> Result<Self, Fault> {
+        let mut rest = body.as_ref();
+        let descriptor = descriptor(&mut rest)?;
+        Ok(Self {
+            rest: body.slice(body.len() - rest.len()..),
+            descriptor,
+            content: XxHash32::with_seed(0),
+        })
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        let possible = self.rest.len().saturating_mul(RATIO_MAX);
+        self.descriptor.block_bytes_max.min(possible)
+    }
+
+    /// One block; false at the end of the frame. What follows it is left alone, as by Java.
+    pub(super) fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+        let all = self.rest.clone();
+        let mut rest = all.as_ref();
         let size = u32::from_le_bytes(take(&mut rest)?);
         let length = (size & !STORED) as usize;
         if length == 0 {
-            break;
+            let content = self.content.finish() as u32;
+            if self.descriptor.content_checksum && content != u32::from_le_bytes(take(&mut rest)?) {
+                return Err(Fault::malformed("the content's checksum differs"));
+            }
+            return Ok(false);
         }
-        if length > descriptor.block_bytes_max {
+        let most = self.descriptor.block_bytes_max;
+        if length > most {
             return Err(Fault::malformed("a block exceeds the frame's block size"));
         }
         let (block, tail) = rest.split_at_checked(length).ok_or_else(cut)?;
         rest = tail;
-        if descriptor.block_checksums && hash(block) != u32::from_le_bytes(take(&mut rest)?) {
+        if self.descriptor.block_checksums && hash(block) != u32::from_le_bytes(take(&mut rest)?) {
             return Err(Fault::malformed("a block's checksum differs"));
         }
+        let start = out.len();
         if size & STORED == 0 {
-            inflate(block, descriptor.block_bytes_max, limit, &mut out)?;
-        } else if block.len() > limit - out.len() {
+            inflate(block, most, limit, out)?;
+        } else if block.len() > limit - start {
             return Err(Fault::OverLimit);
         } else {
             out.extend_from_slice(block);
         }
+        if self.descriptor.content_checksum {
+            self.content.write(&out[start..]);
+        }
+        self.rest = all.slice(all.len() - rest.len()..);
+        Ok(true)
     }
-    if descriptor.content_checksum && hash(&out) != u32::from_le_bytes(take(&mut rest)?) {
-        return Err(Fault::malformed("the content's checksum differs"));
-    }
-    if !rest.is_empty() {
-        return Err(Fault::malformed("bytes follow the frame"));
-    }
-    Ok(out)
 }
 
 fn descriptor(rest: &mut &[u8]) -> Result<Descriptor, Fault> {

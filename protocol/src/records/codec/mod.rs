@@ -1,4 +1,6 @@
-//! The codecs of a batch's body, each one whole body at a time and each with a bound on what comes out.
+//! The codecs of a batch's body: a whole body at a time with a bound on what comes out, or piece by piece, without one.
+
+use bytes::Bytes;
 
 use super::RecordsError;
 
@@ -94,21 +96,26 @@ impl Fault {
     fn malformed(reason: impl std::fmt::Display) -> Self {
         Self::Malformed(reason.to_string())
     }
+
+    fn of(self, codec: Compression, limit: usize) -> RecordsError {
+        match self {
+            Self::OverLimit => RecordsError::OverLimit { limit },
+            Self::Malformed(reason) => RecordsError::Decompress { codec, reason },
+        }
+    }
 }
 
 /// Decompresses a whole body.
 pub(super) fn decompress(
     codec: Compression,
-    body: &[u8],
+    body: &Bytes,
     limit: DecompressLimit,
 ) -> Result<Vec<u8>, RecordsError> {
     let limit = limit.bytes();
     let decompressed = match codec {
         Compression::None => Ok(body.to_vec()),
-        Compression::Gzip => gzip::decompress(body, limit),
-        Compression::Snappy => snappy::decompress(body, limit),
-        Compression::Lz4 => lz4::decompress(body, limit),
         Compression::Zstd => zstd::decompress(body, limit),
+        codec => whole(codec, body, limit),
     };
     match decompressed {
         Ok(mut out) => {
@@ -118,8 +125,90 @@ pub(super) fn decompress(
             }
             Ok(out)
         }
-        Err(Fault::OverLimit) => Err(RecordsError::OverLimit { limit }),
-        Err(Fault::Malformed(reason)) => Err(RecordsError::Decompress { codec, reason }),
+        Err(fault) => Err(fault.of(codec, limit)),
+    }
+}
+
+fn whole(codec: Compression, body: &Bytes, limit: usize) -> Result<Vec<u8>, Fault> {
+    let mut unfold = Codec::new(codec, body.clone())?;
+    let mut out = Vec::new();
+    while unfold.more(&mut out, limit)? {}
+    Ok(out)
+}
+
+/// Bytes of a piece at most, where the codec does not say; of a short body at least, and this many times its length.
+const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES_MIN: usize = 4 * 1024;
+const PIECE_RATIO: usize = 8;
+
+/// Room behind what is in `out` for a piece of `body`: one byte more than the limit allows tells what is over from what
+/// is just enough.
+fn grow<'a>(out: &'a mut Vec<u8>, body: &[u8], limit: usize) -> &'a mut [u8] {
+    let start = out.len();
+    let piece = body.len().saturating_mul(PIECE_RATIO);
+    let left = limit.saturating_sub(start).saturating_add(1);
+    out.resize(
+        start + piece.clamp(PIECE_BYTES_MIN, PIECE_BYTES).min(left),
+        0,
+    );
+    &mut out[start..]
+}
+
+/// A body that unfolds piece by piece. Holds what its codec needs and nothing of what has come out.
+pub(super) struct Unfold {
+    codec: Compression,
+    inner: Codec,
+}
+
+enum Codec {
+    Gzip(gzip::Unfold),
+    Snappy(snappy::Unfold),
+    Lz4(lz4::Unfold),
+    Zstd(zstd::Unfold),
+}
+
+impl Unfold {
+    pub(super) fn new(codec: Compression, body: Bytes) -> Result<Self, RecordsError> {
+        let inner = Codec::new(codec, body).map_err(|fault| fault.of(codec, usize::MAX))?;
+        Ok(Self { codec, inner })
+    }
+
+    /// Bytes it holds, and those of its largest piece.
+    pub(super) fn memory(&self) -> usize {
+        match &self.inner {
+            Codec::Gzip(unfold) => unfold.memory(),
+            Codec::Snappy(unfold) => unfold.memory(),
+            Codec::Lz4(unfold) => unfold.memory(),
+            Codec::Zstd(unfold) => unfold.memory(),
+        }
+    }
+
+    /// Adds the next piece, which may be empty. False when it was the last one.
+    pub(super) fn more(&mut self, out: &mut Vec<u8>) -> Result<bool, RecordsError> {
+        let no_limit = usize::MAX;
+        let more = self.inner.more(out, no_limit);
+        more.map_err(|fault| fault.of(self.codec, no_limit))
+    }
+}
+
+impl Codec {
+    fn new(codec: Compression, body: Bytes) -> Result<Self, Fault> {
+        Ok(match codec {
+            Compression::None => return Err(Fault::malformed("nothing to unfold")),
+            Compression::Gzip => Self::Gzip(gzip::Unfold::new(body)?),
+            Compression::Snappy => Self::Snappy(snappy::Unfold::new(body)),
+            Compression::Lz4 => Self::Lz4(lz4::Unfold::new(body)?),
+            Compression::Zstd => Self::Zstd(zstd::Unfold::new(body)?),
+        })
+    }
+
+    fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+        match self {
+            Self::Gzip(unfold) => unfold.more(out, limit),
+            Self::Snappy(unfold) => unfold.more(out, limit),
+            Self::Lz4(unfold) => unfold.more(out, limit),
+            Self::Zstd(unfold) => unfold.more(out, limit),
+        }
     }
 }
 

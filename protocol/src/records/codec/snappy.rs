@@ -1,5 +1,7 @@
 //! Snappy: blocks in the framing of snappy-java (as Java writes it), or one bare block (as some clients do).
 
+use bytes::{Buf, Bytes};
+
 use super::Fault;
 
 /// What the framing begins with.
@@ -14,37 +16,59 @@ const BLOCK_BYTES: usize = 32 * 1024;
 /// a lie and nothing is allocated for it.
 const RATIO_MAX: usize = 22;
 
-pub(super) fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    let mut out = Vec::new();
-    if !body.starts_with(MAGIC) {
-        block(body, limit, &mut out)?;
-        return Ok(out);
+/// A body as it unfolds, a block at a time.
+pub(super) struct Unfold {
+    rest: Bytes,
+    framed: bool,
+}
+
+impl Unfold {
+    pub(super) fn new(body: Bytes) -> Self {
+        Self {
+            framed: body.starts_with(MAGIC),
+            rest: body,
+        }
     }
-    let mut rest = body;
-    while !rest.is_empty() {
-        if rest.starts_with(MAGIC) {
-            // Also in the middle: two streams written one behind the other.
-            let (framing, tail) = rest
+
+    pub(super) fn memory(&self) -> usize {
+        // Blocks are cut as their writer likes.
+        self.rest.len().saturating_mul(RATIO_MAX)
+    }
+
+    /// One block; false at the end of the body.
+    pub(super) fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+        if !self.framed {
+            block(&self.rest, limit, out)?;
+            return Ok(false);
+        }
+        // Also in the middle: two streams written one behind the other.
+        while self.rest.starts_with(MAGIC) {
+            let (framing, _) = self
+                .rest
                 .split_first_chunk::<FRAMING_BYTES>()
                 .ok_or_else(|| cut("framing"))?;
             let version = i32::from_be_bytes([framing[8], framing[9], framing[10], framing[11]]);
             if version < VERSION {
                 return Err(Fault::malformed(format_args!("framing version {version}")));
             }
-            rest = tail;
-            continue;
+            self.rest.advance(FRAMING_BYTES);
         }
-        let (size, tail) = rest
+        if self.rest.is_empty() {
+            return Ok(false);
+        }
+        let (size, tail) = self
+            .rest
             .split_first_chunk()
             .ok_or_else(|| cut("block length"))?;
         let (compressed, tail) = usize::try_from(i32::from_be_bytes(*size))
             .ok()
             .and_then(|size| tail.split_at_checked(size))
             .ok_or_else(|| cut("block"))?;
-        block(compressed, limit, &mut out)?;
-        rest = tail;
+        block(compressed, limit, out)?;
+        let left = tail.len();
+        self.rest.advance(self.rest.len() - left);
+        Ok(left > 0)
     }
-    Ok(out)
 }
 
 fn cut(what: &str) -> Fault {
