@@ -8,6 +8,7 @@
 mod admin;
 mod bind;
 mod broker;
+mod compute;
 mod config;
 mod connection;
 mod data_dir;

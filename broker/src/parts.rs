@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Root, not_started};
+use crate::compute::Compute;
 use crate::connection::budget::Budget;
 use crate::data_dir::DataDir;
 use crate::fetch_sessions::FetchSessions;
@@ -103,6 +104,7 @@ impl<'a> Parts<'a> {
             topics,
             offsets_topic,
             producer_ids: self.producer_ids().await?,
+            compute: Compute::new(self.config.compute_threads, self.config.compute_queue_max),
             budget: Budget::new(self.config.queued_max_request_bytes),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(),

@@ -9,6 +9,7 @@ use callboard_coordinator::Coordinators;
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio_util::sync::CancellationToken;
 
+use crate::compute::Compute;
 use crate::config::{BrokerConfig, ListenAddress};
 use crate::connection::budget::Budget;
 use crate::fetch_sessions::FetchSessions;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) offsets_topic: Arc<OffsetsTopic>,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) budget: Budget,
+    pub(crate) compute: Compute,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) api_meters: ApiMeters,
     /// What tests have go wrong; nothing otherwise.

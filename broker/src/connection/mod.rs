@@ -69,6 +69,7 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let context = Context {
         advertised: shared.advertised(local),
         client_host: format!("/{}", peer.ip().to_canonical()).into(),
+        lane: shared.compute.lane(),
         shared,
     };
     let (reader, writer) = stream.into_split();
@@ -258,9 +259,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         _held: held,
                         bytes: size,
                     });
-                    if follow == Follow::Barrier {
+                    if std::mem::take(&mut work.hold) || follow == Follow::Barrier {
                         // It may be answered already: then its answer is in the channel and lifts the barrier at once.
-                        self.flow.raise(ticket, follow);
+                        self.flow.raise(ticket, Follow::Barrier);
                     }
                 }
                 Arrived::Broken(kind) => {

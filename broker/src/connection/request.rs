@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, warn};
 
 use super::core::Ticket;
+use crate::compute::Lane;
 use crate::config::ListenAddress;
 use crate::shared::Shared;
 
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) advertised: ListenAddress,
     /// The peer as Kafka renders it: a slash and the address.
     pub(crate) client_host: Arc<str>,
+    /// Where this connection's long work on bytes waits for its turn.
+    pub(crate) lane: Lane,
 }
 
 /// How a request ended.
@@ -41,6 +44,8 @@ pub(crate) enum Answer {
 pub(crate) struct Work {
     pub(crate) calls: Vec<Call>,
     pub(crate) futures: Vec<BoxFuture<()>>,
+    /// What follows the request that is just handled waits for its answer.
+    pub(crate) hold: bool,
 }
 
 impl Work {

@@ -16,9 +16,8 @@ use callboard_protocol::messages::list_offsets::{
 
 use super::internal;
 use super::resolve::{LEADER_EPOCH, check_leader_epoch, has_partition};
-use crate::connection::{Request, Work};
-use crate::log::{FoundOffset, LogError, LogHandle};
-use crate::shared::Shared;
+use crate::connection::{Context, Request, Work};
+use crate::log::{FoundOffset, LogError, LogHandle, Unanswered};
 use crate::topics::TopicsSnapshot;
 
 /// The first version that tells leader epochs.
@@ -27,6 +26,8 @@ const LEADER_EPOCHS: i16 = 4;
 const SETTLE: Duration = Duration::from_secs(30);
 /// The timestamp that asks for the end of the log.
 pub(super) const END: i64 = -1;
+/// The timestamp that asks for the newest record.
+const NEWEST: i64 = -3;
 /// The timestamp that asks for its start.
 pub(super) const START: i64 = -2;
 
@@ -35,8 +36,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         return;
     };
     let version = request.version();
-    let shared = Arc::clone(request.shared());
-    let snapshot = shared.topics.snapshot();
+    let context = Arc::clone(request.context);
+    let snapshot = context.shared.topics.snapshot();
     let mut lookups = Vec::new();
     let mut topics = Vec::with_capacity(body.topics.len());
     for (topic_at, topic) in body.topics.into_iter().enumerate() {
@@ -72,7 +73,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let responder = request.responder;
     work.later(async move {
         for (topic, at, source, timestamp) in lookups {
-            let found = source.look_up(timestamp, &shared).await;
+            let found = source.look_up(timestamp, &context).await;
             let topic: Option<&mut ListOffsetsTopicResponse<'_>> = topics.get_mut(topic);
             if let Some(place) = topic.and_then(|topic| topic.partitions.get_mut(at)) {
                 *place = match found {
@@ -116,13 +117,23 @@ impl Source {
     pub(super) async fn look_up(
         &self,
         timestamp: i64,
-        shared: &Arc<Shared>,
+        context: &Arc<Context>,
     ) -> Result<Option<FoundOffset>, LogError> {
+        let Context { shared, lane, .. } = context.as_ref();
         match self {
             Self::Log(log) => {
                 // Behind what this connection produced before: its appends may still be on their way to the log.
+                if !lane.is_idle() {
+                    shared.compute.run(lane, || ()).await;
+                }
                 log.opened(SETTLE).await?;
-                log.offset_for(timestamp)
+                if timestamp < 0 && timestamp != NEWEST {
+                    return log.offset_for(timestamp);
+                }
+                // Reads a file and unfolds a batch.
+                let log = log.clone();
+                let search = shared.compute.run(lane, move || log.offset_for(timestamp));
+                search.await.unwrap_or_else(|| Err(LogError::unanswered()))
             }
             Self::Offsets(partition) => internal::offset_for(shared, *partition, timestamp).await,
         }

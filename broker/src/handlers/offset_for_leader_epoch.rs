@@ -11,8 +11,7 @@ use callboard_protocol::messages::offset_for_leader_epoch::{
 
 use super::list_offsets::{END, START, Source};
 use super::resolve::{LEADER_EPOCH, check_leader_epoch};
-use crate::connection::{Request, Work};
-use crate::shared::Shared;
+use crate::connection::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
 
 /// No epoch.
@@ -22,8 +21,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<OffsetForLeaderEpochRequest<'_>>() else {
         return;
     };
-    let shared = Arc::clone(request.shared());
-    let snapshot = shared.topics.snapshot();
+    let context = Arc::clone(request.context);
+    let snapshot = context.shared.topics.snapshot();
     let topics: Vec<(String, Vec<Asked>)> = body
         .topics
         .into_iter()
@@ -40,7 +39,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         for (topic, asked) in topics {
             let mut partitions = Vec::with_capacity(asked.len());
             for asked in asked {
-                partitions.push(asked.answer(&shared).await);
+                partitions.push(asked.answer(&context).await);
             }
             answers.push(OffsetForLeaderTopicResult {
                 topic: topic.into(),
@@ -73,7 +72,7 @@ impl Asked {
         }
     }
 
-    async fn answer(self, shared: &Arc<Shared>) -> EpochEndOffset<'static> {
+    async fn answer(self, context: &Arc<Context>) -> EpochEndOffset<'static> {
         let answer = |code: ErrorCode, leader_epoch, end_offset| EpochEndOffset {
             error_code: code.0,
             partition: self.partition,
@@ -91,7 +90,7 @@ impl Asked {
             earlier if earlier < UNDEFINED => START,
             _ => return answer(ErrorCode::NONE, UNDEFINED, -1),
         };
-        match source.look_up(edge, shared).await {
+        match source.look_up(edge, context).await {
             Ok(Some(found)) => answer(ErrorCode::NONE, self.epoch, found.offset),
             Ok(None) => answer(ErrorCode::NONE, UNDEFINED, -1),
             Err(error) => answer(error.code(), UNDEFINED, -1),

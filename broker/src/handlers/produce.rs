@@ -17,10 +17,12 @@ use crate::topics::TopicsSnapshot;
 
 /// The first version that names topics by id.
 const BY_ID: i16 = 13;
+/// Bytes of one request's records that are checked where it is read: some hundred microseconds.
+const INLINE_BYTES: usize = 128 * 1024;
 /// The first version that may bring zstd (KIP-110).
 const ZSTD: i16 = 7;
 
-pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
+pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ProduceRequest<'_>>() else {
         return;
     };
@@ -54,13 +56,17 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
         responder: Mutex::new(Some(request.responder)),
         wanted: body.acks != 0,
     });
+    let (lane, compute) = (&request.context.lane, &request.context.shared.compute);
+    let mut inline = INLINE_BYTES;
     // In the order of the request: what a producer sent first gets the lower offset.
     for (topic, at, log, records) in appends {
         let gathered = Arc::clone(&gathered);
         let asked = log.clone();
         let reply = AppendReply::new(move |outcome| gathered.put(topic, at, &asked, outcome));
-        log.append(records, reply);
+        log.append_in(lane, compute, &mut inline, records, reply);
     }
+    // Its share of the queue is all that a connection gets: what follows waits in the socket.
+    work.hold = !lane.is_idle() && compute.is_full();
 }
 
 /// What Kafka checks before the log is asked.

@@ -7,12 +7,14 @@ use callboard_protocol::messages::produce::{
 };
 use callboard_protocol::{ErrorCode, Uuid};
 
-use crate::log::test_batch;
+use crate::log::{test_batch, test_batch_of, test_bomb};
 use crate::testing::{Bench, Wire};
 use crate::topics::NewTopic;
 
 /// The newest version that names topics.
 const BY_NAME: i16 = 12;
+/// A timestamp like any other.
+const NOW: i64 = 1_700_000_000_000;
 
 fn request(
     topic: &str,
@@ -172,6 +174,61 @@ async fn pipelined_batches_get_offsets_in_their_order() {
             next
         );
         next += records;
+    }
+    bench.stop().await;
+}
+
+/// Kafka has no bound on what a batch unfolds to. What is small enough to be checked at once goes behind what is not,
+/// or an idempotent producer would be out of order.
+#[tokio::test]
+async fn a_bomb_is_taken_and_what_follows_it_keeps_its_place() {
+    let mut bench = with_topic("t").await;
+    let mut wire = bench.connect();
+    let producer = |sequence| Some((7, 0, sequence));
+    let batches = [
+        test_bomb(200, producer(0)),
+        test_batch_of(&[NOW], 10, producer(1)),
+        test_bomb(10, producer(2)),
+        test_batch_of(&[NOW], 10, producer(3)),
+    ];
+    for batch in &batches {
+        assert!(batch.len() < 10_000);
+        let request = request("t", 0, Some(batch.clone()), 1);
+        wire.send(&request, BY_NAME).await;
+    }
+    for offset in 0..4 {
+        let answer = wire
+            .answer::<ProduceRequest<'static>>(BY_NAME)
+            .await
+            .unwrap();
+        let partition = &answer.read().responses[0].partition_responses[0];
+        assert_eq!(
+            (ErrorCode(partition.error_code), partition.base_offset),
+            (ErrorCode::NONE, offset),
+            "{:?}",
+            partition.error_message
+        );
+    }
+    bench.stop().await;
+}
+
+/// Nothing is refused, and whoever filled the queue is not read further.
+#[tokio::test]
+async fn a_full_queue_holds_its_connection_back() {
+    let mut bench = Bench::start_with(|config| config.compute_queue_max = 1).await;
+    bench.create("t", 2).await;
+    let mut wire = bench.connect();
+    for _ in 0..10 {
+        wire.send(&request("t", 0, Some(test_bomb(20, None)), 1), BY_NAME)
+            .await;
+    }
+    for offset in 0..10 {
+        let answer = wire
+            .answer::<ProduceRequest<'static>>(BY_NAME)
+            .await
+            .unwrap();
+        let partition = &answer.read().responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (0, offset));
     }
     bench.stop().await;
 }

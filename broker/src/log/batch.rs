@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_protocol::ErrorCode;
 use callboard_protocol::records::{
-    Batch, BatchIter, Compression, DecompressLimit, RecordFault, RecordsError,
+    Batch, BatchIter, Compression, RecordFault, RecordsError, Scan, Scanned, Step,
 };
 
 use super::core::{ProducerBatch, StampedBy};
@@ -14,9 +14,6 @@ use super::{FoundOffset, LogError};
 
 /// Bytes of a batch before its records.
 pub(crate) const HEADER_BYTES: usize = 61;
-
-/// Most bytes the records of one batch may decompress to.
-const RECORDS_MAX: DecompressLimit = DecompressLimit::new(128 * 1024 * 1024);
 
 /// What the log needs of a batch's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,44 +80,17 @@ pub(crate) struct Stamp {
 }
 
 impl ValidBatch {
-    /// Checks what a producer sent, decoding every record. Takes the time the batch's size and codec take: call it
-    /// where requests are decoded and not in an actor.
+    /// Checks what a producer sent, reading every record, however much there is to unfold: see [`BatchCheck`] for slices.
     ///
     /// # Errors
     /// [`LogError::Invalid`] with the code Kafka 4.2.0 answers.
     pub fn check(bytes: Bytes) -> Result<Self, LogError> {
-        let batch = only_batch(bytes)?;
-        let claimed = batch.header();
-        if claimed.base_offset != 0 {
-            let reason = format!("the base offset is {} and not 0", claimed.base_offset);
-            return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+        let mut check = BatchCheck::new(bytes)?;
+        loop {
+            if let Some(valid) = check.step(&mut { usize::MAX })? {
+                return Ok(valid);
+            }
         }
-        batch.verify_crc().map_err(|error| refused(&error))?;
-        if claimed.is_control() {
-            let reason = "producers cannot write control records";
-            return Err(invalid(ErrorCode::INVALID_RECORD, reason));
-        }
-        if claimed.count <= 0 || claimed.last_offset_delta != claimed.count - 1 {
-            let reason = format!(
-                "{} records and a last offset delta of {}",
-                claimed.count, claimed.last_offset_delta
-            );
-            return Err(invalid(ErrorCode::INVALID_RECORD, reason));
-        }
-        if claimed.producer_id >= 0 && claimed.base_sequence < 0 {
-            let reason = "a producer id without a sequence";
-            return Err(invalid(ErrorCode::INVALID_RECORD, reason));
-        }
-        let seen = read_all(&batch)?;
-        let header = parse_header(batch.bytes())
-            .ok_or_else(|| invalid(ErrorCode::CORRUPT_MESSAGE, "no batch of version 2"))?;
-        Ok(Self {
-            record_count: claimed.count.unsigned_abs(),
-            bytes: batch.bytes().clone(),
-            header,
-            timestamps: seen.timestamps,
-            keyless: seen.keyless,
-        })
     }
 
     /// Bytes of the batch.
@@ -256,53 +226,170 @@ pub(crate) fn first_record_at_or_after(
     from: i64,
 ) -> Result<Option<FoundOffset>, String> {
     let batch = only_batch(batch).map_err(|error| error.to_string())?;
-    let body = batch.body(RECORDS_MAX).map_err(|error| error.to_string())?;
-    for record in &body {
-        let record = record.map_err(|error| error.to_string())?;
-        if record.timestamp >= timestamp && record.offset >= from {
-            return Ok(Some(FoundOffset {
-                offset: record.offset,
-                timestamp: record.timestamp,
-            }));
+    let mut scan = batch.scan().map_err(|error| error.to_string())?;
+    loop {
+        let step = scan.next(&mut { usize::MAX });
+        match step.map_err(|error| error.to_string())? {
+            Step::Record(record) if record.timestamp >= timestamp && record.offset >= from => {
+                return Ok(Some(FoundOffset {
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                }));
+            }
+            Step::Record(_) | Step::Paused => {}
+            Step::End => return Ok(None),
         }
     }
-    Ok(None)
 }
 
 /// What only the records themselves tell.
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     timestamps: Timestamps,
     keyless: bool,
 }
 
-/// Reads every record. Offsets within a compressed batch must be in order: Kafka writes such a batch anew, and here
-/// batches are stored as they came.
-fn read_all(batch: &Batch) -> Result<Seen, LogError> {
-    let body = batch.body(RECORDS_MAX).map_err(|error| refused(&error))?;
-    let compressed = batch
-        .header()
-        .compression()
-        .is_ok_and(|codec| codec != Compression::None);
-    let mut seen: Option<Seen> = None;
-    for (index, record) in (0_i64..).zip(&body) {
-        let record = record.map_err(|error| refused(&error))?;
-        if compressed && record.offset != index {
-            let reason = format!(
-                "record {index} of a compressed batch has offset {}",
-                record.offset
-            );
-            return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+/// A batch that is being checked, in slices of work. Its records are looked at as they unfold and none is kept.
+#[derive(Debug)]
+pub(crate) struct BatchCheck {
+    batch: Batch,
+    stage: CheckStage,
+    /// Records so far.
+    count: i64,
+    seen: Option<Seen>,
+}
+
+#[derive(Debug)]
+enum CheckStage {
+    /// Nothing is looked at yet. What the codec says counts when everything before is right.
+    Begun(Result<Scan, RecordsError>),
+    Records(Scan),
+}
+
+impl BatchCheck {
+    /// Finds the batch in what a producer sent for a partition.
+    ///
+    /// # Errors
+    /// [`LogError::NotOneBatch`].
+    pub(crate) fn new(bytes: Bytes) -> Result<Self, LogError> {
+        let batch = only_batch(bytes)?;
+        Ok(Self {
+            stage: CheckStage::Begun(batch.scan()),
+            batch,
+            count: 0,
+            seen: None,
+        })
+    }
+
+    /// Whether the records are compressed: then nobody knows how much they are.
+    pub(crate) fn is_compressed(&self) -> bool {
+        let codec = self.batch.header().compression();
+        codec.is_ok_and(|codec| codec != Compression::None)
+    }
+
+    /// Bytes of the batch.
+    pub(crate) fn size(&self) -> usize {
+        self.batch.bytes().len()
+    }
+
+    /// Bytes it holds between its slices.
+    pub(crate) fn memory(&self) -> usize {
+        match &self.stage {
+            CheckStage::Begun(Ok(scan)) | CheckStage::Records(scan) => scan.memory(),
+            CheckStage::Begun(Err(_)) => 0,
         }
+    }
+
+    /// Goes on until `bytes` are used up. The batch, once all of it is right.
+    ///
+    /// # Errors
+    /// [`LogError::Invalid`] with the code Kafka 4.2.0 answers.
+    pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Option<ValidBatch>, LogError> {
+        if let CheckStage::Begun(scan) = &mut self.stage {
+            *bytes = bytes.saturating_sub(self.batch.bytes().len());
+            check_header(&self.batch)?;
+            // Taken once: the stage is another one now, or the check is over.
+            let taken = RecordsError::Count { count: 0 };
+            let scan = std::mem::replace(scan, Err(taken));
+            self.stage = CheckStage::Records(scan.map_err(|error| refused(&error))?);
+        }
+        let compressed = self.is_compressed();
+        let CheckStage::Records(scan) = &mut self.stage else {
+            return Ok(None);
+        };
+        loop {
+            match scan.next(bytes).map_err(|error| refused(&error))? {
+                Step::Record(record) => {
+                    // Kafka writes such a batch anew, and here batches are stored as they came.
+                    if compressed && record.offset != self.count {
+                        let (index, offset) = (self.count, record.offset);
+                        let reason =
+                            format!("record {index} of a compressed batch has offset {offset}");
+                        return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+                    }
+                    self.count += 1;
+                    Seen::add(&mut self.seen, &record);
+                }
+                Step::Paused => return Ok(None),
+                Step::End => return self.valid().map(Some),
+            }
+        }
+    }
+
+    fn valid(&self) -> Result<ValidBatch, LogError> {
+        let batch = &self.batch;
+        let seen = self
+            .seen
+            .ok_or_else(|| invalid(ErrorCode::INVALID_RECORD, "no records"))?;
+        let header = parse_header(batch.bytes())
+            .ok_or_else(|| invalid(ErrorCode::CORRUPT_MESSAGE, "no batch of version 2"))?;
+        Ok(ValidBatch {
+            record_count: batch.header().count.unsigned_abs(),
+            bytes: batch.bytes().clone(),
+            header,
+            timestamps: seen.timestamps,
+            keyless: seen.keyless,
+        })
+    }
+}
+
+impl Seen {
+    fn add(seen: &mut Option<Self>, record: &Scanned) {
         let at = record.timestamp;
-        let seen = seen.get_or_insert(Seen {
+        let seen = seen.get_or_insert(Self {
             timestamps: Timestamps { min: at, max: at },
             keyless: false,
         });
         seen.timestamps.min = seen.timestamps.min.min(at);
         seen.timestamps.max = seen.timestamps.max.max(at);
-        seen.keyless |= record.key.is_none();
+        seen.keyless |= !record.has_key;
     }
-    seen.ok_or_else(|| invalid(ErrorCode::INVALID_RECORD, "no records"))
+}
+
+/// What Kafka checks before it looks at a record.
+fn check_header(batch: &Batch) -> Result<(), LogError> {
+    let claimed = batch.header();
+    if claimed.base_offset != 0 {
+        let reason = format!("the base offset is {} and not 0", claimed.base_offset);
+        return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+    }
+    batch.verify_crc().map_err(|error| refused(&error))?;
+    if claimed.is_control() {
+        let reason = "producers cannot write control records";
+        return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+    }
+    if claimed.count <= 0 || claimed.last_offset_delta != claimed.count - 1 {
+        let reason = format!(
+            "{} records and a last offset delta of {}",
+            claimed.count, claimed.last_offset_delta
+        );
+        return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+    }
+    if claimed.producer_id >= 0 && claimed.base_sequence < 0 {
+        let reason = "a producer id without a sequence";
+        return Err(invalid(ErrorCode::INVALID_RECORD, reason));
+    }
+    Ok(())
 }
 
 /// The one batch a producer may send for a partition. Bytes behind it that are no whole batch are left out, as by Kafka.
@@ -333,8 +420,6 @@ fn code_of(error: &RecordsError) -> ErrorCode {
             fault: RecordFault::OverlongLength,
             ..
         } => ErrorCode::UNKNOWN_SERVER_ERROR,
-        // A bound of ours. It makes a producer split the batch.
-        RecordsError::OverLimit { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         _ => ErrorCode::INVALID_RECORD,
     }
 }

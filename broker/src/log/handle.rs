@@ -11,7 +11,7 @@ use metrics::{Counter, counter};
 use tokio::sync::Semaphore;
 
 use super::actor::TopicLogMsg;
-use super::batch::ValidBatch;
+use super::batch::BatchCheck;
 use super::core::LogConfig;
 use super::metrics::{
     BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
@@ -20,6 +20,12 @@ use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
 use super::waiters::{FetchWaiter, Waiters, Watch};
 use super::{Appended, LogError};
+use crate::compute::{Compute, Job, Lane, Progress};
+
+/// Of the bytes that may be checked where requests are read, the share that may come compressed.
+const COMPRESSED_SHARE: usize = 16;
+/// What a codec may hold there. zstd's usual window is 2 MiB.
+const LIGHT_MEMORY: usize = 4 * 1024 * 1024;
 
 /// One partition of one topic. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -108,21 +114,51 @@ impl LogHandle {
     }
 
     /// Appends one batch, the bytes as the producer sent them, after all that were given before. Checks them here, on
-    /// the caller's task; the reply comes from the log's actor, or at once when the batch is refused or nobody is there.
+    /// the caller's thread, however long that takes; the reply comes from the log's actor, or at once when the batch is
+    /// refused or nobody is there.
     pub fn append(&self, records: Bytes, reply: AppendReply) {
-        match self.admit(records) {
-            // Refused means that the actor has just ended; the reply answers by being dropped.
-            Ok((address, batch)) => drop(address.cast(TopicLogMsg::Append { batch, reply })),
-            Err(error) => reply.send(Err(error)),
+        if let Some(mut append) = self.begin(records, reply) {
+            while append.step(usize::MAX) == Progress::Unfinished {}
         }
     }
 
-    fn admit(&self, records: Bytes) -> Result<(Addr<TopicLogMsg>, ValidBatch), LogError> {
-        let address = self.shared.address()?;
-        // Before anything is decompressed.
-        self.shared
-            .with_config(|config| config.takes_size(records.len()))?;
-        Ok((address, ValidBatch::check(records)?))
+    /// The same for a connection: what takes more than is left of `inline` bytes goes on in its `lane`. Appends of one
+    /// connection reach the log in the order in which they were given.
+    pub(crate) fn append_in(
+        &self,
+        lane: &Lane,
+        compute: &Compute,
+        inline: &mut usize,
+        records: Bytes,
+        reply: AppendReply,
+    ) {
+        let Some(mut append) = self.begin(records, reply) else {
+            return;
+        };
+        let here = lane.is_idle() && append.is_light(*inline);
+        if !here || append.advance(inline) == Progress::Unfinished {
+            compute.submit(lane, append);
+        }
+    }
+
+    /// An append to go on with; None when it is refused and answered.
+    fn begin(&self, records: Bytes, reply: AppendReply) -> Option<Append> {
+        let admitted = self.shared.address().and_then(|address| {
+            // Before anything is decompressed.
+            self.shared
+                .with_config(|config| config.takes_size(records.len()))?;
+            Ok((address, BatchCheck::new(records)?))
+        });
+        match admitted {
+            Ok((address, check)) => Some(Append {
+                check,
+                goes_on: Some((address, reply)),
+            }),
+            Err(error) => {
+                reply.send(Err(error));
+                None
+            }
+        }
     }
 
     /// Reads stored batches; see [`LogReader::read`]. Reads files where it is called.
@@ -231,6 +267,52 @@ impl LogHandle {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+}
+
+/// A batch on its way to the log: being checked, then sent to its actor.
+struct Append {
+    check: BatchCheck,
+    /// Where to and who waits; None when that is done.
+    goes_on: Option<(Addr<TopicLogMsg>, AppendReply)>,
+}
+
+impl Append {
+    /// Whether a first slice of so many bytes is worth trying where requests are read.
+    fn is_light(&self, bytes: usize) -> bool {
+        let most = if self.check.is_compressed() {
+            bytes / COMPRESSED_SHARE
+        } else {
+            bytes
+        };
+        self.check.size() <= most && self.check.memory() <= LIGHT_MEMORY
+    }
+
+    fn advance(&mut self, bytes: &mut usize) -> Progress {
+        let checked = match self.check.step(bytes) {
+            Ok(None) => return Progress::Unfinished,
+            Ok(Some(batch)) => Ok(batch),
+            Err(error) => Err(error),
+        };
+        match (checked, self.goes_on.take()) {
+            // Refused means that the actor has just ended; the reply answers by being dropped.
+            (Ok(batch), Some((address, reply))) => {
+                drop(address.cast(TopicLogMsg::Append { batch, reply }));
+            }
+            (Err(error), Some((_, reply))) => reply.send(Err(error)),
+            (_, None) => {}
+        }
+        Progress::Done
+    }
+}
+
+impl Job for Append {
+    fn step(&mut self, mut bytes: usize) -> Progress {
+        self.advance(&mut bytes)
+    }
+
+    fn memory(&self) -> usize {
+        self.check.memory()
     }
 }
 

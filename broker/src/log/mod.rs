@@ -43,6 +43,8 @@ pub(crate) fn test_batch(records: usize) -> bytes::Bytes {
     testing::batch_of(&vec![testing::NOW; records], 10, None)
 }
 #[cfg(test)]
+pub(crate) use testing::{batch_of as test_batch_of, bomb as test_bomb};
+#[cfg(test)]
 pub(crate) fn test_batch_at(timestamps: &[i64]) -> bytes::Bytes {
     testing::batch_of(timestamps, 10, None)
 }

@@ -37,6 +37,9 @@ use super::size_meter::SizeMeter;
 pub(super) const PRODUCERS: &str = "producers.snapshot";
 pub(super) const LOG_START: &str = "log-start-offset";
 
+/// A batch of up to so many bytes is written in less time than a hop to another thread and back is worth.
+const INLINE_BYTES: usize = 256 * 1024;
+
 /// What an append came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -118,14 +121,15 @@ impl PartitionLog {
         self.failed.as_ref()
     }
 
-    /// Whether [`append`](Self::append) of this batch would wait for the disk: then call it where blocking is allowed.
+    /// Whether [`append`](Self::append) of this batch would wait for the disk, or take long to copy and sum up: then call
+    /// it where blocking is allowed.
     #[must_use]
     pub fn append_waits(&self, batch: &ValidBatch, now: i64) -> bool {
         let flushes = self
             .unflushed
             .saturating_add(u64::from(batch.record_count()))
             >= self.config.flush_messages;
-        flushes || self.rolls_for(batch, self.newest_of(batch, now))
+        batch.size() > INLINE_BYTES || flushes || self.rolls_for(batch, self.newest_of(batch, now))
     }
 
     /// Appends one batch, whole or not at all. `now` in milliseconds since 1970.

@@ -12,7 +12,6 @@ pub(crate) type Producer = (i64, i16, i32);
 
 /// A batch as a producer sends it: one record for each timestamp, `value` bytes each.
 pub(crate) fn batch_of(timestamps: &[i64], value: usize, producer: Option<Producer>) -> Bytes {
-    let (id, epoch, sequence) = producer.unwrap_or((-1, -1, -1));
     let base = timestamps[0];
     let mut body = Vec::new();
     for (delta, timestamp) in timestamps.iter().enumerate() {
@@ -26,9 +25,42 @@ pub(crate) fn batch_of(timestamps: &[i64], value: usize, producer: Option<Produc
         varint(&mut body, i64::try_from(record.len()).unwrap());
         body.extend(record);
     }
+    sealed(timestamps, producer, 0, &body)
+}
+
+/// One record, of so many megabytes of zeros, in a few kilobytes of zstd.
+pub(crate) fn bomb(mebibytes: usize, producer: Option<Producer>) -> Bytes {
+    const BLOCK: usize = 128 * 1024;
+    let blocks = mebibytes * 8;
+    let value = i64::try_from(blocks * BLOCK).unwrap();
+    let mut fields = vec![0, 0, 0, 1];
+    varint(&mut fields, value);
+    let mut record = Vec::new();
+    varint(
+        &mut record,
+        value + i64::try_from(fields.len()).unwrap() + 1,
+    );
+    record.extend(fields);
+    // A frame with a window of 2 MiB: a raw block, one byte for each block of zeros, the number of headers.
+    let mut body = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    let mut block = |size: usize, kind: u32, last: u32, content: &[u8]| {
+        let header = u32::try_from(size).unwrap() << 3 | kind << 1 | last;
+        body.extend(&header.to_le_bytes()[..3]);
+        body.extend(content);
+    };
+    block(record.len(), 0, 0, &record);
+    (0..blocks).for_each(|_| block(BLOCK, 1, 0, &[0]));
+    block(1, 0, 1, &[0]);
+    sealed(&[NOW], producer, 4, &body)
+}
+
+/// A batch of records with these timestamps.
+fn sealed(timestamps: &[i64], producer: Option<Producer>, attributes: i16, body: &[u8]) -> Bytes {
+    let (id, epoch, sequence) = producer.unwrap_or((-1, -1, -1));
+    let base = timestamps[0];
     let count = i32::try_from(timestamps.len()).unwrap();
     let mut covered = Vec::new();
-    covered.extend(0_i16.to_be_bytes());
+    covered.extend(attributes.to_be_bytes());
     covered.extend((count - 1).to_be_bytes());
     covered.extend(base.to_be_bytes());
     covered.extend(timestamps.iter().max().unwrap().to_be_bytes());

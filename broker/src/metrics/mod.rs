@@ -44,6 +44,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[(
 /// Registers help texts and units of all that a broker counts with the recorder in place, this crate's and those of the
 /// crates below it. [`install`] has done so; for programs with a recorder of their own.
 pub fn describe() {
+    crate::compute::metrics::describe();
     crate::log::metrics::describe();
     callboard_coordinator::metrics::describe();
     callboard_offsets::metrics::describe();

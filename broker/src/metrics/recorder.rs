@@ -38,6 +38,7 @@ fn build(more: &[Buckets]) -> Option<PrometheusRecorder> {
     let mut builder = PrometheusBuilder::new();
     let own = [
         BUCKETS,
+        crate::compute::metrics::BUCKETS,
         callboard_coordinator::metrics::BUCKETS,
         callboard_offsets::metrics::BUCKETS,
         callboard_supervision::metrics::BUCKETS,

@@ -97,6 +97,7 @@ impl Bench {
         let context = Context {
             advertised: self.shared.advertised(local),
             client_host: "/127.0.0.1".into(),
+            lane: self.shared.compute.lane(),
             shared: Arc::clone(&self.shared),
         };
         let (reader, writer) = tokio::io::split(theirs);

@@ -52,6 +52,7 @@ impl Wires {
         let context = Context {
             advertised: shared.advertised(SocketAddr::from(ADDRESS)),
             client_host: "/127.0.0.1".into(),
+            lane: shared.compute.lane(),
             shared,
         };
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);

@@ -1,0 +1,272 @@
+//! Whose turn it is, as a pure core: jobs of many lanes, a slice at a time. Owned by the pool's lock; runs no job and
+//! knows no clock.
+//!
+//! * A lane is one after the other: its next job begins when the one before has ended.
+//! * Lanes take turns: who has had a slice goes behind all others that want one. So a small job waits for one slice of
+//!   every lane at most, whatever they have queued.
+//! * What jobs hold between their slices is bounded: one that finds no room waits for it, in order, and small ones pass.
+
+use std::collections::{HashMap, VecDeque};
+
+/// Jobs that hold up to so many bytes begin without asking for room: lanes are bounded by connections.
+const SMALL_BYTES: usize = 256 * 1024;
+
+/// One lane: jobs of one origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LaneId(pub(super) u64);
+
+/// A job and its place.
+#[derive(Debug)]
+pub(super) struct Turn<J> {
+    pub(super) job: J,
+    lane: LaneId,
+    /// Bytes it holds between its slices, once it has begun.
+    memory: usize,
+    begun: bool,
+}
+
+/// Jobs `J` of all lanes.
+#[derive(Debug)]
+pub(super) struct Queue<J> {
+    /// Per lane with a job in `turns`, in `roomless` or taken: those behind it, with the bytes each will hold.
+    lanes: HashMap<LaneId, VecDeque<(J, usize)>>,
+    turns: VecDeque<Turn<J>>,
+    /// They wait for room.
+    roomless: VecDeque<Turn<J>>,
+    /// Bytes that jobs which have begun hold.
+    memory: usize,
+    memory_max: usize,
+    jobs: usize,
+}
+
+impl<J> Queue<J> {
+    /// At most `memory_max` bytes are held by jobs that wait for their next slice, but for a single one that holds more.
+    pub(super) fn new(memory_max: usize) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            roomless: VecDeque::new(),
+            memory: 0,
+            memory_max,
+            jobs: 0,
+        }
+    }
+
+    /// Jobs that have not ended.
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    /// A job comes, behind all others of its lane.
+    pub(super) fn push(&mut self, lane: LaneId, job: J, memory: usize) {
+        self.jobs += 1;
+        if let Some(behind) = self.lanes.get_mut(&lane) {
+            behind.push_back((job, memory));
+        } else {
+            self.lanes.insert(lane, VecDeque::new());
+            self.turns.push_back(Turn::new(lane, job, memory));
+        }
+    }
+
+    /// The job whose turn it is. Give it back with [`back`](Self::back) or [`done`](Self::done).
+    pub(super) fn take(&mut self) -> Option<Turn<J>> {
+        if self.roomless.front().is_some_and(|turn| self.fits(turn)) {
+            let turn = self.roomless.pop_front()?;
+            return Some(self.begin(turn));
+        }
+        while let Some(turn) = self.turns.pop_front() {
+            if turn.begun {
+                return Some(turn);
+            }
+            let small = turn.memory <= SMALL_BYTES;
+            if small || (self.roomless.is_empty() && self.fits(&turn)) {
+                return Some(self.begin(turn));
+            }
+            self.roomless.push_back(turn);
+        }
+        None
+    }
+
+    /// It has had its slice and is not done.
+    pub(super) fn back(&mut self, turn: Turn<J>) {
+        self.turns.push_back(turn);
+    }
+
+    /// It is done; the next of its lane may begin. Gives the job back.
+    pub(super) fn done(&mut self, turn: Turn<J>) -> J {
+        self.memory -= turn.memory;
+        self.jobs -= 1;
+        match self.lanes.get_mut(&turn.lane).and_then(VecDeque::pop_front) {
+            Some((job, memory)) => self.turns.push_back(Turn::new(turn.lane, job, memory)),
+            None => drop(self.lanes.remove(&turn.lane)),
+        }
+        turn.job
+    }
+
+    fn fits(&self, turn: &Turn<J>) -> bool {
+        self.memory == 0 || self.memory.saturating_add(turn.memory) <= self.memory_max
+    }
+
+    fn begin(&mut self, mut turn: Turn<J>) -> Turn<J> {
+        self.memory += turn.memory;
+        turn.begun = true;
+        turn
+    }
+}
+
+impl<J> Turn<J> {
+    fn new(lane: LaneId, job: J, memory: usize) -> Self {
+        Self {
+            job,
+            lane,
+            memory,
+            begun: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Which jobs get slices, in order, when each wants as many as its number of tens says.
+    fn slices(queue: &mut Queue<&'static str>, count: usize) -> Vec<&'static str> {
+        let slice = |_| {
+            let turn = queue.take()?;
+            let job = turn.job;
+            queue.back(turn);
+            Some(job)
+        };
+        (0..count).filter_map(slice).collect()
+    }
+
+    #[test]
+    fn lanes_take_turns_and_a_lane_is_one_after_the_other() {
+        let mut queue = Queue::new(0);
+        queue.push(LaneId(1), "1a", 0);
+        queue.push(LaneId(1), "1b", 0);
+        queue.push(LaneId(2), "2a", 0);
+        assert_eq!(slices(&mut queue, 4), ["1a", "2a", "1a", "2a"]);
+        let first = queue.take().unwrap();
+        assert_eq!(queue.done(first), "1a");
+        queue.push(LaneId(3), "3a", 0);
+        assert_eq!(slices(&mut queue, 4), ["2a", "1b", "3a", "2a"]);
+        assert_eq!(queue.jobs(), 3);
+    }
+
+    #[test]
+    fn a_lane_whose_job_is_taken_gives_nothing() {
+        let mut queue = Queue::new(0);
+        queue.push(LaneId(1), "1a", 0);
+        queue.push(LaneId(1), "1b", 0);
+        let taken = queue.take().unwrap();
+        assert!(queue.take().is_none());
+        queue.done(taken);
+        assert_eq!(queue.take().unwrap().job, "1b");
+    }
+
+    #[test]
+    fn who_finds_no_room_waits_and_small_ones_pass() {
+        const LARGE: usize = 3 * SMALL_BYTES;
+        let mut queue = Queue::new(2 * LARGE);
+        for (lane, job) in [(1, "1"), (2, "2"), (3, "3"), (4, "4")] {
+            queue.push(LaneId(lane), job, LARGE);
+        }
+        queue.push(LaneId(5), "small", SMALL_BYTES);
+        // Two begin, two wait; the small one does not.
+        assert_eq!(slices(&mut queue, 5), ["1", "2", "small", "1", "2"]);
+        let small = queue.take().unwrap();
+        assert_eq!(queue.done(small), "small");
+        let first = queue.take().unwrap();
+        assert_eq!(queue.done(first), "1");
+        // Room for one: the one that waited longest, ahead of a turn that comes anyway.
+        assert_eq!(slices(&mut queue, 3), ["3", "2", "3"]);
+    }
+
+    #[test]
+    fn one_that_is_larger_than_all_the_room_gets_it_alone() {
+        let mut queue = Queue::new(0);
+        queue.push(LaneId(1), "1", usize::MAX / 2);
+        queue.push(LaneId(2), "2", usize::MAX / 2);
+        let first = queue.take().unwrap();
+        assert!(queue.take().is_none());
+        queue.done(first);
+        assert_eq!(queue.take().unwrap().job, "2");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Act {
+        Push { lane: u64, memory: usize },
+        Take,
+        Back,
+        Done,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let memory = prop_oneof![
+            Just(0),
+            Just(SMALL_BYTES),
+            Just(3 * SMALL_BYTES),
+            Just(9 * SMALL_BYTES)
+        ];
+        let act = prop_oneof![
+            (0..4_u64, memory).prop_map(|(lane, memory)| Act::Push { lane, memory }),
+            Just(Act::Take),
+            Just(Act::Back),
+            Just(Act::Done),
+        ];
+        prop::collection::vec(act, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn every_job_ends_in_the_order_of_its_lane(acts in acts()) {
+            let mut queue = Queue::new(4 * SMALL_BYTES);
+            let mut next = [0_u32; 4];
+            let mut ended = [0_u32; 4];
+            let mut taken: VecDeque<Turn<(u64, u32)>> = VecDeque::new();
+            let mut end = |job: (u64, u32)| {
+                let lane = job.0 as usize;
+                assert_eq!(job.1, ended[lane]);
+                ended[lane] += 1;
+            };
+            for act in acts {
+                match act {
+                    Act::Push { lane, memory } => {
+                        let number = &mut next[lane as usize];
+                        queue.push(LaneId(lane), (lane, *number), memory);
+                        *number += 1;
+                    }
+                    Act::Take => {
+                        if let Some(turn) = queue.take() {
+                            prop_assert!(taken.iter().all(|other| other.job.0 != turn.job.0));
+                            taken.push_back(turn);
+                        }
+                    }
+                    Act::Back => {
+                        if let Some(turn) = taken.pop_front() {
+                            queue.back(turn);
+                        }
+                    }
+                    Act::Done => {
+                        if let Some(turn) = taken.pop_front() {
+                            end(queue.done(turn));
+                        }
+                    }
+                }
+            }
+            for turn in taken {
+                end(queue.done(turn));
+            }
+            while let Some(turn) = queue.take() {
+                end(queue.done(turn));
+            }
+            prop_assert_eq!(queue.jobs(), 0);
+            prop_assert_eq!(queue.memory, 0);
+            prop_assert!(queue.lanes.is_empty());
+            prop_assert_eq!(next, ended);
+        }
+    }
+}
