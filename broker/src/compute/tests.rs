@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use callboard_supervision::testing::Limit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::*;
@@ -79,6 +80,7 @@ impl Kit {
 
 #[tokio::test]
 async fn a_small_job_waits_for_slices_and_not_for_jobs() {
+    let _limit = Limit::start();
     let mut kit = Kit::new(1, 10);
     let (bombs, small) = (kit.compute.lane(), kit.compute.lane());
     let (open, gate) = std::sync::mpsc::channel();
@@ -95,6 +97,7 @@ async fn a_small_job_waits_for_slices_and_not_for_jobs() {
 
 #[tokio::test]
 async fn a_lane_keeps_its_order_on_many_threads() {
+    let _limit = Limit::start();
     let mut kit = Kit::new(4, 10);
     let lane = kit.compute.lane();
     let names = ["1", "2", "3", "4", "5", "6"];
@@ -106,6 +109,7 @@ async fn a_lane_keeps_its_order_on_many_threads() {
 
 #[tokio::test]
 async fn a_panic_costs_its_job_and_nothing_else() {
+    let _limit = Limit::start();
     let kit = Kit::new(1, 10);
     let lane = kit.compute.lane();
     let failed = kit.compute.run(&lane, || panic!("as the test wants"));
@@ -115,6 +119,7 @@ async fn a_panic_costs_its_job_and_nothing_else() {
 
 #[tokio::test]
 async fn what_is_full_takes_more_and_says_so() {
+    let _limit = Limit::start();
     let kit = Kit::new(1, 2);
     let lane = kit.compute.lane();
     let (open, gate) = std::sync::mpsc::channel();
@@ -129,6 +134,7 @@ async fn what_is_full_takes_more_and_says_so() {
 
 #[tokio::test]
 async fn work_is_done_although_nobody_waits() {
+    let _limit = Limit::start();
     let mut kit = Kit::new(1, 2);
     let lane = kit.compute.lane();
     let tell = kit.tell.clone();
