@@ -74,11 +74,11 @@ impl IndexFile {
 
 impl ProducersFile {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(24 + self.producers.states.len() * 64);
+        let mut out = Vec::with_capacity(24 + self.producers.iter().len() * 64);
         out.extend_from_slice(PRODUCERS_MAGIC);
         put_i64(&mut out, self.next_offset);
-        for (id, state) in &self.producers.states {
-            put_i64(&mut out, *id);
+        for (id, state) in self.producers.iter() {
+            put_i64(&mut out, id);
             out.extend_from_slice(&state.epoch.to_be_bytes());
             put_i64(&mut out, state.last_seen);
             // At most BATCHES_KEPT.
@@ -116,7 +116,7 @@ impl ProducersFile {
                     timestamp: input.i64()?,
                 });
             }
-            producers.states.insert(
+            producers.insert(
                 id,
                 ProducerState {
                     epoch,
@@ -215,11 +215,11 @@ mod tests {
             last_seen: 77,
             batches: [batch].into(),
         };
+        let mut producers = ProducerStates::default();
+        producers.insert(4_000, state);
         ProducersFile {
             next_offset: 13,
-            producers: ProducerStates {
-                states: [(4_000, state)].into(),
-            },
+            producers,
         }
     }
 

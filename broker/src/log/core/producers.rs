@@ -8,7 +8,7 @@
 //!   what it wrote before may have been deleted by retention.
 //! * Otherwise the first sequence follows the last one; after 2^31-1 comes 0.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Batches remembered of a producer: as many as a client may have in flight.
 pub(crate) const BATCHES_KEPT: usize = 5;
@@ -71,7 +71,9 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProducerStates {
     // Ordered, so that a snapshot's bytes depend on nothing but its content.
-    pub(crate) states: BTreeMap<i64, ProducerState>,
+    states: BTreeMap<i64, ProducerState>,
+    /// When each was last seen, and who: the one idle longest first. So that room is made without looking at all.
+    idle: BTreeSet<(i64, i64)>,
 }
 
 impl ProducerStates {
@@ -108,12 +110,15 @@ impl ProducerStates {
 
     /// Remembers a batch that is in the log. `seen` is when, in milliseconds since 1970.
     pub(crate) fn apply(&mut self, batch: &ProducerBatch, seen: i64) {
+        let id = batch.producer_id;
         let fresh = || ProducerState {
             epoch: batch.epoch,
             last_seen: seen,
             batches: VecDeque::with_capacity(1),
         };
-        let state = self.states.entry(batch.producer_id).or_insert_with(fresh);
+        let state = self.states.entry(id).or_insert_with(fresh);
+        self.idle.remove(&(state.last_seen, id));
+        self.idle.insert((seen, id));
         if state.epoch != batch.epoch {
             state.epoch = batch.epoch;
             state.batches.clear();
@@ -134,20 +139,32 @@ impl ProducerStates {
         }
     }
 
+    /// Puts in what was remembered of a producer.
+    pub(crate) fn insert(&mut self, id: i64, state: ProducerState) {
+        let last_seen = state.last_seen;
+        if let Some(before) = self.states.insert(id, state) {
+            self.idle.remove(&(before.last_seen, id));
+        }
+        self.idle.insert((last_seen, id));
+    }
+
+    /// Every producer, in the order of their ids.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (i64, &ProducerState)> {
+        self.states.iter().map(|(id, state)| (*id, state))
+    }
+
     /// Forgets producers that have been idle for longer than `expiration_ms`.
     pub(crate) fn expire(&mut self, now: i64, expiration_ms: i64) {
-        self.states
-            .retain(|_, state| now.saturating_sub(state.last_seen) < expiration_ms);
+        while let Some((last_seen, _)) = self.idle.first()
+            && now.saturating_sub(*last_seen) >= expiration_ms
+        {
+            self.forget_the_idlest();
+        }
     }
 
     fn forget_the_idlest(&mut self) {
-        if let Some(idlest) = self
-            .states
-            .iter()
-            .min_by_key(|(_, state)| state.last_seen)
-            .map(|(id, _)| *id)
-        {
-            self.states.remove(&idlest);
+        if let Some((_, id)) = self.idle.pop_first() {
+            self.states.remove(&id);
         }
     }
 }

@@ -130,3 +130,38 @@ fn idle_producers_are_forgotten() {
     story.states.expire(1_000 + 100, 100);
     story.tell("0 7..=7 -> appended at 5");
 }
+
+fn first_batch_of(producer_id: i64) -> ProducerBatch {
+    ProducerBatch {
+        producer_id,
+        epoch: 0,
+        first_sequence: 0,
+        last_sequence: 0,
+        base_offset: producer_id,
+        last_offset: producer_id,
+        timestamp: 0,
+    }
+}
+
+/// Beyond the bound the one idle longest goes. A hundred thousand newcomers each looked at a hundred thousand others once:
+/// that took minutes.
+#[test]
+fn room_is_made_without_looking_at_everybody() {
+    let mut states = ProducerStates::default();
+    let most = i64::try_from(PRODUCERS_MAX).unwrap();
+    for id in 0..most {
+        states.apply(&first_batch_of(id), id);
+    }
+    // The oldest is heard of again.
+    states.apply(&first_batch_of(0), most);
+    for id in most..2 * most {
+        states.apply(&first_batch_of(id), id + 1);
+        assert_eq!(states.iter().len(), PRODUCERS_MAX);
+        let idlest = states.iter().map(|(id, _)| id).next();
+        let expected = if id < 2 * most - 1 { 0 } else { most };
+        assert_eq!(idlest, Some(expected), "after {id}");
+    }
+    states.expire(2 * most + 99, 100);
+    assert_eq!(states.iter().map(|(id, _)| id).next(), Some(2 * most - 1));
+    assert_eq!(states.idle.len(), states.states.len());
+}
