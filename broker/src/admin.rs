@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::metrics::Recorder;
 
 /// The kind of this actor in metrics and logs.
-const KIND: &str = "admin";
+pub(crate) const KIND: &str = "admin";
 
 /// Whether the broker can do its work, asked anew for each `/readyz`. The error says what is missing.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

@@ -30,6 +30,8 @@ use crate::parts::{Parts, Started};
 use crate::testing::faults::Faults;
 use crate::{BrokerConfig, BrokerError};
 
+/// The kind of the supervisor of all parts in metrics and logs.
+pub(crate) const KIND: &str = "broker";
 /// How long connections may take to flush their last answers.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long one part may take to start. What takes longer (recovery) happens behind its start.
@@ -130,7 +132,7 @@ impl Broker {
             Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
             None => None,
         };
-        let (root, ended) = Supervisor::spawn("broker")
+        let (root, ended) = Supervisor::spawn(KIND)
             .await
             .map_err(|error| not_started(&error))?;
         let mut root = Root {

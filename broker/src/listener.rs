@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_supervision::{Addr, ChildSpec, Envelope, RpcReplyPort, spawn_linked};
-use metrics::{counter, gauge};
+use metrics::gauge;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -16,11 +16,11 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
 use crate::connection;
-use crate::metrics::{BROKER_CONNECTIONS, BROKER_CONNECTIONS_TOTAL};
+use crate::metrics::{BROKER_CONNECTIONS, CONNECTIONS};
 use crate::shared::Shared;
 
 /// The kind of this actor in metrics and logs.
-const KIND: &str = "listener";
+pub(crate) const KIND: &str = "listener";
 /// The wait after an accept that failed: the process is out of descriptors, and trying at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -203,11 +203,11 @@ impl Accepting {
         if self.connections.len() >= config.max_connections
             || from_here >= config.max_connections_per_ip
         {
-            counter!(BROKER_CONNECTIONS_TOTAL, "result" => "refused_limit").increment(1);
+            CONNECTIONS.with(&["refused_limit"]).increment(1);
             debug!(%ip, "connection refused, too many are open");
             return;
         }
-        counter!(BROKER_CONNECTIONS_TOTAL, "result" => "accepted").increment(1);
+        CONNECTIONS.with(&["accepted"]).increment(1);
         let task = self
             .connections
             .spawn(connection::serve(stream, Arc::clone(&self.shared)));

@@ -52,6 +52,7 @@ impl<'a> Parts<'a> {
 
     /// Starts them. On an error those that run end with the root.
     pub(crate) async fn start(self, root: &mut Root) -> Result<Started, BrokerError> {
+        crate::metrics::declare();
         let topics = self.topics(root).await?;
         let journal = Arc::new(self.journal().await?);
         let (tell, poisoned) = watch::channel(None);

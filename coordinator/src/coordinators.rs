@@ -30,8 +30,8 @@ use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
 
 /// The kind of the actor above the coordinators, and of their supervisor.
-const KIND: &str = "coordinators";
-const SUPERVISOR: &str = "coordinators_supervisor";
+pub(crate) const KIND: &str = "coordinators";
+pub(crate) const SUPERVISOR: &str = "coordinators_supervisor";
 /// How long coordinators may take to answer whoever waits and to see their appends land.
 const CLOSE: Duration = Duration::from_secs(4);
 /// How long the coordinators may take to stop after that, all of them together.

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use callboard_protocol::ErrorCode;
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
+    Counter, Gauge, Histogram, Unit, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::core::{Census, CommitOutcome, Event, Request, Response, State};
+use callboard_supervision::metrics::CounterFamily;
+
+use crate::core::{
+    Census, CommitOutcome, Event, ExitReason, RebalanceReason, Request, Response, State,
+};
 
 /// Groups by protocol and state.
 pub const COORDINATOR_GROUPS: &str = "callboard_coordinator_groups";
@@ -58,6 +61,100 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
     ),
 ];
 
+/// Every error that an answer can have.
+const ERRORS: &[&str] = &[
+    "NONE",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+    "FENCED_INSTANCE_ID",
+    "GROUP_ID_NOT_FOUND",
+    "GROUP_MAX_SIZE_REACHED",
+    "GROUP_SUBSCRIBED_TO_TOPIC",
+    "ILLEGAL_GENERATION",
+    "INCONSISTENT_GROUP_PROTOCOL",
+    "INVALID_COMMIT_OFFSET_SIZE",
+    "INVALID_GROUP_ID",
+    "INVALID_REQUEST",
+    "INVALID_SESSION_TIMEOUT",
+    "MEMBER_ID_REQUIRED",
+    "NON_EMPTY_GROUP",
+    "NOT_COORDINATOR",
+    "OFFSET_METADATA_TOO_LARGE",
+    "REBALANCE_IN_PROGRESS",
+    "REQUEST_TIMED_OUT",
+    "UNKNOWN_MEMBER_ID",
+    "UNKNOWN_SERVER_ERROR",
+    "UNKNOWN_TOPIC_ID",
+    "UNKNOWN_TOPIC_OR_PARTITION",
+    "UNSTABLE_OFFSET_COMMIT",
+];
+
+const REQUESTS: CounterFamily = CounterFamily::new(
+    COORDINATOR_REQUESTS_TOTAL,
+    Unit::Count,
+    "Answers of coordinators, by API and Kafka's error name.",
+    &[("api", &Api::NAMES), ("error", ERRORS)],
+);
+const REBUILDS: CounterFamily = CounterFamily::new(
+    COORDINATOR_GROUP_REBUILDS_TOTAL,
+    Unit::Count,
+    "Groups rebuilt from what is stored after a panic. Any increase is a bug.",
+    &[],
+);
+const FORGET_FAILURES: CounterFamily = CounterFamily::new(
+    COORDINATOR_FORGET_FAILURES_TOTAL,
+    Unit::Count,
+    "Attempts of a coordinator to remove the offsets of a deleted topic that failed. They are made again; meanwhile CreateTopics of that name waits.",
+    &[],
+);
+const REBALANCES: CounterFamily = CounterFamily::new(
+    GROUP_REBALANCES_TOTAL,
+    Unit::Count,
+    "Rebalances begun, by reason.",
+    &[("reason", &RebalanceReason::NAMES)],
+);
+const MEMBER_EXITS: CounterFamily = CounterFamily::new(
+    GROUP_MEMBER_EXITS_TOTAL,
+    Unit::Count,
+    "Members that are no more, by reason.",
+    &[("reason", &ExitReason::NAMES)],
+);
+const COMMITS: CounterFamily = CounterFamily::new(
+    GROUP_COMMITS_TOTAL,
+    Unit::Count,
+    "OffsetCommits by result.",
+    &[(
+        "result",
+        &[
+            "accepted",
+            "fenced",
+            "unknown_member",
+            "too_large",
+            "unknown_topic",
+            "log_error",
+        ],
+    )],
+);
+
+/// The counters of this crate; coordinators make all their series when they are made.
+pub const COUNTERS: &[CounterFamily] = &[
+    REQUESTS,
+    REBUILDS,
+    FORGET_FAILURES,
+    REBALANCES,
+    MEMBER_EXITS,
+    COMMITS,
+];
+
+/// The kinds of actors under the coordinators.
+pub const KINDS: &[&str] = &[
+    crate::coordinators::KIND,
+    crate::coordinators::SUPERVISOR,
+    crate::group_coordinator::KIND,
+    callboard_offsets::writer::KIND,
+    callboard_offsets::compaction::KIND,
+];
+
 /// Registers help and units with the recorder in place.
 pub fn describe() {
     describe_gauge!(
@@ -85,37 +182,14 @@ pub fn describe() {
         Unit::Seconds,
         "From a request's arrival at its coordinator to its answer; JoinGroup and SyncGroup to its handling, since they wait on purpose."
     );
-    describe_counter!(
-        COORDINATOR_REQUESTS_TOTAL,
-        Unit::Count,
-        "Answers of coordinators, by API and Kafka's error name."
-    );
     describe_histogram!(
         COORDINATOR_REBALANCE_DURATION_SECONDS,
         Unit::Seconds,
         "From the beginning of a rebalance until the group is Stable."
     );
-    describe_counter!(
-        COORDINATOR_GROUP_REBUILDS_TOTAL,
-        Unit::Count,
-        "Groups rebuilt from what is stored after a panic. Any increase is a bug."
-    );
-    describe_counter!(
-        GROUP_REBALANCES_TOTAL,
-        Unit::Count,
-        "Rebalances begun, by reason."
-    );
-    describe_counter!(
-        GROUP_MEMBER_EXITS_TOTAL,
-        Unit::Count,
-        "Members that are no more, by reason."
-    );
-    describe_counter!(
-        COORDINATOR_FORGET_FAILURES_TOTAL,
-        Unit::Count,
-        "Attempts of a coordinator to remove the offsets of a deleted topic that failed. They are made again; meanwhile CreateTopics of that name waits."
-    );
-    describe_counter!(GROUP_COMMITS_TOTAL, Unit::Count, "OffsetCommits by result.");
+    for family in COUNTERS {
+        family.describe();
+    }
 }
 
 /// An API, for its label.
@@ -135,17 +209,17 @@ pub(crate) enum Api {
 
 impl Api {
     /// In the order of the variants.
-    const ALL: [(Self, &'static str); 10] = [
-        (Self::JoinGroup, "JoinGroup"),
-        (Self::SyncGroup, "SyncGroup"),
-        (Self::Heartbeat, "Heartbeat"),
-        (Self::LeaveGroup, "LeaveGroup"),
-        (Self::OffsetCommit, "OffsetCommit"),
-        (Self::OffsetFetch, "OffsetFetch"),
-        (Self::DescribeGroups, "DescribeGroups"),
-        (Self::DeleteGroups, "DeleteGroups"),
-        (Self::OffsetDelete, "OffsetDelete"),
-        (Self::ListGroups, "ListGroups"),
+    const NAMES: [&str; 10] = [
+        "JoinGroup",
+        "SyncGroup",
+        "Heartbeat",
+        "LeaveGroup",
+        "OffsetCommit",
+        "OffsetFetch",
+        "DescribeGroups",
+        "DeleteGroups",
+        "OffsetDelete",
+        "ListGroups",
     ];
 
     pub(crate) fn of(request: &Request) -> Self {
@@ -215,16 +289,19 @@ struct RequestHandles {
 
 impl RequestMeter {
     pub(crate) fn new() -> Self {
+        for family in COUNTERS.iter().chain(callboard_offsets::metrics::COUNTERS) {
+            family.declare();
+        }
         let none = ErrorCode::NONE.name();
-        let handles = Api::ALL.iter().map(|(_, name)| {
+        let handles = Api::NAMES.iter().map(|name| {
             (
                 histogram!(COORDINATOR_REQUEST_DURATION_SECONDS, "api" => *name),
-                counter!(COORDINATOR_REQUESTS_TOTAL, "api" => *name, "error" => none),
+                REQUESTS.with(&[name, none]),
             )
         });
         Self(Arc::new(RequestHandles {
             apis: handles.collect(),
-            accepted: counter!(GROUP_COMMITS_TOTAL, "result" => "accepted"),
+            accepted: COMMITS.with(&["accepted"]),
         }))
     }
 
@@ -235,18 +312,17 @@ impl RequestMeter {
     }
 
     pub(crate) fn answered(&self, api: Api, error: ErrorCode) {
-        let name = Api::ALL.get(api as usize).map_or("", |(_, name)| *name);
         if error != ErrorCode::NONE {
             // Rare enough to look the handle up; there are as many as Kafka has errors.
-            counter!(COORDINATOR_REQUESTS_TOTAL, "api" => name, "error" => error.name())
-                .increment(1);
+            let name = Api::NAMES[api as usize];
+            REQUESTS.with(&[name, error.name()]).increment(1);
         } else if let Some((_, answers)) = self.0.apis.get(api as usize) {
             answers.increment(1);
         }
         if api == Api::OffsetCommit {
             match error {
                 ErrorCode::NONE => self.0.accepted.increment(1),
-                _ => counter!(GROUP_COMMITS_TOTAL, "result" => commit_result(error)).increment(1),
+                _ => COMMITS.with(&[commit_result(error)]).increment(1),
             }
         }
     }
@@ -282,7 +358,7 @@ impl CoordinatorMeter {
             members: Part::of(gauge!(COORDINATOR_MEMBERS, "protocol" => "classic")),
             partitions: ["loading", "active", "failed"].map(partition),
             load_duration: histogram!(COORDINATOR_LOAD_DURATION_SECONDS),
-            forget_failures: counter!(COORDINATOR_FORGET_FAILURES_TOTAL),
+            forget_failures: FORGET_FAILURES.with(&[]),
             rebalance_duration: histogram!(
                 COORDINATOR_REBALANCE_DURATION_SECONDS,
                 "protocol" => "classic"
@@ -310,21 +386,21 @@ impl CoordinatorMeter {
     pub(crate) fn note(&self, event: &Event) {
         match event {
             Event::RebalanceStarted { reason, .. } => {
-                counter!(GROUP_REBALANCES_TOTAL, "reason" => reason.as_str()).increment(1);
+                REBALANCES.with(&[reason.as_str()]).increment(1);
             }
             Event::RebalanceCompleted { took_ms, .. } => {
                 self.rebalance_duration
                     .record(Duration::from_millis(*took_ms));
             }
             Event::MemberExited { reason, .. } => {
-                counter!(GROUP_MEMBER_EXITS_TOTAL, "reason" => reason.as_str()).increment(1);
+                MEMBER_EXITS.with(&[reason.as_str()]).increment(1);
             }
             Event::NotForgotten { .. } => self.forget_failures.increment(1),
         }
     }
 
     pub(crate) fn rebuilt(&self) {
-        counter!(COORDINATOR_GROUP_REBUILDS_TOTAL).increment(1);
+        REBUILDS.with(&[]).increment(1);
     }
 }
 

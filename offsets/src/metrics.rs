@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use metrics::{
-    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
-    gauge, histogram,
+    Counter, Gauge, Histogram, Unit, describe_gauge, describe_histogram, gauge, histogram,
 };
+
+use callboard_supervision::metrics::CounterFamily;
 
 /// Time from handing an append to the engine to its landing.
 pub const OFFSETS_APPEND_DURATION_SECONDS: &str = "callboard_offsets_append_duration_seconds";
@@ -62,8 +63,61 @@ const SECONDS: &[f64] = &[
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 
+const APPENDED_RECORDS: CounterFamily = CounterFamily::new(
+    OFFSETS_APPENDED_RECORDS_TOTAL,
+    Unit::Count,
+    "Records made durable in the offsets log.",
+    &[],
+);
+const APPENDED_BYTES: CounterFamily = CounterFamily::new(
+    OFFSETS_APPENDED_BYTES_TOTAL,
+    Unit::Bytes,
+    "Bytes made durable in the offsets log, framing included.",
+    &[],
+);
+const APPEND_ERRORS: CounterFamily = CounterFamily::new(
+    OFFSETS_APPEND_ERRORS_TOTAL,
+    Unit::Count,
+    "Appends to the offsets log that failed, by kind.",
+    &[(
+        "kind",
+        &["unavailable", "full", "too_large", "fenced", "io"],
+    )],
+);
+const CHECKSUM_FAILURES: CounterFamily = CounterFamily::new(
+    OFFSETS_CHECKSUM_FAILURES_TOTAL,
+    Unit::Count,
+    "Frames or batches of the offsets log whose checksum did not fit. Any increase means damaged storage.",
+    &[],
+);
+const TRUNCATED_BYTES: CounterFamily = CounterFamily::new(
+    OFFSETS_RECOVERY_TRUNCATED_BYTES_TOTAL,
+    Unit::Bytes,
+    "Bytes of a torn tail cut off when the offsets log was opened.",
+    &[],
+);
+const COMPACTIONS: CounterFamily = CounterFamily::new(
+    OFFSETS_COMPACTIONS_TOTAL,
+    Unit::Count,
+    "Compactions of a partition of __consumer_offsets, by how they ended. Anything but ok lets the log grow.",
+    &[("result", &["ok", "full", "corrupt", "failed"])],
+);
+
+/// The counters of this crate. Whoever starts writers makes all their series first.
+pub const COUNTERS: &[CounterFamily] = &[
+    APPENDED_RECORDS,
+    APPENDED_BYTES,
+    APPEND_ERRORS,
+    CHECKSUM_FAILURES,
+    TRUNCATED_BYTES,
+    COMPACTIONS,
+];
+
 /// Registers help and units with the recorder in place.
 pub fn describe() {
+    for family in COUNTERS {
+        family.describe();
+    }
     describe_histogram!(
         OFFSETS_APPEND_DURATION_SECONDS,
         Unit::Seconds,
@@ -78,21 +132,6 @@ pub fn describe() {
         OFFSETS_BATCH_RECORDS,
         Unit::Count,
         "Appends that shared one flush of the offsets log."
-    );
-    describe_counter!(
-        OFFSETS_APPENDED_RECORDS_TOTAL,
-        Unit::Count,
-        "Records made durable in the offsets log."
-    );
-    describe_counter!(
-        OFFSETS_APPENDED_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes made durable in the offsets log, framing included."
-    );
-    describe_counter!(
-        OFFSETS_APPEND_ERRORS_TOTAL,
-        Unit::Count,
-        "Appends to the offsets log that failed, by kind."
     );
     describe_gauge!(
         OFFSETS_PENDING_COMMITS,
@@ -114,25 +153,10 @@ pub fn describe() {
         Unit::Seconds,
         "When the offsets log was last flushed, since the epoch."
     );
-    describe_counter!(
-        OFFSETS_CHECKSUM_FAILURES_TOTAL,
-        Unit::Count,
-        "Frames or batches of the offsets log whose checksum did not fit. Any increase means damaged storage."
-    );
-    describe_counter!(
-        OFFSETS_RECOVERY_TRUNCATED_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes of a torn tail cut off when the offsets log was opened."
-    );
     describe_histogram!(
         OFFSETS_LOAD_DURATION_SECONDS,
         Unit::Seconds,
         "Replay of one partition of __consumer_offsets."
-    );
-    describe_counter!(
-        OFFSETS_COMPACTIONS_TOTAL,
-        Unit::Count,
-        "Compactions of a partition of __consumer_offsets, by how they ended. Anything but ok lets the log grow."
     );
     describe_histogram!(
         OFFSETS_COMPACTION_DURATION_SECONDS,
@@ -155,7 +179,7 @@ impl WriterMeter {
     pub(crate) fn new() -> Self {
         Self {
             append_duration: histogram!(OFFSETS_APPEND_DURATION_SECONDS),
-            appended_records: counter!(OFFSETS_APPENDED_RECORDS_TOTAL),
+            appended_records: APPENDED_RECORDS.with(&[]),
             pending: Part::of(gauge!(OFFSETS_PENDING_COMMITS)),
             live: Part::of(gauge!(OFFSETS_LIVE_ENTRIES)),
             load_duration: histogram!(OFFSETS_LOAD_DURATION_SECONDS),
@@ -222,11 +246,11 @@ impl JournalMetrics {
         Self {
             fsync_duration: histogram!(OFFSETS_FSYNC_DURATION_SECONDS),
             batch_appends: histogram!(OFFSETS_BATCH_RECORDS),
-            appended_bytes: counter!(OFFSETS_APPENDED_BYTES_TOTAL),
+            appended_bytes: APPENDED_BYTES.with(&[]),
             log_size: gauge!(OFFSETS_LOG_SIZE_BYTES),
             last_fsync: gauge!(OFFSETS_LAST_FSYNC_TIMESTAMP_SECONDS),
-            checksum_failures: counter!(OFFSETS_CHECKSUM_FAILURES_TOTAL),
-            truncated_bytes: counter!(OFFSETS_RECOVERY_TRUNCATED_BYTES_TOTAL),
+            checksum_failures: CHECKSUM_FAILURES.with(&[]),
+            truncated_bytes: TRUNCATED_BYTES.with(&[]),
         }
     }
 }
@@ -238,22 +262,18 @@ pub(crate) struct CompactionMeter {
 
 impl CompactionMeter {
     pub(crate) fn new() -> Self {
-        // There from the start, so that the first one counts as an increase.
-        for result in ["ok", "full", "corrupt", "failed"] {
-            counter!(OFFSETS_COMPACTIONS_TOTAL, "result" => result).increment(0);
-        }
         Self {
             duration: histogram!(OFFSETS_COMPACTION_DURATION_SECONDS),
         }
     }
 
     pub(crate) fn ended(&self, result: &'static str, took: Duration) {
-        counter!(OFFSETS_COMPACTIONS_TOTAL, "result" => result).increment(1);
+        COMPACTIONS.with(&[result]).increment(1);
         self.duration.record(took);
     }
 }
 
 /// Counts a failed append.
 pub(crate) fn append_failed(kind: &'static str) {
-    counter!(OFFSETS_APPEND_ERRORS_TOTAL, "kind" => kind).increment(1);
+    APPEND_ERRORS.with(&[kind]).increment(1);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use metrics::{Gauge, counter, gauge};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
-use crate::metrics::{ACTOR_EXITS_TOTAL, ACTOR_INSTANCES};
+use crate::metrics::{ACTOR_EXITS_TOTAL, ACTOR_INSTANCES, declare};
 use crate::testing;
 use crate::{Addr, Envelope};
 
@@ -90,6 +90,7 @@ impl<A> Counted<A> {
     fn new(kind: &'static str, actor: A) -> Self {
         let instances = gauge!(ACTOR_INSTANCES, "actor" => kind);
         instances.increment(1.0);
+        declare(kind);
         Self {
             actor,
             kind,

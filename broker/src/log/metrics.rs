@@ -37,11 +37,6 @@ pub fn describe() {
         Unit::Bytes,
         "Bytes in the topic's logs, all partitions together."
     );
-    describe_counter!(
-        BROKER_LOG_TRUNCATED_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes of torn tails cut off topic logs when they were opened."
-    );
     describe_gauge!(
         BROKER_OFFLINE_PARTITIONS,
         Unit::Count,

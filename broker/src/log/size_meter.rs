@@ -1,8 +1,9 @@
 //! A log's part of its topic's size gauge.
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, gauge};
 
-use super::metrics::{BROKER_LOG_SIZE_BYTES, BROKER_LOG_TRUNCATED_BYTES_TOTAL};
+use super::metrics::BROKER_LOG_SIZE_BYTES;
+use crate::metrics::LOG_TRUNCATED_BYTES;
 
 /// What one log adds to the gauge. Gives it back when the log goes, however it goes.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl SizeMeter {
         let gauge = gauge!(BROKER_LOG_SIZE_BYTES, "topic" => topic);
         Self {
             gauge,
-            truncated: counter!(BROKER_LOG_TRUNCATED_BYTES_TOTAL),
+            truncated: LOG_TRUNCATED_BYTES.with(&[]),
             bytes: 0,
         }
     }

@@ -2,6 +2,7 @@
 
 mod recorder;
 
+use callboard_supervision::metrics::CounterFamily;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 pub use recorder::{Buckets, Recorder, install};
@@ -41,10 +42,90 @@ pub const BUCKETS: &[(&str, &[f64])] = &[(
     ],
 )];
 
+pub(crate) const CONNECTIONS: CounterFamily = CounterFamily::new(
+    BROKER_CONNECTIONS_TOTAL,
+    Unit::Count,
+    "Connections by what became of them when they were accepted.",
+    &[("result", &["accepted", "refused_limit"])],
+);
+pub(crate) const NETWORK_BYTES: CounterFamily = CounterFamily::new(
+    BROKER_NETWORK_BYTES_TOTAL,
+    Unit::Bytes,
+    "Bytes that went through client connections, by direction.",
+    &[("direction", &["in", "out"])],
+);
+pub(crate) const FETCH_SESSION_EVICTIONS: CounterFamily = CounterFamily::new(
+    BROKER_FETCH_SESSION_EVICTIONS_TOTAL,
+    Unit::Count,
+    "Fetch sessions that made room for others.",
+    &[],
+);
+pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
+    BROKER_PROTOCOL_ERRORS_TOTAL,
+    Unit::Count,
+    "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, frame_timeout (a request that was begun and did not go on), unacknowledged (a Produce without acks that failed), internal.",
+    &[(
+        "kind",
+        &[
+            "malformed",
+            "unsupported_version",
+            "unknown_api",
+            "too_large",
+            "starved",
+            "frame_timeout",
+            "unacknowledged",
+            "internal",
+        ],
+    )],
+);
+pub(crate) const LOG_TRUNCATED_BYTES: CounterFamily = CounterFamily::new(
+    crate::log::metrics::BROKER_LOG_TRUNCATED_BYTES_TOTAL,
+    Unit::Bytes,
+    "Bytes of torn tails cut off topic logs when they were opened.",
+    &[],
+);
+
+/// The counters of this crate, but for those by topic, which are collected at the scrape, and
+/// [`BROKER_REQUESTS_TOTAL`], whose labels are the APIs served. A broker makes all their series when it starts.
+pub const COUNTERS: &[CounterFamily] = &[
+    CONNECTIONS,
+    NETWORK_BYTES,
+    FETCH_SESSION_EVICTIONS,
+    PROTOCOL_ERRORS,
+    LOG_TRUNCATED_BYTES,
+];
+
+/// The kinds of actors in a broker.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    let own = [
+        crate::broker::KIND,
+        crate::listener::KIND,
+        crate::admin::KIND,
+        crate::topics::KIND,
+        crate::topics::LOGS_KIND,
+        crate::log::KIND,
+    ];
+    own.into_iter()
+        .chain(callboard_coordinator::metrics::KINDS.iter().copied())
+}
+
+/// Makes every counter that a broker can come to count, at 0.
+pub(crate) fn declare() {
+    for family in COUNTERS {
+        family.declare();
+    }
+    for kind in kinds() {
+        callboard_supervision::metrics::declare(kind);
+    }
+}
+
 /// Registers help texts and units of all that a broker counts with the recorder in place, this crate's and those of the
 /// crates below it. [`install`] has done so; for programs with a recorder of their own.
 pub fn describe() {
     crate::compute::metrics::describe();
+    for family in COUNTERS {
+        family.describe();
+    }
     crate::log::metrics::describe();
     callboard_coordinator::metrics::describe();
     callboard_offsets::metrics::describe();
@@ -55,11 +136,6 @@ pub fn describe() {
         "Constant 1, labelled with the version."
     );
     describe_gauge!(BROKER_CONNECTIONS, Unit::Count, "Open connections.");
-    describe_counter!(
-        BROKER_CONNECTIONS_TOTAL,
-        Unit::Count,
-        "Connections by what became of them when they were accepted."
-    );
     describe_counter!(
         BROKER_REQUESTS_TOTAL,
         Unit::Count,
@@ -75,11 +151,6 @@ pub fn describe() {
         Unit::Count,
         "Requests read and not yet answered."
     );
-    describe_counter!(
-        BROKER_NETWORK_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes that went through client connections, by direction."
-    );
     describe_gauge!(
         BROKER_FETCH_SESSIONS,
         Unit::Count,
@@ -90,19 +161,9 @@ pub fn describe() {
         Unit::Count,
         "Partitions that all fetch sessions remember."
     );
-    describe_counter!(
-        BROKER_FETCH_SESSION_EVICTIONS_TOTAL,
-        Unit::Count,
-        "Fetch sessions that made room for others."
-    );
     describe_gauge!(
         BROKER_TOPICS_TO_FORGET,
         Unit::Count,
         "Topics that are deleted, and for which offsets are still committed. CreateTopics of their names waits. Not zero for long: a coordinator cannot write, or its partition is not served."
-    );
-    describe_counter!(
-        BROKER_PROTOCOL_ERRORS_TOTAL,
-        Unit::Count,
-        "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, frame_timeout (a request that was begun and did not go on), unacknowledged (a Produce without acks that failed), internal."
     );
 }

@@ -34,6 +34,8 @@ use crate::log::{self, LogHandle, Reply, TopicLog};
 
 /// The kind of this actor in metrics.
 pub(crate) const KIND: &str = "topics";
+/// The kind of the supervisor of topic logs.
+pub(crate) const LOGS_KIND: &str = "topic_logs";
 
 /// How long one call to the supervisor of the logs may take: it starts or stops one actor.
 const CALL: Duration = Duration::from_secs(10);
@@ -150,7 +152,7 @@ impl Actor for Keeper {
         myself: ActorRef<Self::Msg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (supervisor, _join) = Supervisor::spawn_linked("topic_logs", myself.get_cell()).await?;
+        let (supervisor, _join) = Supervisor::spawn_linked(LOGS_KIND, myself.get_cell()).await?;
         state.supervisor = Some(supervisor);
         let earlier = state.shared.snapshot();
         let mut snapshot = TopicsSnapshot::default();

@@ -30,6 +30,7 @@ pub use self::core::{Growth, NewTopic, TopicError, check_name};
 use self::core::{Limits, approve};
 use self::forgetting::Announced;
 pub use self::forgetting::TopicsListener;
+pub(crate) use self::keeper::{KIND, LOGS_KIND};
 pub use self::settings::{ConfigChange, ConfigOperation};
 pub(crate) use self::settings::{Type, shown};
 use keeper::{Keeper, KeeperMsg};

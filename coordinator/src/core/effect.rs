@@ -213,9 +213,23 @@ pub enum RebalanceReason {
 }
 
 impl RebalanceReason {
+    /// Every value of the label.
+    pub const NAMES: [&'static str; 10] = [
+        Self::MemberJoin.as_str(),
+        Self::MemberLeave.as_str(),
+        Self::SessionTimeout.as_str(),
+        Self::RebalanceTimeout.as_str(),
+        Self::StaticMemberReplaced.as_str(),
+        Self::SubscriptionChange.as_str(),
+        Self::ProtocolChange.as_str(),
+        Self::LeaderRejoin.as_str(),
+        Self::AssignmentWriteError.as_str(),
+        Self::OverCapacity.as_str(),
+    ];
+
     /// The value of the label.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::MemberJoin => "member_join",
             Self::MemberLeave => "member_leave",
@@ -249,9 +263,19 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// Every value of the label.
+    pub const NAMES: [&'static str; 6] = [
+        Self::Leave.as_str(),
+        Self::RemovedByOperator.as_str(),
+        Self::SessionTimeout.as_str(),
+        Self::RebalanceTimeout.as_str(),
+        Self::Fenced.as_str(),
+        Self::GroupFull.as_str(),
+    ];
+
     /// The value of the label.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Leave => "leave",
             Self::RemovedByOperator => "removed_by_operator",

@@ -1,12 +1,16 @@
 //! Names of the actor metrics and the handles of one kind. A kind is a static word (`group_coordinator`,
 //! `connection`); nothing an outsider chooses becomes a label.
 
+mod family;
+
 use std::sync::Arc;
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
+
+pub use family::CounterFamily;
 
 /// Live actors of the kind.
 pub const ACTOR_INSTANCES: &str = "callboard_actor_instances";
@@ -22,6 +26,26 @@ pub const ACTOR_RESTARTS_TOTAL: &str = "callboard_actor_restarts_total";
 pub const ACTOR_ESCALATIONS_TOTAL: &str = "callboard_actor_escalations_total";
 /// Calls whose answer did not come in time.
 pub const ACTOR_CALL_TIMEOUTS_TOTAL: &str = "callboard_actor_call_timeouts_total";
+
+/// How an actor can end.
+pub const EXIT_REASONS: &[&str] = &["normal", "error", "panic", "killed", "start"];
+/// Counters that have the kind for their only label.
+const BY_KIND: [&str; 3] = [
+    ACTOR_RESTARTS_TOTAL,
+    ACTOR_ESCALATIONS_TOTAL,
+    ACTOR_CALL_TIMEOUTS_TOTAL,
+];
+
+/// Makes the counters of actors of this kind, at 0, so that its first restart is an increase. The first actor of a kind does
+/// it by itself; for those that may start late.
+pub fn declare(kind: &'static str) {
+    for name in BY_KIND {
+        counter!(name, "actor" => kind).increment(0);
+    }
+    for reason in EXIT_REASONS {
+        counter!(ACTOR_EXITS_TOTAL, "actor" => kind, "reason" => *reason).increment(0);
+    }
+}
 
 /// Bucket bounds of this crate's histograms, in seconds.
 pub const BUCKETS: &[(&str, &[f64])] = &[(
