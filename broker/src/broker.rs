@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
+use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
 use crate::listener::{self, ListenerMsg};
 use crate::metrics::{BUILD_INFO, Recorder};
@@ -34,6 +35,8 @@ use crate::{BrokerConfig, BrokerError};
 pub(crate) const KIND: &str = "broker";
 /// How long connections may take to flush their last answers.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long requests that change something may take to end, after their connections.
+const EFFECTS: Duration = Duration::from_secs(5);
 /// How long one part may take to start. What takes longer (recovery) happens behind its start.
 const START_PART: Duration = Duration::from_secs(60);
 /// How long one part may take to stop before it is killed.
@@ -57,6 +60,7 @@ pub struct Broker {
     /// Has the reason once the disk has refused the journal a write.
     poisoned: watch::Receiver<Option<String>>,
     stopping: CancellationToken,
+    effects: Effects,
     data: DataDir,
 }
 
@@ -154,6 +158,7 @@ impl Broker {
             journal,
             poisoned,
             stopping: shared.stopping.clone(),
+            effects: shared.effects.clone(),
             data,
         };
         let published = Arc::clone(&broker.listener);
@@ -227,6 +232,8 @@ impl Broker {
         if let Err(error) = coordinators {
             warn!(%error, "the coordinators did not stop in order");
         }
+        // Before the topics, which they change.
+        self.effects.ended(EFFECTS).await;
         let stopped = self
             .root
             .address

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::{Root, not_started};
 use crate::compute::Compute;
 use crate::connection::budget::Budget;
+use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
@@ -106,6 +107,7 @@ impl<'a> Parts<'a> {
             offsets_topic,
             producer_ids: self.producer_ids().await?,
             compute: Compute::new(self.config.compute_threads, self.config.compute_queue_max),
+            effects: Effects::default(),
             budget: Budget::new(self.config.queued_max_request_bytes),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(),

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::compute::Compute;
 use crate::config::{BrokerConfig, ListenAddress};
 use crate::connection::budget::Budget;
+use crate::connection::effects::Effects;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::APIS;
 use crate::log::ProducerIds;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) budget: Budget,
     pub(crate) compute: Compute,
+    /// What requests change, and outlives their connections.
+    pub(crate) effects: Effects,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) api_meters: ApiMeters,
     /// What tests have go wrong; nothing otherwise.

@@ -35,8 +35,11 @@ use crate::testing::refuse::refuse;
 
 pub(crate) mod budget;
 mod core;
+pub(crate) mod effects;
 mod request;
 
+#[cfg(test)]
+mod hang_up_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
@@ -253,6 +256,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Arrived::Frame { bytes, held } => {
                     let (follow, meters) = self.dispatch(ticket, &bytes, &mut work);
                     let size = bytes.len() + 4;
+                    // Its bytes are in the budget until it has ended, be the connection gone.
+                    let held = match work.effects.pop() {
+                        Some(effect) => {
+                            self.context.shared.effects.spawn(effect, held);
+                            None
+                        }
+                        None => held,
+                    };
                     self.started.push_back(Started {
                         at: Instant::now(),
                         meters,
@@ -278,7 +289,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         if !work.calls.is_empty() {
             self.context.shared.coordinators.submit(work.calls);
         }
-        self.futures.extend(work.futures);
+        self.futures.extend(work.reads);
         any
     }
 

@@ -38,21 +38,29 @@ pub(crate) enum Answer {
     Close(&'static str),
 }
 
-/// What handlers leave for the connection to do, once per read: calls for coordinators, handed over in one go, and
-/// futures it drives.
+/// What handlers leave to be done, once per read of a connection: calls for coordinators, handed over in one go, and
+/// futures. A future ends with an answer. What must keep its place among the connection's requests is done before, not in
+/// it. Which kind it is, a handler has to say.
 #[derive(Default)]
 pub(crate) struct Work {
     pub(crate) calls: Vec<Call>,
-    pub(crate) futures: Vec<BoxFuture<()>>,
     /// What follows the request that is just handled waits for its answer.
     pub(crate) hold: bool,
+    /// Driven by the connection.
+    pub(super) reads: Vec<BoxFuture<()>>,
+    /// Driven by the broker.
+    pub(super) effects: Vec<BoxFuture<()>>,
 }
 
 impl Work {
-    /// Lets the connection drive `future`, which ends with an answer. What must keep its place among the connection's
-    /// requests is done before, not in it.
-    pub(crate) fn later(&mut self, future: impl Future<Output = ()> + Send + 'static) {
-        self.futures.push(Box::pin(future));
+    /// `future` changes nothing: it ends with the connection that asked.
+    pub(crate) fn read(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        self.reads.push(Box::pin(future));
+    }
+
+    /// `future` changes something: it goes on to its end whatever becomes of the connection that asked.
+    pub(crate) fn effect(&mut self, future: impl Future<Output = ()> + Send + 'static) {
+        self.effects.push(Box::pin(future));
     }
 }
 

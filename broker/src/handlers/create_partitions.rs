@@ -42,7 +42,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         })
         .collect();
     let responder = request.responder;
-    work.later(async move {
+    work.effect(async move {
         let duplicate = || TopicError {
             code: ErrorCode::INVALID_REQUEST,
             message: "Duplicate topic name.".to_owned(),

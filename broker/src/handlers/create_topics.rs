@@ -29,7 +29,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let patience = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
     let wanted: Vec<NewTopic> = body.topics.into_iter().map(new_topic).collect();
     let responder = request.responder;
-    work.later(async move {
+    work.effect(async move {
         let mut times: HashMap<String, usize> = HashMap::new();
         for topic in &wanted {
             *times.entry(topic.name.clone()).or_default() += 1;

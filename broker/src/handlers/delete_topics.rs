@@ -31,7 +31,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let shared = Arc::clone(request.shared());
     let responder = request.responder;
-    work.later(async move {
+    work.effect(async move {
         let mut responses: Vec<DeletableTopicResult<'static>> = Vec::with_capacity(wanted.len());
         for (at, topic) in wanted.iter().enumerate() {
             let twice = wanted

@@ -39,7 +39,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let fetch = Fetch::new(&body, &wanted, &shared);
     let responder = request.responder;
-    work.later(async move {
+    work.read(async move {
         let partitions = fetch.run(&shared).await;
         let found: Vec<Found> = partitions.iter().map(found).collect();
         match shared.fetch_sessions.tell(mode, &wanted, &found) {

@@ -32,7 +32,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let validate_only = body.validate_only;
     let wanted: Vec<Wanted> = body.resources.into_iter().map(Wanted::new).collect();
     let responder = request.responder;
-    work.later(async move {
+    work.effect(async move {
         let mut seen = BTreeSet::new();
         let twice: BTreeSet<(i8, String)> = wanted
             .iter()

@@ -20,7 +20,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     }
     let shared = Arc::clone(request.shared());
     let responder = request.responder;
-    work.later(async move {
+    work.effect(async move {
         // Once in a thousand ids the next block is taken on disk.
         let next = tokio::task::spawn_blocking(move || shared.producer_ids.next()).await;
         let response = match next {

@@ -71,7 +71,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         });
     }
     let responder = request.responder;
-    work.later(async move {
+    work.read(async move {
         for (topic, at, source, timestamp) in lookups {
             let found = source.look_up(timestamp, &context).await;
             let topic: Option<&mut ListOffsetsTopicResponse<'_>> = topics.get_mut(topic);

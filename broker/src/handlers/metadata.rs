@@ -48,7 +48,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     if missing.is_empty() {
         return responder.send(&question.answer(&context));
     }
-    work.later(async move {
+    work.effect(async move {
         for name in missing {
             create(name, &context).await;
         }

@@ -34,7 +34,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         })
         .collect();
     let responder = request.responder;
-    work.later(async move {
+    work.read(async move {
         let mut answers = Vec::with_capacity(topics.len());
         for (topic, asked) in topics {
             let mut partitions = Vec::with_capacity(asked.len());

@@ -110,12 +110,23 @@ impl Bench {
         }
     }
 
+    /// Waits until every connection has ended, and what their requests change. A connection that panicked fails the test.
+    pub(crate) async fn hung_up(&mut self) {
+        let ended = async {
+            while let Some(ended) = self.connections.join_next().await {
+                ended.unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended)
+            .await
+            .expect("a connection does not end");
+        self.shared.effects.ended(PATIENCE).await;
+    }
+
     /// Ends everything in order. A connection that panicked fails the test.
     pub(crate) async fn stop(mut self) {
         self.shared.stopping.cancel();
-        while let Some(ended) = self.connections.join_next().await {
-            ended.unwrap();
-        }
+        self.hung_up().await;
         self.root
             .address
             .call(|reply| SupervisorMsg::Shutdown(PATIENCE, reply), PATIENCE)

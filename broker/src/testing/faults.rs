@@ -104,7 +104,7 @@ pub(crate) fn detour(fault: &Fault, sink: &Sink, work: &mut Work) -> Sink {
     }
     let (detour, mut answers) = mpsc::unbounded_channel();
     let sink = sink.clone();
-    work.later(async move {
+    work.read(async move {
         // Every responder sends one answer, at the latest when it is dropped.
         let Some((ticket, answer)) = answers.recv().await else {
             return;

@@ -1,0 +1,170 @@
+//! Clients that hang up in the middle of what changes something: all of it happens.
+
+use callboard_protocol::messages::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
+use callboard_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use callboard_protocol::messages::delete_topics::DeleteTopicsRequest;
+use callboard_protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use callboard_protocol::messages::produce::{
+    PartitionProduceData, ProduceRequest, TopicProduceData,
+};
+
+use crate::log::test_batch;
+use crate::testing::Bench;
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// Makes the topics, of one partition each.
+async fn create_all(bench: &Bench) {
+    for name in NAMES {
+        bench.create(name, 1).await;
+    }
+}
+
+/// Sends it, hangs up, and waits until nothing of it is left.
+macro_rules! hang_up {
+    ($bench:ident, $request:expr, $version:expr) => {
+        let whole = $bench.shared.budget.free();
+        let mut wire = $bench.connect();
+        wire.send(&$request, $version).await;
+        drop(wire);
+        $bench.hung_up().await;
+        assert_eq!($bench.shared.budget.free(), whole);
+    };
+}
+
+#[tokio::test]
+async fn every_topic_of_a_creation_is_created() {
+    let mut bench = Bench::start().await;
+    let topic = |name: &&'static str| CreatableTopic {
+        name: (*name).into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let request = CreateTopicsRequest {
+        topics: NAMES.iter().map(topic).collect(),
+        ..Default::default()
+    };
+    hang_up!(bench, request, 7);
+    let snapshot = bench.shared.topics.snapshot();
+    assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_some()));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn every_topic_that_metadata_creates_is_created() {
+    let mut bench = Bench::start().await;
+    let topic = |name: &&'static str| MetadataRequestTopic {
+        name: Some((*name).into()),
+        ..Default::default()
+    };
+    let request = MetadataRequest {
+        topics: Some(NAMES.iter().map(topic).collect()),
+        allow_auto_topic_creation: true,
+        ..Default::default()
+    };
+    hang_up!(bench, request, 9);
+    let snapshot = bench.shared.topics.snapshot();
+    assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_some()));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn every_topic_of_a_deletion_is_deleted() {
+    let mut bench = Bench::start().await;
+    create_all(&bench).await;
+    let request = DeleteTopicsRequest {
+        topic_names: NAMES.iter().map(|name| (*name).into()).collect(),
+        ..Default::default()
+    };
+    hang_up!(bench, request, 5);
+    let snapshot = bench.shared.topics.snapshot();
+    assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_none()));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn every_topic_that_is_to_grow_grows() {
+    let mut bench = Bench::start().await;
+    create_all(&bench).await;
+    let topic = |name: &&'static str| CreatePartitionsTopic {
+        name: (*name).into(),
+        count: 3,
+        assignments: None,
+        ..Default::default()
+    };
+    let request = CreatePartitionsRequest {
+        topics: NAMES.iter().map(topic).collect(),
+        ..Default::default()
+    };
+    hang_up!(bench, request, 3);
+    let snapshot = bench.shared.topics.snapshot();
+    let grown = |name: &&str| snapshot.by_name(name).unwrap().partitions == 3;
+    assert!(NAMES.iter().all(grown));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn every_resource_that_is_altered_is() {
+    let mut bench = Bench::start().await;
+    create_all(&bench).await;
+    let resource = |name: &&'static str| AlterConfigsResource {
+        resource_type: 2,
+        resource_name: (*name).into(),
+        configs: vec![AlterableConfig {
+            name: "retention.ms".into(),
+            value: Some("77".into()),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let request = IncrementalAlterConfigsRequest {
+        resources: NAMES.iter().map(resource).collect(),
+        ..Default::default()
+    };
+    hang_up!(bench, request, 1);
+    let snapshot = bench.shared.topics.snapshot();
+    let altered = |name: &&str| snapshot.by_name(name).unwrap().configs["retention.ms"] == "77";
+    assert!(NAMES.iter().all(altered));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn every_partition_of_a_produce_is_written() {
+    let mut bench = Bench::start().await;
+    create_all(&bench).await;
+    let topic = |name: &&'static str| TopicProduceData {
+        name: (*name).into(),
+        partition_data: vec![PartitionProduceData {
+            index: 0,
+            records: Some(test_batch(2).into()),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let request = ProduceRequest {
+        acks: -1,
+        timeout_ms: 1_000,
+        topic_data: NAMES.iter().map(topic).collect(),
+        ..Default::default()
+    };
+    hang_up!(bench, request, 9);
+    let snapshot = bench.shared.topics.snapshot();
+    let ends = async {
+        for name in NAMES {
+            let log = snapshot.by_name(name).unwrap().log(0).unwrap();
+            while !log.offsets().is_ok_and(|offsets| offsets.end >= 2) {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), ends)
+        .await
+        .expect("a partition was not written");
+    bench.stop().await;
+}
