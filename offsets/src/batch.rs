@@ -12,6 +12,9 @@ use crate::record::codec::{self, Decoded, RecordError};
 /// The topic has one leader, ever.
 pub(crate) const LEADER_EPOCH: i32 = 0;
 
+/// More than a record takes in a batch besides its key and value: lengths, attributes, deltas, no headers.
+const RECORD_BYTES: usize = 32;
+
 /// Why stored bytes are no batch of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BatchError {
@@ -42,31 +45,59 @@ pub(crate) struct Encoded {
     pub(crate) kafka: Bytes,
 }
 
+impl Encoded {
+    /// Bytes an engine has to keep for it.
+    pub(crate) fn len(&self) -> usize {
+        self.marks.len() + self.kafka.len()
+    }
+}
+
 /// Encodes records as one batch from `base_offset` on, all with the same timestamp (create time, milliseconds).
 pub(crate) fn encode(
     records: &[Record],
     base_offset: i64,
     timestamp_ms: i64,
 ) -> Result<Encoded, RecordError> {
-    let marks = Bytes::from(codec::encode_marks(records)?);
+    encode_some(records, base_offset, timestamp_ms, usize::MAX).map(|(encoded, _)| encoded)
+}
+
+/// Encodes as many of the first records as `bytes_max` holds, and at least one; how many comes with it.
+pub(crate) fn encode_some(
+    records: &[Record],
+    base_offset: i64,
+    timestamp_ms: i64,
+    bytes_max: usize,
+) -> Result<(Encoded, usize), RecordError> {
     let mut batch = BatchBuilder::new(base_offset, Compression::None).leader_epoch(LEADER_EPOCH);
-    let mut count = 0;
+    let (mut count, mut taken) = (0, 0);
+    let mut marks = Vec::new();
     for record in records {
-        if let Some((key, value)) = codec::encode(record)? {
+        let (key_and_value, mark) = (codec::encode(record)?, codec::encode_mark(record)?);
+        let bytes = key_and_value.as_ref().map_or(0, |(key, value)| {
+            RECORD_BYTES + key.len() + value.as_ref().map_or(0, Vec::len)
+        });
+        let before = batch.size() + marks.len();
+        if taken > 0 && before + bytes + mark.len() > bytes_max {
+            break;
+        }
+        if let Some((key, value)) = key_and_value {
             batch.push(timestamp_ms, Some(&key), value.as_deref(), &[]);
             count += 1;
         }
+        marks.extend(mark);
+        taken += 1;
     }
     let bytes = batch.size();
     let kafka = batch.build().map_err(|_| RecordError::TooLong {
         field: "batch",
         bytes,
     })?;
-    Ok(Encoded {
+    let encoded = Encoded {
         records: count,
-        marks,
+        marks: marks.into(),
         kafka,
-    })
+    };
+    Ok((encoded, taken))
 }
 
 /// Gives `each` every record of a stored batch with its Kafka offset, then the marks (offset of the batch's end).
@@ -184,6 +215,33 @@ mod tests {
         assert_eq!(encoded.records, 2);
         assert_eq!(hex(&encoded.kafka), KAFKA);
         assert_eq!(hex(&encoded.marks), MARKS);
+    }
+
+    #[test]
+    fn as_many_records_as_fit_go_into_a_batch_and_at_least_one() {
+        let records: Vec<_> = (0..100)
+            .map(|partition| Record::OffsetCommit {
+                group: "g".into(),
+                topic: "t".repeat(100).into(),
+                partition,
+                value: None,
+            })
+            .collect();
+        let (all, taken) = encode_some(&records, 0, TIMESTAMP, usize::MAX).unwrap();
+        assert_eq!((all.records, taken), (100, 100));
+        for bytes_max in [0, 1, 500, 1000, 5000, all.len() - 1] {
+            let (some, taken) = encode_some(&records, 7, TIMESTAMP, bytes_max).unwrap();
+            assert_eq!(some.records as usize, taken);
+            assert!(taken == 1 || some.len() <= bytes_max, "{bytes_max}");
+            let next = encode(&records[..taken + 1], 7, TIMESTAMP).unwrap();
+            // The bound on what a record takes is generous by some bytes.
+            assert!(next.len() + RECORD_BYTES > bytes_max, "{bytes_max}");
+            assert_eq!(some, encode(&records[..taken], 7, TIMESTAMP).unwrap());
+        }
+        assert_eq!(encode_some(&[], 0, TIMESTAMP, 10).unwrap().1, 0);
+        let marks = vec![self::records()[0].clone(); 10];
+        let (some, taken) = encode_some(&marks, 0, TIMESTAMP, 10).unwrap();
+        assert_eq!((some.records, some.marks.len(), taken), (0, 7, 1));
     }
 
     #[test]

@@ -114,6 +114,13 @@ pub enum Durability {
     Volatile,
 }
 
+/// Most bytes of one [`Batch`], by default. Kafka's groups of a thousand members need some MiB: their metadata and their
+/// assignments are one record.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The broker's key behind [`Capabilities::batch_bytes_max`], for the line that says that it was passed.
+pub const BATCH_BYTES_MAX_KEY: &str = "callboard.offsets.batch.max.bytes";
+
 /// What an engine can do. Read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {

@@ -9,13 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::log::{
-    AppendDone, Backlog, Batch, BatchId, Capabilities, Chunk, Chunks, Condition, Durability, End,
-    Epoch, Fetched, Health, Lease, LogError, OffsetsLog, OpenDone, Opened, Position, Resolution,
-    ResolveDone, StoredBatch, Visit,
+    AppendDone, BATCH_BYTES_MAX, Backlog, Batch, BatchId, Capabilities, Chunk, Chunks, Condition,
+    Durability, End, Epoch, Fetched, Health, Lease, LogError, OffsetsLog, OpenDone, Opened,
+    Position, Resolution, ResolveDone, StoredBatch, Visit,
 };
 
-/// Most bytes of one batch, as Kafka's default `max.message.bytes`.
-const BATCH_BYTES_MAX: usize = 1_048_588;
 /// What [`Fault::Unavailable`] tells the writer.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -67,6 +65,7 @@ enum Operation {
 #[derive(Default)]
 struct Inner {
     partitions: Vec<Partition>,
+    batch_bytes_max: usize,
     /// Not durable yet, in order of arrival.
     unsynced: VecDeque<Operation>,
     faults: VecDeque<(Option<u32>, Fault)>,
@@ -99,11 +98,19 @@ impl MemoryLog {
     pub fn new(partitions: u32) -> Self {
         let inner = Inner {
             partitions: (0..partitions).map(|_| Partition::default()).collect(),
+            batch_bytes_max: BATCH_BYTES_MAX,
             ..Inner::default()
         };
         Self {
             inner: Mutex::new(inner),
         }
+    }
+
+    /// With another bound on the bytes of one batch; [`BATCH_BYTES_MAX`] if it is not said.
+    #[must_use]
+    pub fn batch_bytes_max(self, bytes: usize) -> Self {
+        self.lock().batch_bytes_max = bytes;
+        self
     }
 
     /// From now on nothing becomes durable: appends, and opens behind them, wait unsynced and unanswered.
@@ -263,6 +270,7 @@ impl Inner {
 
     fn append(&mut self, lease: Lease, batch: Batch) -> Result<Position, LogError> {
         self.healthy()?;
+        let max = self.batch_bytes_max;
         let partition = self.partition(lease.partition)?;
         partition.check(lease)?;
         if partition.unresolved.is_some() {
@@ -275,10 +283,8 @@ impl Inner {
                 actual: partition.end.position,
             });
         }
-        if batch.len() > BATCH_BYTES_MAX {
-            return Err(LogError::TooLarge {
-                max: BATCH_BYTES_MAX,
-            });
+        if batch.len() > max {
+            return Err(LogError::TooLarge { max });
         }
         if self.full {
             return Err(LogError::Full);
@@ -386,7 +392,7 @@ impl Partition {
 impl OffsetsLog for MemoryLog {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            batch_bytes_max: BATCH_BYTES_MAX,
+            batch_bytes_max: self.lock().batch_bytes_max,
             in_flight_max: usize::MAX,
             durability: Durability::Volatile,
             shared: false,

@@ -20,6 +20,9 @@ pub const OFFSETS_APPENDED_RECORDS_TOTAL: &str = "callboard_offsets_appended_rec
 pub const OFFSETS_APPENDED_BYTES_TOTAL: &str = "callboard_offsets_appended_bytes_total";
 /// Appends that failed, by kind.
 pub const OFFSETS_APPEND_ERRORS_TOTAL: &str = "callboard_offsets_append_errors_total";
+/// The kinds: the write or flush failed; no space; more than a batch holds; the partition is not led here or its writer
+/// ended; too much waits.
+pub const APPEND_ERROR_KINDS: [&str; 5] = ["io", "full", "too_large", "fenced", "unavailable"];
 /// Appends that wait for their flush.
 pub const OFFSETS_PENDING_COMMITS: &str = "callboard_offsets_pending_commits";
 /// Live keys over all partitions.
@@ -79,10 +82,7 @@ const APPEND_ERRORS: CounterFamily = CounterFamily::new(
     OFFSETS_APPEND_ERRORS_TOTAL,
     Unit::Count,
     "Appends to the offsets log that failed, by kind.",
-    &[(
-        "kind",
-        &["unavailable", "full", "too_large", "fenced", "io"],
-    )],
+    &[("kind", &APPEND_ERROR_KINDS)],
 );
 const CHECKSUM_FAILURES: CounterFamily = CounterFamily::new(
     OFFSETS_CHECKSUM_FAILURES_TOTAL,

@@ -27,7 +27,8 @@ impl House {
     async fn new() -> Self {
         Self {
             stage: Stage::new().await,
-            log: Arc::new(MemoryLog::new(5)),
+            // What does not fit must be made: the default would need a large one.
+            log: Arc::new(MemoryLog::new(5).batch_bytes_max(1_048_588)),
         }
     }
 

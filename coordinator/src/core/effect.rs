@@ -51,7 +51,8 @@ pub enum Effect {
         /// What is asked.
         fetch: Fetch,
     },
-    /// Behind this group's appends, append what [`Removal::records`] finds in the index; tell what became of it.
+    /// Behind this group's appends, append what [`Removal::records`] finds in the index, in one piece or, if
+    /// [`Removal::is_divisible`], in several; tell what became of it.
     Remove {
         /// Comes back in [`Input::Durable`](super::Input::Durable).
         ticket: Ticket,
@@ -94,6 +95,18 @@ pub enum Removal {
     Offsets(Vec<(Arc<str>, i32)>),
     /// Committed offsets whose time is over, and if none is left and nobody is in the group, the group.
     Expired(Retention),
+}
+
+impl Removal {
+    /// Whether it may be appended in parts. What a client asked for is all done or not at all, and one batch in Kafka; what
+    /// is too old goes as it can, and what is left is found by the next check.
+    #[must_use]
+    pub fn is_divisible(&self) -> bool {
+        match self {
+            Self::Group | Self::Offsets(_) => false,
+            Self::Expired(_) => true,
+        }
+    }
 }
 
 /// The answer to one request.

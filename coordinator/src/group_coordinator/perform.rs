@@ -63,8 +63,13 @@ impl State {
             } => {
                 let durable = self.durable_port(ticket, &group_id);
                 let of = Arc::clone(&group_id);
+                let divisible = removal.is_divisible();
                 let plan = move |index: &_| removal.records(&of, index);
-                self.writer.change(group_id, plan, durable);
+                if divisible {
+                    self.writer.change_in_parts(group_id, plan, durable);
+                } else {
+                    self.writer.change(group_id, plan, durable);
+                }
             }
             Effect::Reload { group_id } => self.reload(group_id),
             Effect::Forget { id, topic } => {

@@ -2,6 +2,7 @@
 
 mod failures;
 mod house;
+mod large;
 mod requests;
 mod storm;
 mod topics;

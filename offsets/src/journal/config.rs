@@ -7,7 +7,7 @@ use super::core::frame;
 use super::core::segment::{
     CONTROL_ROOM_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES,
 };
-use crate::log::Durability;
+use crate::log::{BATCH_BYTES_MAX, Durability};
 
 /// Most segments kept ready.
 const RESERVE_SEGMENTS_MAX: usize = 16;
@@ -27,8 +27,7 @@ pub struct JournalConfig {
     /// Segments kept ready, so that neither a full disk nor the making of a segment stands in an append's way. Default 2;
     /// 0 to 16. With 0 an append that fills a segment waits for the next to be made.
     pub reserve_segments: usize,
-    /// Largest batch. Default 1,048,588, as Kafka's `message.max.bytes`; at least 1. What does not fit into a segment is
-    /// refused as well.
+    /// Largest batch. Default [`BATCH_BYTES_MAX`]; at least 1. What does not fit into a segment is refused as well.
     pub batch_bytes_max: usize,
     /// Most that is written before a flush. Default 8 MiB; at least 1 (one batch is always taken). Large rounds make
     /// their first append wait for their last.
@@ -49,7 +48,7 @@ impl JournalConfig {
             partitions: 50,
             segment_bytes: 16 * 1024 * 1024,
             reserve_segments: 2,
-            batch_bytes_max: 1_048_588,
+            batch_bytes_max: BATCH_BYTES_MAX,
             round_bytes_max: 8 * 1024 * 1024,
             queued_bytes_max: 64 * 1024 * 1024,
             durability: Durability::LocalFsync,
@@ -90,11 +89,16 @@ impl JournalConfig {
 
     /// Largest batch that is taken: the configured limit, or what fits into an empty segment.
     pub(crate) fn batch_bytes_limit(&self) -> usize {
-        let segment = usize::try_from(self.segment_bytes).unwrap_or(usize::MAX);
-        let around =
-            SEGMENT_HEADER_BYTES + CONTROL_ROOM_BYTES + frame::frame_bytes(0) + frame::ALIGN;
-        self.batch_bytes_max.min(segment.saturating_sub(around))
+        self.batch_bytes_max.min(segment_holds(self.segment_bytes))
     }
+}
+
+/// Bytes of the largest batch that fits into a segment of that size.
+#[must_use]
+pub fn segment_holds(segment_bytes: u64) -> usize {
+    let segment = usize::try_from(segment_bytes).unwrap_or(usize::MAX);
+    let around = SEGMENT_HEADER_BYTES + CONTROL_ROOM_BYTES + frame::frame_bytes(0) + frame::ALIGN;
+    segment.saturating_sub(around)
 }
 
 /// Why a journal does not open.
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn a_batch_fits_into_a_segment() {
         let mut config = JournalConfig::new("x");
-        assert_eq!(config.batch_bytes_limit(), 1_048_588);
+        assert_eq!(config.batch_bytes_limit(), 8_388_608);
         config.segment_bytes = SEGMENT_BYTES_MIN;
         let frame = frame::frame_bytes(config.batch_bytes_limit()) as u64;
         assert!(frame + 8192 <= SEGMENT_BYTES_MIN);

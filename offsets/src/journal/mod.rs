@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub use self::config::{JournalConfig, OpenError};
+pub use self::config::{JournalConfig, OpenError, segment_holds};
 use self::lock::DirectoryLock;
 use self::operation::Operation;
 pub use self::shared::PoisonHook;

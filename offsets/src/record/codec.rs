@@ -475,10 +475,20 @@ impl<'a> Reader<'a> {
 pub(crate) fn encode_marks(records: &[Record]) -> Result<Vec<u8>, RecordError> {
     let mut out = Vec::new();
     for record in records {
-        if let Record::GenerationMark { group, generation } = record {
-            put_string(&mut out, "group", group)?;
-            out.extend(generation.to_be_bytes());
-        }
+        out.extend(encode_mark(record)?);
+    }
+    Ok(out)
+}
+
+/// The bytes of one; none for a record of the topic.
+///
+/// # Errors
+/// [`RecordError::TooLong`] as for keys.
+pub(crate) fn encode_mark(record: &Record) -> Result<Vec<u8>, RecordError> {
+    let mut out = Vec::new();
+    if let Record::GenerationMark { group, generation } = record {
+        put_string(&mut out, "group", group)?;
+        out.extend(generation.to_be_bytes());
     }
     Ok(out)
 }

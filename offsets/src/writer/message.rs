@@ -35,6 +35,15 @@ pub(super) enum Msg {
     TimerFired(u64),
 }
 
+/// Into how many appends records may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pieces {
+    /// All land or none.
+    One,
+    /// As many as it takes, one behind the other.
+    Many,
+}
+
 pub(super) enum Op {
     Append {
         group: Arc<str>,
@@ -48,6 +57,13 @@ pub(super) enum Op {
     Change {
         group: Arc<str>,
         plan: PlanFn,
+        done: Completion,
+        pieces: Pieces,
+    },
+    /// What is left of a change in parts. Waits for the part before it, and everything of the group waits for it.
+    Rest {
+        group: Arc<str>,
+        records: Vec<Record>,
         done: Completion,
     },
     /// An append of nothing: waits for its turn like a read.
@@ -82,11 +98,13 @@ impl WriterMsg {
         group: Arc<str>,
         plan: impl FnOnce(&Index) -> Vec<Record> + Send + 'static,
         done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+        pieces: Pieces,
     ) -> Self {
         Self(Msg::Do(Op::Change {
             group,
             plan: Box::new(plan),
             done: Completion(Some(Box::new(done))),
+            pieces,
         }))
     }
 }
@@ -95,9 +113,10 @@ impl Op {
     /// Answers that it cannot be done.
     pub(super) fn refuse(self, error: AppendError) {
         match self {
-            Self::Append { done, .. } | Self::Change { done, .. } | Self::Nothing { done, .. } => {
-                done.call(Err(error));
-            }
+            Self::Append { done, .. }
+            | Self::Change { done, .. }
+            | Self::Rest { done, .. }
+            | Self::Nothing { done, .. } => done.call(Err(error)),
             // Nobody to tell but by dropping it; the coordinator knows that the partition is not served.
             Self::Read { .. } => {}
         }

@@ -16,10 +16,12 @@ use callboard_supervision::{Addr, SpawnError, spawn_linked};
 use ractor::ActorCell;
 
 use self::actor::OffsetPartitionWriter;
+use self::message::Pieces;
 pub use self::message::WriterMsg;
 use crate::clock::WallClock;
 use crate::index::Index;
 use crate::log::{LogError, OffsetsLog};
+use crate::metrics::append_failed;
 use crate::record::{Record, codec::RecordError};
 
 /// The kind writers are counted under.
@@ -63,12 +65,33 @@ type ReadFn = Box<dyn FnOnce(&Index) + Send>;
 type PlanFn = Box<dyn FnOnce(&Index) -> Vec<Record> + Send>;
 type LoadedFn = Box<dyn FnOnce(Result<&Index, &LogError>) + Send>;
 
-/// Answer to an append, called exactly once: dropped, it answers [`AppendError::Lost`].
+impl AppendError {
+    /// Its label in the metrics, one of [`APPEND_ERROR_KINDS`](crate::metrics::APPEND_ERROR_KINDS).
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::TooLarge { .. } | Self::Unwritable(_) => "too_large",
+            Self::NotOurs | Self::Lost => "fenced",
+            Self::Poisoned { .. } => "io",
+        }
+    }
+}
+
+/// Answer to an append, called exactly once: dropped, it answers [`AppendError::Lost`]. Every failure is counted here,
+/// and so once, wherever it comes from.
 struct Completion(Option<DoneFn>);
 
 impl Completion {
     fn call(mut self, outcome: Result<(), AppendError>) {
+        self.give(outcome);
+    }
+
+    fn give(&mut self, outcome: Result<(), AppendError>) {
         if let Some(done) = self.0.take() {
+            if let Err(error) = &outcome {
+                append_failed(error.kind());
+            }
             done(outcome);
         }
     }
@@ -76,9 +99,7 @@ impl Completion {
 
 impl Drop for Completion {
     fn drop(&mut self) {
-        if let Some(done) = self.0.take() {
-            done(Err(AppendError::Lost));
-        }
+        self.give(Err(AppendError::Lost));
     }
 }
 
@@ -155,7 +176,19 @@ impl Writer {
         plan: impl FnOnce(&Index) -> Vec<Record> + Send + 'static,
         done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
     ) {
-        self.cast(WriterMsg::change(group, plan, done));
+        self.cast(WriterMsg::change(group, plan, done, Pieces::One));
+    }
+
+    /// As [`change`](Self::change), for what is not one thing to whoever reads it: as many appends as it takes, in the
+    /// order planned, each behind the one before. `done` is called when all of it is durable, or with why a part is not:
+    /// those before it stay, those behind it are not tried, and planning again finds what is left.
+    pub fn change_in_parts(
+        &self,
+        group: Arc<str>,
+        plan: impl FnOnce(&Index) -> Vec<Record> + Send + 'static,
+        done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+    ) {
+        self.cast(WriterMsg::change(group, plan, done, Pieces::Many));
     }
 
     fn cast(&self, message: WriterMsg) {

@@ -11,12 +11,14 @@ use super::actor::{Item, Phase, State};
 use super::core::Ticket;
 use super::core::order::Released;
 use super::core::pipeline::{Effect, Fatal};
-use super::message::{Msg, Op};
+use super::message::{Msg, Op, Pieces};
 use super::{AppendError, Completion};
 use crate::batch;
-use crate::log::{Batch, BatchId, End, LogError};
-use crate::metrics::append_failed;
+use crate::log::{BATCH_BYTES_MAX_KEY, Batch, BatchId, End, LogError};
 use crate::record::Record;
+
+/// Most bytes of one part of a change in parts: the commits of other groups go between two of them.
+const PART_BYTES_MAX: usize = 1024 * 1024;
 
 impl State {
     /// Does what was asked, or puts it behind what it has to wait for.
@@ -39,6 +41,8 @@ impl State {
             Op::Read { ref group, .. } => order.read(group.clone().as_deref(), op),
             Op::Nothing { ref group, .. } => order.read(Some(&Arc::clone(group)), op),
             Op::Change { ref group, .. } => order.change(&Arc::clone(group), op),
+            // Given back by the part before it, which nothing of the group could overtake.
+            Op::Rest { .. } => Some(op),
         };
         match free {
             None => {}
@@ -46,15 +50,25 @@ impl State {
                 group,
                 records,
                 done,
-            }) => self.submit(group, records, done, effects),
-            Some(Op::Change { group, plan, done }) => {
+            }) => self.submit(group, records, done, Pieces::One, effects),
+            Some(Op::Change {
+                group,
+                plan,
+                done,
+                pieces,
+            }) => {
                 let records = plan(&serving.index);
                 if records.is_empty() {
                     done.call(Ok(()));
                 } else {
-                    self.submit(group, records, done, effects);
+                    self.submit(group, records, done, pieces, effects);
                 }
             }
+            Some(Op::Rest {
+                group,
+                records,
+                done,
+            }) => self.submit(group, records, done, Pieces::Many, effects),
             Some(Op::Read { read, .. }) => read(&serving.index),
             Some(Op::Nothing { done, .. }) => done.call(Ok(())),
         }
@@ -63,23 +77,53 @@ impl State {
     fn submit(
         &mut self,
         group: Arc<str>,
-        records: Vec<Record>,
+        mut records: Vec<Record>,
         done: Completion,
+        pieces: Pieces,
         effects: &mut Vec<Effect<Item>>,
     ) {
         let Phase::Serving(serving) = &mut self.phase else {
             return;
         };
         let base_offset = serving.pipeline.next_end().offset;
-        let encoded = match batch::encode(&records, base_offset, self.clock.now_ms()) {
-            Ok(encoded) => encoded,
-            Err(error) => return done.call(Err(AppendError::Unwritable(error))),
-        };
         let bytes_max = self.log.capabilities().batch_bytes_max;
+        let part_bytes_max = match pieces {
+            Pieces::One => usize::MAX,
+            Pieces::Many => PART_BYTES_MAX.min(bytes_max),
+        };
+        let now_ms = self.clock.now_ms();
+        let (encoded, taken) =
+            match batch::encode_some(&records, base_offset, now_ms, part_bytes_max) {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    warn!(partition = self.partition, %group, %error, "records cannot be written");
+                    return done.call(Err(AppendError::Unwritable(error)));
+                }
+            };
         // Found before it is sent, it does not disturb what is in flight.
-        if encoded.marks.len() + encoded.kafka.len() > bytes_max {
+        if encoded.len() > bytes_max {
+            warn!(
+                partition = self.partition,
+                %group,
+                bytes = encoded.len(),
+                bytes_max,
+                key = BATCH_BYTES_MAX_KEY,
+                "the records of a group do not fit in one batch and were not written"
+            );
             return done.call(Err(AppendError::TooLarge { bytes_max }));
         }
+        let rest = records.split_off(taken);
+        // A part answers nobody: what is left of the change does.
+        let (done, rest) = if rest.is_empty() {
+            (done, None)
+        } else {
+            let rest = Op::Rest {
+                group: Arc::clone(&group),
+                records: rest,
+                done,
+            };
+            (Completion(None), Some(rest))
+        };
         let topic_records = encoded.records;
         let item = Item {
             group: Arc::clone(&group),
@@ -90,8 +134,19 @@ impl State {
         };
         let now = self.origin.elapsed();
         match serving.pipeline.submit(now, item, topic_records, effects) {
-            Ok(ticket) => serving.order.submitted(&group, ticket),
-            Err((item, error)) => item.done.call(Err(error)),
+            Ok(ticket) => {
+                serving.order.submitted(&group, ticket);
+                if let Some(rest) = rest {
+                    serving.order.rest(&group, rest);
+                }
+            }
+            Err((item, error)) => {
+                debug!(partition = self.partition, %group, %error, "append refused");
+                match rest {
+                    Some(rest) => rest.refuse(error),
+                    None => item.done.call(Err(error)),
+                }
+            }
         }
     }
 
@@ -173,6 +228,7 @@ impl State {
         let Phase::Serving(serving) = &mut self.phase else {
             return;
         };
+        let mut failed = None;
         match outcome {
             Ok(base_offset) => {
                 let records = serving.index.apply_all(&item.records, base_offset);
@@ -180,17 +236,24 @@ impl State {
                 item.done.call(Ok(()));
             }
             Err(error) => {
-                append_failed(kind(&error));
                 debug!(partition = self.partition, %error, "append failed");
+                failed = Some(error.clone());
                 item.done.call(Err(error));
             }
         }
-        let Released { reads, held } = serving.order.settled(&item.group, ticket);
+        let Released { reads, mut held } = serving.order.settled(&item.group, ticket);
+        if let Some(error) = failed
+            && let Some(Op::Rest { .. }) = held.front()
+            && let Some(rest) = held.pop_front()
+        {
+            // A part failed: what is left of its change is not tried.
+            rest.refuse(error);
+        }
         for op in reads {
             match op {
                 Op::Read { read, .. } => read(&serving.index),
                 Op::Nothing { done, .. } => done.call(Ok(())),
-                Op::Append { .. } | Op::Change { .. } => {
+                Op::Append { .. } | Op::Change { .. } | Op::Rest { .. } => {
                     unreachable!("only reads and appends of nothing wait as reads")
                 }
             }
@@ -205,16 +268,5 @@ impl State {
             error!(partition = self.partition, %reason, "a second writer, or a bug");
         }
         format!("offsets partition {}: {reason}", self.partition).into()
-    }
-}
-
-/// The failed append's label in the metrics.
-fn kind(error: &AppendError) -> &'static str {
-    match error {
-        AppendError::Unavailable => "unavailable",
-        AppendError::Full => "full",
-        AppendError::TooLarge { .. } | AppendError::Unwritable(_) => "too_large",
-        AppendError::NotOurs | AppendError::Lost => "fenced",
-        AppendError::Poisoned { .. } => "io",
     }
 }

@@ -103,6 +103,14 @@ impl<W> Order<W> {
         }
     }
 
+    /// What is left of a change of `group` whose part was submitted just now: back when that has settled, before
+    /// anything else of the group.
+    pub(crate) fn rest(&mut self, group: &Arc<str>, rest: W) {
+        debug_assert!(self.last.contains_key(group), "it waits for a part");
+        let held = self.held.entry(Arc::clone(group)).or_default();
+        held.push_front(rest);
+    }
+
     /// A change of `group`: given back if nothing is before it.
     pub(crate) fn change(&mut self, group: &Arc<str>, change: W) -> Option<W> {
         if let Some(held) = self.held.get_mut(group) {
