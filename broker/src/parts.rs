@@ -160,6 +160,7 @@ impl<'a> Parts<'a> {
         let mut config = JournalConfig::new(self.data.offsets());
         config.partitions = self.config.offsets_topic_num_partitions;
         config.segment_bytes = self.config.offsets_topic_segment_bytes;
+        config.batch_bytes_max = self.config.offsets_batch_bytes();
         let opened = tokio::task::spawn_blocking(move || Journal::open(&config)).await;
         opened
             .map_err(|error| not_started(&error))?

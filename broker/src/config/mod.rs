@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use callboard_offsets::journal::segment_holds;
+use callboard_offsets::log::BATCH_BYTES_MAX_KEY;
+
 mod keys;
 mod value;
 
@@ -58,6 +61,7 @@ pub struct BrokerConfig {
     pub offsets_retention_check_interval: Duration,
     pub offsets_topic_num_partitions: u32,
     pub offsets_topic_segment_bytes: u64,
+    pub offsets_batch_max_bytes: usize,
     pub log_cleaner_enable: bool,
     pub log_cleaner_backoff: Duration,
     pub log_cleaner_min_cleanable_ratio: f64,
@@ -121,6 +125,7 @@ impl Default for BrokerConfig {
             offsets_retention_check_interval: Duration::ZERO,
             offsets_topic_num_partitions: 0,
             offsets_topic_segment_bytes: 0,
+            offsets_batch_max_bytes: 0,
             log_cleaner_enable: false,
             log_cleaner_backoff: Duration::ZERO,
             log_cleaner_min_cleanable_ratio: 0.0,
@@ -303,7 +308,26 @@ impl BrokerConfig {
                 "must not exceed log.segment.bytes",
             );
         }
+        // Not given it is what a segment holds, if that is less.
+        let holds = segment_holds(self.offsets_topic_segment_bytes);
+        if self.offsets_batch_max_bytes > holds
+            && Key::find(BATCH_BYTES_MAX_KEY).is_some_and(|key| key.is_given(self))
+        {
+            let value = self.offsets_batch_max_bytes.to_string();
+            let reason = format!(
+                "must not exceed {holds}, which is what a file of offsets.topic.segment.bytes = {} holds",
+                self.offsets_topic_segment_bytes
+            );
+            return invalid(BATCH_BYTES_MAX_KEY, value, &reason);
+        }
         Ok(())
+    }
+
+    /// Largest batch of `__consumer_offsets` in bytes: as configured, and no larger than a segment of its journal holds.
+    #[must_use]
+    pub fn offsets_batch_bytes(&self) -> usize {
+        self.offsets_batch_max_bytes
+            .min(segment_holds(self.offsets_topic_segment_bytes))
     }
 }
 

@@ -234,3 +234,27 @@ fn what_was_set_is_shown_and_known_as_given() {
     config.num_partitions = 5;
     assert_eq!(value(&config, "num.partitions"), ("5".to_owned(), true));
 }
+
+#[test]
+fn a_batch_of_the_offsets_topic_fits_into_its_segments() {
+    let mut config = BrokerConfig::default();
+    assert_eq!(config.offsets_batch_bytes(), 8 * 1024 * 1024);
+    config
+        .set("offsets.topic.segment.bytes", "1048576")
+        .unwrap();
+    config.validate().unwrap();
+    let holds = config.offsets_batch_bytes();
+    assert!((1_000_000..1_048_576).contains(&holds), "{holds}");
+    let key = "callboard.offsets.batch.max.bytes";
+    config.set(key, &holds.to_string()).unwrap();
+    config.validate().unwrap();
+    for too_much in [holds + 1, 8 * 1024 * 1024] {
+        config.set(key, &too_much.to_string()).unwrap();
+        let refused = config.validate().unwrap_err().to_string();
+        assert!(refused.contains(key), "{refused}");
+        assert!(
+            refused.contains("offsets.topic.segment.bytes = 1048576"),
+            "{refused}"
+        );
+    }
+}

@@ -368,6 +368,10 @@ async fn every_version_tells_all_of_a_resource_or_why_not() {
     let compact = describe(&mut wire, TOPIC, "__consumer_offsets", "cleanup.policy").await;
     assert_eq!(compact.value.as_deref(), Some("compact"));
     assert!(compact.read_only);
+    // The bench's journal has small segments: a batch is no larger.
+    let largest = describe(&mut wire, TOPIC, "__consumer_offsets", "max.message.bytes").await;
+    let holds = bench.shared.config.offsets_batch_bytes().to_string();
+    assert_eq!(largest.value.as_deref(), Some(holds.as_str()));
     bench.stop().await;
 }
 

@@ -157,6 +157,10 @@ fn internal(config: &BrokerConfig) -> BTreeMap<String, String> {
         ("cleanup.policy", "compact".to_owned()),
         ("compression.type", "producer".to_owned()),
         (
+            "max.message.bytes",
+            config.offsets_batch_bytes().to_string(),
+        ),
+        (
             "segment.bytes",
             config.offsets_topic_segment_bytes.to_string(),
         ),

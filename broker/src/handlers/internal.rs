@@ -157,3 +157,7 @@ fn unavailable(reason: &str) -> LogError {
         reason: reason.into(),
     }
 }
+
+#[cfg(test)]
+#[path = "internal_tests.rs"]
+mod tests;

@@ -84,7 +84,10 @@ impl TestBrokerBuilder {
     pub async fn start_in_memory(self) -> Result<TestBroker, BrokerError> {
         let (config, directory) = self.prepare()?;
         let faults = Faults::default();
-        let log = Arc::new(MemoryLog::new(config.offsets_topic_num_partitions));
+        // Memory has no segments that a batch must fit into.
+        let log = MemoryLog::new(config.offsets_topic_num_partitions)
+            .batch_bytes_max(config.offsets_batch_max_bytes);
+        let log = Arc::new(log);
         let started = Memory::start(config.clone(), log, Wires::default(), faults.clone()).await?;
         Ok(TestBroker {
             running: Some(Running::Memory(started)),
