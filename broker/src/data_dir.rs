@@ -9,6 +9,8 @@ use crate::{BrokerConfig, BrokerError};
 
 const LOCK: &str = "lock";
 const META: &str = "meta.properties";
+/// Of that file, and of the directory: what lies where.
+const META_VERSION: &str = "1";
 
 /// A locked data directory.
 #[derive(Debug)]
@@ -114,7 +116,7 @@ fn remember(dir: &Path, config: &BrokerConfig) -> Result<String, BrokerError> {
             let cluster_id = config.cluster_id.clone().unwrap_or_else(random_cluster_id);
             let partitions = config.offsets_topic_num_partitions;
             let text = format!(
-                "version=1\ncluster.id={cluster_id}\noffsets.topic.num.partitions={partitions}\n"
+                "version={META_VERSION}\ncluster.id={cluster_id}\noffsets.topic.num.partitions={partitions}\n"
             );
             write_durably(&path, &text).map_err(unusable)?;
             return Ok(cluster_id);
@@ -126,6 +128,17 @@ fn remember(dir: &Path, config: &BrokerConfig) -> Result<String, BrokerError> {
             .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
             .map(str::to_owned)
     };
+    match read("version").as_deref() {
+        Some(META_VERSION) | None => {}
+        Some(found) => {
+            return Err(BrokerError::DataDir {
+                path: dir.to_owned(),
+                reason: format!(
+                    "{META} is of version {found} and this callboard knows {META_VERSION}: start the callboard that wrote it, or a newer one"
+                ),
+            });
+        }
+    }
     let (Some(cluster_id), Some(partitions)) =
         (read("cluster.id"), read("offsets.topic.num.partitions"))
     else {
@@ -232,6 +245,22 @@ mod tests {
         let error = DataDir::open(&other).unwrap_err().to_string();
         assert!(
             error.contains("offsets.topic.num.partitions") && error.contains("50"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_directory_of_another_version_is_refused_with_file_and_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(&config(dir.path())).unwrap());
+        let path = dir.path().join("data").join(META);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("version=1", "version=2")).unwrap();
+        let error = DataDir::open(&config(dir.path())).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "meta.properties is of version 2 and this callboard knows 1: start the callboard that wrote it, or a newer one"
+            ),
             "{error}"
         );
     }

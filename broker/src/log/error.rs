@@ -105,6 +105,19 @@ pub enum LogError {
         /// What is wrong with it.
         reason: Arc<str>,
     },
+    /// A file has another form than this version knows. Nothing was changed.
+    #[error(
+        "{} is of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: Arc<PathBuf>,
+        /// The version it says it has.
+        found: Arc<str>,
+        /// The version that is read and written here.
+        known: &'static str,
+    },
     /// The log is being opened, or was given up after a failure.
     #[error("the log is not open: {reason}")]
     Unavailable {
@@ -131,7 +144,9 @@ impl LogError {
             Self::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
             Self::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
             Self::Transactional => ErrorCode::INVALID_TXN_STATE,
-            Self::Storage { .. } | Self::Corrupt { .. } => ErrorCode::KAFKA_STORAGE_ERROR,
+            Self::Storage { .. } | Self::Corrupt { .. } | Self::Version { .. } => {
+                ErrorCode::KAFKA_STORAGE_ERROR
+            }
             // Retriable, and makes the client look at the metadata again: it comes back to us when the log does.
             Self::Unavailable { .. } => ErrorCode::NOT_LEADER_OR_FOLLOWER,
             Self::Deleted => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
@@ -148,6 +163,14 @@ impl LogError {
             action,
             path,
             reason: error.to_string().into(),
+        }
+    }
+
+    pub(crate) fn version(path: &std::path::Path, found: &str, known: &'static str) -> Self {
+        Self::Version {
+            path: Arc::new(path.to_owned()),
+            found: found.into(),
+            known,
         }
     }
 

@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod files;
 mod handle;
 pub mod metrics;
+mod number;
 mod partition;
 mod producer_ids;
 mod reader;

@@ -27,6 +27,7 @@ use super::core::{
 };
 use super::core::{SegmentFacts, beyond_size, expired, must_roll};
 use super::files;
+use super::number;
 use super::reader::LogReader;
 use super::recovery::{
     clean_and_list, modified, open_segments, read_log_start, recall_producers, view_of,
@@ -457,8 +458,7 @@ impl PartitionLog {
     /// and never a log with a hole.
     fn advance_log_start(&mut self, offset: i64) -> Result<(), LogError> {
         let path = self.dir.join(LOG_START);
-        files::replace(&path, format!("{offset}\n").as_bytes())
-            .map_err(LogError::io("write", &path))?;
+        number::replace(&path, offset)?;
         let gone: Vec<Segment> = {
             let mut view = self.reader.view_mut();
             view.log_start_offset = offset;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{LogError, files};
+use super::{LogError, number};
 
 /// Ids taken at a time; what a crash leaves of a block is never used. Kafka's number.
 const BLOCK: i64 = 1_000;
@@ -27,16 +27,9 @@ impl ProducerIds {
     /// Opens the file at `path`, which need not exist yet.
     ///
     /// # Errors
-    /// [`LogError::Storage`]; [`LogError::Corrupt`] when the file is not ours.
+    /// [`LogError::Storage`]; [`LogError::Corrupt`] and [`LogError::Version`] when the file is not ours.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let end = match std::fs::read_to_string(path) {
-            Ok(text) => {
-                let end = text.trim().parse().ok().filter(|end| *end >= 0);
-                end.ok_or_else(|| LogError::corrupt(path, 0, "not a producer id"))?
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(LogError::io("read", path)(error)),
-        };
+        let end = number::read(path)?.unwrap_or(0);
         Ok(Self {
             path: path.to_owned(),
             state: Mutex::new(Block { next: end, end }),
@@ -52,8 +45,7 @@ impl ProducerIds {
         let mut block = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if block.next == block.end {
             let end = block.end + BLOCK;
-            files::replace(&self.path, format!("{end}\n").as_bytes())
-                .map_err(LogError::io("write", &self.path))?;
+            number::replace(&self.path, end)?;
             block.end = end;
         }
         let id = block.next;

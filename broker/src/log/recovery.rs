@@ -9,6 +9,7 @@ use super::LogError;
 use super::core::codec::ProducersFile;
 use super::core::{LogConfig, ProducerStates};
 use super::files;
+use super::number;
 use super::partition::{LOG_START, PRODUCERS};
 use super::reader::View;
 use super::segment::{Segment, Tail, Walk, log_path};
@@ -16,18 +17,7 @@ use super::size_meter::SizeMeter;
 
 /// The log start offset that was stored, 0 if none was.
 pub(super) fn read_log_start(dir: &Path) -> Result<i64, LogError> {
-    let path = dir.join(LOG_START);
-    match std::fs::read_to_string(&path) {
-        // Written whole or not at all, so anything else is not ours.
-        Ok(text) => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|offset| *offset >= 0)
-            .ok_or_else(|| LogError::corrupt(&path, 0, "not an offset")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(LogError::io("read", &path)(error)),
-    }
+    Ok(number::read(&dir.join(LOG_START))?.unwrap_or(0))
 }
 
 /// Removes what interrupted writes left, and lists the segments' base offsets in order.
@@ -142,9 +132,14 @@ pub(super) fn recall_producers(dir: &Path, view: &View) -> Result<ProducerStates
         .segments
         .first()
         .map_or(view.end_offset, |segment| segment.base_offset);
-    let known = std::fs::read(dir.join(PRODUCERS))
-        .ok()
-        .and_then(|bytes| ProducersFile::decode(&bytes));
+    let path = dir.join(PRODUCERS);
+    let bytes = std::fs::read(&path).unwrap_or_default();
+    if let Some(version) = ProducersFile::other_version(&bytes) {
+        // It may know of producers whose batches have left the log.
+        let version = version.to_string();
+        return Err(LogError::version(&path, &version, ProducersFile::VERSION));
+    }
+    let known = ProducersFile::decode(&bytes);
     let known = known.filter(|known| (oldest..=view.end_offset).contains(&known.next_offset));
     let (mut producers, from) = known.map_or((ProducerStates::default(), oldest), |known| {
         (known.producers, known.next_offset)

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::testing::{NOW, batch, files_of, open, restore};
-use super::super::{AtLeast, Offsets};
+use super::super::testing::{NOW, batch, files_of, open, restore, small};
+use super::super::{AtLeast, Offsets, PartitionLog};
 use super::*;
 
 const OPEN_SEGMENT: &str = "00000000000000000000.log";
@@ -294,4 +294,45 @@ fn a_start_offset_beyond_the_end_starts_empty_there() {
         }
     );
     assert_eq!(files_of(&copy).len(), 2, "the old file is gone");
+}
+
+/// Opening is refused for the version of that file, and changes nothing.
+fn refused_for_version(dir: &Path, name: &str) {
+    let before = files_of(dir);
+    let refused = PartitionLog::open(dir, "test", small(), NOW).unwrap_err();
+    assert!(matches!(refused, LogError::Version { .. }), "{refused}");
+    let refused = refused.to_string();
+    assert!(refused.contains(name), "{refused}");
+    assert!(
+        refused.contains("start the callboard that wrote it"),
+        "{refused}"
+    );
+    assert_eq!(files_of(dir), before);
+}
+
+#[test]
+fn what_a_later_version_wrote_is_refused_and_not_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (files, size) = three_batches(&dir.path().join("a"));
+    let copy = dir.path().join("copy");
+    let mut later = files.clone();
+    later.get_mut(OPEN_SEGMENT).unwrap()[size + 16] = 3;
+    restore(&copy, &later);
+    refused_for_version(&copy, OPEN_SEGMENT);
+
+    let mut later = files.clone();
+    later.insert(LOG_START.to_owned(), b"version=2\n1\n".to_vec());
+    restore(&copy, &later);
+    refused_for_version(&copy, LOG_START);
+
+    restore(&copy, &files);
+    open(&copy).close().unwrap();
+    let mut later = files_of(&copy);
+    let producers = later.get_mut(PRODUCERS).unwrap();
+    producers[7] = 2;
+    let body = producers.len() - 4;
+    let crc = crc32c::crc32c(&producers[..body]).to_be_bytes();
+    producers[body..].copy_from_slice(&crc);
+    restore(&copy, &later);
+    refused_for_version(&copy, PRODUCERS);
 }

@@ -16,6 +16,9 @@ use super::files;
 /// Bytes a walk over headers reads at once. Batches of clients are 16 KiB and more as a rule: then one read a batch.
 const WALK_BYTES: usize = 4_096;
 
+/// Magics that a later version may write. Its byte is not covered by the batch's checksum: others are damage.
+const LATER_MAGICS: std::ops::RangeInclusive<u8> = 3..=9;
+
 /// One segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -120,6 +123,10 @@ impl Segment {
         while let Some(batch) = self.whole_batch_at(self.size, length)? {
             self.publish(&batch);
         }
+        if let Some(magic) = self.other_magic_at(self.size, length)? {
+            let magic = magic.to_string();
+            return Err(LogError::version(&self.path, &magic, "2"));
+        }
         let bytes = length - self.size;
         Ok(if bytes == 0 {
             Tail::Whole
@@ -148,6 +155,32 @@ impl Segment {
             return Ok(None);
         };
         Ok(Some(batch).filter(|_| read(size).is_ok_and(|bytes| intact(&bytes))))
+    }
+
+    /// The magic of the batch at `position`, if all of it is there and intact but of another version than ours: not a torn
+    /// end, and not to be cut off.
+    fn other_magic_at(&self, position: u64, length: u64) -> Result<Option<u8>, LogError> {
+        let read = |bytes| {
+            files::read_up_to(&self.file, position, bytes).map_err(LogError::io("read", &self.path))
+        };
+        let mut header = read(HEADER_BYTES)?;
+        let Some(magic) = header
+            .get(16)
+            .copied()
+            .filter(|magic| LATER_MAGICS.contains(magic))
+        else {
+            return Ok(None);
+        };
+        header[16] = 2;
+        let size = parse_header(&header)
+            .filter(|header| header.base_offset == self.next_offset)
+            .and_then(|header| usize::try_from(header.size).ok())
+            .filter(|size| *size as u64 <= length - position);
+        let whole = match size {
+            Some(size) => intact(&read(size)?),
+            None => false,
+        };
+        Ok(Some(magic).filter(|_| whole))
     }
 
     /// Cuts off what is not published.

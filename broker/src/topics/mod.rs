@@ -90,6 +90,19 @@ pub enum TopicsError {
         /// What is wrong.
         reason: String,
     },
+    /// A description has another form than this version knows.
+    #[error(
+        "{} is of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version it says it has.
+        found: u32,
+        /// The version that is read and written here.
+        known: u32,
+    },
     /// The keeper did not start or ended.
     #[error("the topics are not open: {0}")]
     NotOpen(String),

@@ -21,10 +21,19 @@ const DESCRIPTION: &str = "topic.json";
 const CREATING: &str = "creating";
 const DELETING: &str = "deleting";
 
+/// Of `topic.json`, and of all that lies beside it.
+const VERSION: u32 = 1;
+
+/// What every version of `topic.json` says.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 /// What `topic.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredTopic {
-    /// Version of this description; 1.
+    /// [`VERSION`].
     version: u32,
     pub(crate) name: String,
     /// 32 hexadecimal digits.
@@ -45,7 +54,7 @@ impl StoredTopic {
         configs: BTreeMap<String, String>,
     ) -> Self {
         Self {
-            version: 1,
+            version: VERSION,
             name,
             id: hex(id),
             partitions,
@@ -234,14 +243,17 @@ fn empty(dir: &Path) -> Result<(), TopicsError> {
 fn read(dir: &Path) -> Result<StoredTopic, TopicsError> {
     let path = dir.join(DESCRIPTION);
     let bytes = std::fs::read(&path).map_err(TopicsError::io("read", &path))?;
-    let topic: StoredTopic = serde_json::from_slice(&bytes)
-        .map_err(|error| TopicsError::corrupt(&path, error.to_string()))?;
-    if topic.version != 1 {
-        return Err(TopicsError::corrupt(
-            &path,
-            format!("version {} is not known here", topic.version),
-        ));
+    let corrupt = |error: serde_json::Error| TopicsError::corrupt(&path, error.to_string());
+    // First of all: nothing else of another version is known.
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(corrupt)?;
+    if version != VERSION {
+        return Err(TopicsError::Version {
+            path,
+            found: version,
+            known: VERSION,
+        });
     }
+    let topic: StoredTopic = serde_json::from_slice(&bytes).map_err(corrupt)?;
     if topic.id().is_none() || dir.file_stem().and_then(|name| name.to_str()) != Some(&topic.id) {
         return Err(TopicsError::corrupt(
             &path,

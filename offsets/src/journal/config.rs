@@ -129,6 +129,18 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file has another form than this version of the journal knows. Nothing was changed.
+    #[error(
+        "the file {file} of the offsets log is of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one"
+    )]
+    Version {
+        /// The file.
+        file: String,
+        /// The version it says it has.
+        found: String,
+        /// The version that is read and written here.
+        known: &'static str,
+    },
     /// The log holds more partitions than were asked for.
     #[error(
         "the offsets log holds partition {found}, and only {configured} partitions are configured"

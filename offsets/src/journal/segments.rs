@@ -6,7 +6,7 @@ use super::OpenError;
 use super::core::recovery::{Place, Recovered};
 use super::core::scan::end_of_content;
 use super::core::segment::{
-    FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
+    self, FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
 };
 use super::core::snapshot::{LOG_START_PREPARING, SNAPSHOT_PREPARING};
 use super::files::Files;
@@ -52,8 +52,14 @@ pub(crate) fn find(
         let file = storage
             .open(&segment_name(generation), OpenMode::Existing)
             .map_err(failed("open a segment"))?;
-        let header =
-            read_header(&*file)?.ok_or_else(|| damaged(generation, "its header is damaged"))?;
+        let header = read_header(&*file)?.map_err(|other| match other {
+            Some(found) => OpenError::Version {
+                file: segment_name(generation),
+                found,
+                known: segment::VERSION,
+            },
+            None => damaged(generation, "its header is damaged"),
+        })?;
         if header.segment.generation != generation {
             return Err(damaged(generation, "its header is another segment's"));
         }
@@ -63,10 +69,12 @@ pub(crate) fn find(
     Ok(headers)
 }
 
-fn read_header(file: &dyn StorageFile) -> Result<Option<SegmentHeader>, OpenError> {
+/// What a segment says about itself; or that it does not, and perhaps because its version is another one.
+fn read_header(file: &dyn StorageFile) -> Result<Result<SegmentHeader, Option<String>>, OpenError> {
     let mut start = [0; SEGMENT_HEADER_BYTES];
     let filled = storage::read_up_to(file, &mut start, 0).map_err(failed("read a segment"))?;
-    Ok(SegmentHeader::decode(&start[..filled]))
+    let start = &start[..filled];
+    Ok(SegmentHeader::decode(start).ok_or_else(|| SegmentHeader::other_version(start)))
 }
 
 /// Reads a segment whole, as far as its file reaches, in place of what is in `bytes`.

@@ -26,9 +26,16 @@ pub(crate) fn start(storage: &dyn Storage) -> Result<LogStart, OpenError> {
         storage::read_piece(&*file, 0, usize::try_from(bytes).unwrap_or(0))
     };
     let bytes = read().map_err(failed("read where the offsets log starts"))?;
-    LogStart::decode(&bytes).ok_or_else(|| OpenError::Damaged {
-        file: LOG_START.to_owned(),
-        reason: "it does not say where the log starts".to_owned(),
+    LogStart::decode(&bytes).ok_or_else(|| match LogStart::other_version(&bytes) {
+        Some(found) => OpenError::Version {
+            file: LOG_START.to_owned(),
+            found,
+            known: snapshot::START_VERSION,
+        },
+        None => OpenError::Damaged {
+            file: LOG_START.to_owned(),
+            reason: "it does not say where the log starts".to_owned(),
+        },
     })
 }
 
@@ -48,9 +55,21 @@ pub(crate) fn find(storage: &dyn Storage) -> Result<(Snapshots, u64), OpenError>
             let read = || {
                 let file = storage.open(&name, OpenMode::Existing)?;
                 let read = |at, bytes| storage::read_piece(&*file, at, bytes);
-                snapshot::decode((partition, position), file.bytes()?, read)
+                let found = snapshot::decode((partition, position), file.bytes()?, read)?;
+                let other = match &found {
+                    Some(_) => None,
+                    None => snapshot::other_version(read)?,
+                };
+                Ok((found, other))
             };
-            let found = read().map_err(failed("read a snapshot of the offsets log"))?;
+            let (found, other) = read().map_err(failed("read a snapshot of the offsets log"))?;
+            if let Some(found) = other {
+                return Err(OpenError::Version {
+                    file: name,
+                    found,
+                    known: snapshot::SNAPSHOT_VERSION,
+                });
+            }
             if let (Some(snapshot), Entry::Vacant(place)) = (found, snapshots.entry(partition)) {
                 place.insert(Arc::new(snapshot));
                 break;

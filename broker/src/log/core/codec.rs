@@ -1,6 +1,6 @@
 //! The bytes of the two files that spare a log from reading itself: the index of a segment (`.index`) and the producer
 //! states of a partition (`producers.snapshot`). Both end in a CRC32C over all before it; whatever does not check is
-//! as good as absent, since the log itself has everything. All integers are big-endian.
+//! as good as absent, since the log itself has everything; but whole producer states of another version are refused. All integers are big-endian.
 
 use std::collections::VecDeque;
 
@@ -73,6 +73,18 @@ impl IndexFile {
 }
 
 impl ProducersFile {
+    /// The last byte of the magic, for people.
+    pub(crate) const VERSION: &str = "1";
+
+    /// The version of a whole file of producer states, if it is not the one that is known here.
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<u8> {
+        let [name @ .., known] = PRODUCERS_MAGIC;
+        let (body, crc) = bytes.split_last_chunk::<4>()?;
+        let version = body.strip_prefix(name)?.first()?;
+        let whole = crc32c::crc32c(body).to_be_bytes() == *crc;
+        (whole && version != known).then_some(*version)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(24 + self.producers.iter().len() * 64);
         out.extend_from_slice(PRODUCERS_MAGIC);

@@ -8,3 +8,4 @@ pub(crate) mod recovery;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod snapshot;
+pub(crate) mod version;

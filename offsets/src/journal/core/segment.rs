@@ -4,6 +4,8 @@
 
 use bytes::BufMut;
 
+use super::version;
+
 /// Where frames begin.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 4096;
 /// Kept free of appends at the end of a segment: a start on a full disk must find room for its frame.
@@ -15,7 +17,10 @@ pub(crate) const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Number of the log's first segment.
 pub(crate) const FIRST_GENERATION: u32 = 1;
 
+/// Its last digit is the version of the segment and of every frame in it.
 const MAGIC: [u8; 8] = *b"CBSEGMT1";
+/// That version.
+pub(crate) const VERSION: &str = "1";
 const COPY_AT: usize = SEGMENT_HEADER_BYTES / 2;
 /// Bytes of one copy of the header, checksum included.
 const COPY_BYTES: usize = 36;
@@ -62,6 +67,11 @@ impl SegmentHeader {
         [0, COPY_AT]
             .iter()
             .find_map(|&at| Self::decode_copy(bytes.get(at..at + COPY_BYTES)?))
+    }
+
+    /// The version of a header that [`decode`](Self::decode) cannot read, if that is why.
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<String> {
+        version::other(bytes, MAGIC)
     }
 
     fn decode_copy(copy: &[u8]) -> Option<Self> {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::segment::FIRST_GENERATION;
+use super::version;
 use crate::log::{Chunk, End, Position};
 
 /// A snapshot that is being written.
@@ -28,6 +29,9 @@ pub(crate) const LOG_START_PREPARING: &str = "log.start.preparing";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const SNAPSHOT_MAGIC: [u8; 8] = *b"CBSNAP01";
 const START_MAGIC: [u8; 8] = *b"CBSTART1";
+/// Versions of the two forms: the digits of their magics.
+pub(crate) const SNAPSHOT_VERSION: &str = "01";
+pub(crate) const START_VERSION: &str = "1";
 const SNAPSHOT_HEADER_BYTES: usize = 32;
 const CHUNK_HEADER_BYTES: usize = 24;
 const CRC_BYTES: usize = 4;
@@ -193,6 +197,21 @@ pub(crate) fn decode(
     }))
 }
 
+/// The version of a snapshot that [`decode`] cannot read, if that is why. Its header must be whole: a snapshot that rots
+/// is passed over, and does not pass for a later version's.
+///
+/// # Errors
+/// Those of `read`.
+pub(crate) fn other_version(
+    mut read: impl FnMut(u64, usize) -> io::Result<Bytes>,
+) -> io::Result<Option<String>> {
+    let header = read(0, SNAPSHOT_HEADER_BYTES)?;
+    let whole = header
+        .split_last_chunk::<CRC_BYTES>()
+        .is_some_and(|(body, crc)| crc32c::crc32c(body).to_be_bytes() == *crc);
+    Ok(version::other(&header, SNAPSHOT_MAGIC).filter(|_| whole))
+}
+
 /// How far a snapshot reaches, and its header's checksum.
 fn decode_header(named: (u32, Position), header: &[u8]) -> Option<(End, u32)> {
     let (body, crc) = header.split_last_chunk::<CRC_BYTES>()?;
@@ -282,6 +301,11 @@ impl LogStart {
         let crc = crc32c::crc32c(&out);
         out.put_u32(crc);
         out
+    }
+
+    /// The version of a file that [`decode`](Self::decode) cannot read, if that is why.
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<String> {
+        version::other(bytes, START_MAGIC)
     }
 
     /// Reads either copy.
