@@ -17,7 +17,9 @@ pub fn partition_for(group_id: &str, partitions: u32) -> u32 {
     absolute % partitions.max(1)
 }
 
-fn java_hash(text: &str) -> i32 {
+/// Java's `String.hashCode`, over UTF-16 code units.
+#[must_use]
+pub fn java_hash(text: &str) -> i32 {
     text.encode_utf16().fold(0i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     })

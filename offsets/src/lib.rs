@@ -20,4 +20,4 @@ pub mod record;
 pub mod writer;
 
 pub use clock::WallClock;
-pub use hash::partition_for;
+pub use hash::{java_hash, partition_for};

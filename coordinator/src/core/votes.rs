@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callboard_offsets::java_hash;
 
 use crate::request::JoinProtocol;
 
@@ -87,31 +88,42 @@ impl Votes {
         self.supporters.get(name) == Some(&members)
     }
 
-    /// Each member votes for the first it lists of those that all list; the most votes win. Of equals the first by name:
-    /// Kafka leaves it to chance, and who runs this twice must get the same. None if nothing is common.
+    /// Each member votes for the first it lists of those that all list; the most votes win, and of equals whose name comes
+    /// first in Kafka's map of votes. None if nothing is common.
     pub(super) fn elect<'a>(
         &self,
         lists: impl ExactSizeIterator<Item = &'a [Protocol]>,
     ) -> Option<Arc<str>> {
         let members = lists.len();
-        let mut votes: BTreeMap<&'a Arc<str>, usize> = BTreeMap::new();
-        for list in lists {
+        // How many, and which of the members was the first.
+        let mut votes: BTreeMap<&'a Arc<str>, (usize, usize)> = BTreeMap::new();
+        for (voter, list) in lists.enumerate() {
             if let Some(choice) = list
                 .iter()
                 .find(|protocol| self.is_common(members, &protocol.name))
             {
-                *votes.entry(&choice.name).or_default() += 1;
+                votes.entry(&choice.name).or_insert((0, voter)).0 += 1;
             }
         }
-        // Not `max_by_key`: that takes the last of equals.
-        let mut winner: Option<(&Arc<str>, usize)> = None;
-        for (name, count) in votes {
-            if winner.is_none_or(|(_, most)| count > most) {
-                winner = Some((name, count));
-            }
-        }
+        let names = votes.len();
+        let rank = |name: &str, (count, first): (usize, usize)| {
+            (std::cmp::Reverse(count), place(name, names), first)
+        };
+        let winner = votes.iter().min_by_key(|(name, votes)| rank(name, **votes));
         winner.map(|(name, _)| Arc::clone(name))
     }
+}
+
+/// Where a Java HashMap of `names` keys has this one when it is gone through: 16 places, and twice as many each time three
+/// quarters of them are passed. Within one place Kafka itself is random, as the order of its members is; here the name that
+/// an earlier member voted for comes first.
+fn place(name: &str, names: usize) -> u32 {
+    let mut places: u32 = 16;
+    while names > places as usize / 4 * 3 {
+        places *= 2;
+    }
+    let hash = java_hash(name).cast_unsigned();
+    (hash ^ (hash >> 16)) & (places - 1)
 }
 
 #[cfg(test)]
@@ -157,8 +169,35 @@ mod tests {
     }
 
     #[test]
-    fn of_equals_the_first_by_name_wins() {
-        assert_eq!(elect(&[&["b", "a"], &["a", "b"]]).as_deref(), Some("a"));
+    fn of_equals_the_first_in_javas_map_wins() {
+        // As Apache Kafka 4.2.0 chose, six times of six, whoever came first.
+        let (range, sticky): (&[_], &[_]) = (&["range", "sticky"], &["sticky", "range"]);
+        assert_eq!(elect(&[range, sticky]).as_deref(), Some("sticky"));
+        assert_eq!(elect(&[sticky, range]).as_deref(), Some("sticky"));
+        // A third vote ends the tie.
+        assert_eq!(elect(&[range, sticky, range]).as_deref(), Some("range"));
+        let of_equals = |one: &'static str, other: &'static str| {
+            elect(&[&[one, other], &[other, one]]).unwrap()
+        };
+        assert_eq!(of_equals("roundrobin", "range"), "range");
+        assert_eq!(of_equals("cooperative-sticky", "roundrobin"), "roundrobin");
+        assert_eq!(of_equals("cooperative-sticky", "sticky"), "sticky");
+        // One place of the 16 for both: whom the earlier member wants.
+        assert_eq!(of_equals("a", "q"), "a");
+        assert_eq!(of_equals("q", "a"), "q");
+    }
+
+    #[test]
+    fn names_have_the_places_of_a_java_map() {
+        let names = ["sticky", "range", "roundrobin", "cooperative-sticky"];
+        assert_eq!(names.map(|name| place(name, 2)), [8, 9, 10, 15]);
+        assert_eq!(names.map(|name| place(name, 12)), [8, 9, 10, 15]);
+        // The thirteenth name doubles the places.
+        assert_eq!(names.map(|name| place(name, 13)), [24, 9, 10, 15]);
+        // "polygenelubricants" has the smallest hash of all: spread, its upper half counts too.
+        assert_eq!(java_hash("polygenelubricants"), i32::MIN);
+        assert_eq!(place("polygenelubricants", 1), 0);
+        assert_eq!(place("", 1), 0);
     }
 
     #[test]

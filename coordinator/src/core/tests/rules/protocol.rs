@@ -20,15 +20,15 @@ fn s3_7_each_votes_for_its_first_that_all_list() {
 }
 
 #[test]
-fn s3_7_a_tie_goes_to_the_first_by_name() {
+fn s3_7_a_tie_goes_to_the_first_in_javas_map() {
     nothing().tells(
         "
-        0 > A join v3 protocols=y,x
+        0 > A join v3 protocols=range,sticky
         0 < append group=gen0 /- leader=- [] mark=16
         0 < rebalance member_join after gen0
-        0 > B join v3 protocols=x,y
-        1000 < A joined 0 gen1 consumer/x leader=c~A me=c~A [c~A(t) c~B(t)]
-        1000 < B joined 0 gen1 consumer/x leader=c~A me=c~B []
+        0 > B join v3 protocols=sticky,range
+        1000 < A joined 0 gen1 consumer/sticky leader=c~A me=c~A [c~A(t) c~B(t)]
+        1000 < B joined 0 gen1 consumer/sticky leader=c~A me=c~B []
         1000 > wait
         ",
     );
