@@ -25,7 +25,7 @@ use crate::group_coordinator::{
 };
 use crate::metrics::RequestMeter;
 use crate::route::{Router, list_ports};
-use crate::shared::{Place, Shared};
+use crate::shared::{Lateness, Place, Shared};
 use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
 
@@ -85,6 +85,7 @@ impl Coordinators {
                 clock,
                 meter: RequestMeter::new(),
                 told: Told::new(TopicsImage::of(lookup)),
+                lateness: Lateness::default(),
                 board: (0..places).map(|_| Place::default()).collect(),
             }),
         }

@@ -38,6 +38,8 @@ pub const GROUP_REBALANCES_TOTAL: &str = "callboard_group_rebalances_total";
 pub const GROUP_MEMBER_EXITS_TOTAL: &str = "callboard_group_member_exits_total";
 /// Attempts of a coordinator to remove the offsets of a deleted topic that failed.
 pub const COORDINATOR_FORGET_FAILURES_TOTAL: &str = "callboard_coordinator_forget_failures_total";
+/// How late a coordinator came to its deadlines, where that is more than half a second.
+pub const COORDINATOR_LATE_SECONDS: &str = "callboard_coordinator_late_seconds";
 /// OffsetCommits by result.
 pub const GROUP_COMMITS_TOTAL: &str = "callboard_group_commits_total";
 
@@ -53,6 +55,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
             0.000_05, 0.000_1, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
         ],
     ),
+    (COORDINATOR_LATE_SECONDS, &[1.0, 2.0, 5.0, 10.0, 30.0]),
     (
         COORDINATOR_REBALANCE_DURATION_SECONDS,
         &[
@@ -190,6 +193,11 @@ pub fn describe() {
     for family in COUNTERS {
         family.describe();
     }
+    describe_histogram!(
+        COORDINATOR_LATE_SECONDS,
+        Unit::Seconds,
+        "How late a coordinator came to its deadlines, where that is more than half a second. Sessions are so much longer then. Any is a machine, or a runtime, with too much to do."
+    );
 }
 
 /// An API, for its label.
@@ -344,6 +352,7 @@ pub(crate) struct CoordinatorMeter {
     partitions: [Part; 3],
     load_duration: Histogram,
     forget_failures: Counter,
+    late: Histogram,
     rebalance_duration: Histogram,
 }
 
@@ -358,6 +367,7 @@ impl CoordinatorMeter {
             members: Part::of(gauge!(COORDINATOR_MEMBERS, "protocol" => "classic")),
             partitions: ["loading", "active", "failed"].map(partition),
             load_duration: histogram!(COORDINATOR_LOAD_DURATION_SECONDS),
+            late: histogram!(COORDINATOR_LATE_SECONDS),
             forget_failures: FORGET_FAILURES.with(&[]),
             rebalance_duration: histogram!(
                 COORDINATOR_REBALANCE_DURATION_SECONDS,
@@ -374,6 +384,10 @@ impl CoordinatorMeter {
 
     pub(crate) fn loaded(&self, took: Duration) {
         self.load_duration.record(took);
+    }
+
+    pub(crate) fn late(&self, by: Duration) {
+        self.late.record(by);
     }
 
     pub(crate) fn census(&mut self, census: Census) {

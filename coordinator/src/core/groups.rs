@@ -57,6 +57,10 @@ pub struct Groups {
     topics: Topics,
     slots: BTreeMap<Arc<str>, Slot>,
     timers: Timers,
+    /// Time that was given because nobody was heard, in all: deadlines are on a clock that stands still meanwhile. So none
+    /// of them comes before whoever spoke in that time has been heard, not a session's and not a join phase's, whose
+    /// members are as dead when it ends without them. And however many there are, they move at once.
+    lost_ms: Millis,
     tickets: Tickets,
     /// ListGroups, each with the last append it waits for.
     lists: Vec<(Ticket, RequestId, ListGroups)>,
@@ -73,6 +77,7 @@ impl Groups {
             topics: Topics::new(topics),
             slots: BTreeMap::new(),
             timers: Timers::default(),
+            lost_ms: 0,
             tickets: Tickets::default(),
             lists: Vec::new(),
             census: Census::default(),
@@ -109,10 +114,17 @@ impl Groups {
                 self.forget(now, effects);
             }
             Input::Forgot { id, outcome } => {
-                self.topics.forgot(millis(now.steady), id, outcome, effects);
+                let now_ms = self.heard_ms(now.steady);
+                self.topics.forgot(now_ms, id, outcome, effects);
                 self.open_if_clean(now, effects);
             }
             Input::ForgetAgain => self.forget(now, effects),
+            Input::Late { by } => {
+                // Once for the time that was lost, which brings the deadline it was late to no further than to now, and
+                // once to hear who speaks now.
+                let given_ms = millis(by).saturating_mul(2);
+                self.lost_ms = self.lost_ms.saturating_add(given_ms);
+            }
             Input::Close => self.close(now, effects),
         }
     }
@@ -122,13 +134,18 @@ impl Groups {
     pub fn next_deadline(&self) -> Option<Duration> {
         let deadlines = [self.timers.next(), self.topics.again_at()];
         let first = deadlines.into_iter().flatten().min();
-        first.map(Duration::from_millis)
+        first.map(|at| Duration::from_millis(at.saturating_add(self.lost_ms)))
+    }
+
+    /// The time deadlines are measured by.
+    fn heard_ms(&self, steady: Duration) -> Millis {
+        millis(steady).saturating_sub(self.lost_ms)
     }
 
     /// What time has brought. To be asked, and stepped, until there is nothing.
     #[must_use]
     pub fn due(&self, steady: Duration) -> Option<Input> {
-        let now = millis(steady);
+        let now = self.heard_ms(steady);
         if self.topics.again_at().is_some_and(|at| at <= now) {
             return Some(Input::ForgetAgain);
         }
@@ -171,7 +188,7 @@ impl Groups {
         effects: &'a mut Vec<Effect>,
     ) -> (&'a mut BTreeMap<Arc<str>, Slot>, Step<'a>) {
         let step = Step {
-            now: millis(now.steady),
+            now: self.heard_ms(now.steady),
             wall_ms: now.wall_ms,
             settings: &self.settings,
             timers: &mut self.timers,
@@ -342,12 +359,12 @@ impl Groups {
     }
 
     fn tick(&mut self, now: Now, group_id: &Arc<str>, effects: &mut Vec<Effect>) {
-        let due = self.timers.due(millis(now.steady));
+        let due = self.timers.due(self.heard_ms(now.steady));
         if due.is_none_or(|due| due.group_id != *group_id) {
             return;
         }
         // Out of the queue before anything else: whatever happens next, it does not come up again.
-        if let Some((place, due)) = self.timers.pop(millis(now.steady)) {
+        if let Some((place, due)) = self.timers.pop(self.heard_ms(now.steady)) {
             self.with_group(now, group_id, effects, |group, step| {
                 group.timer(step, place, due)
             });

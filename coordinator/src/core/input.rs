@@ -28,8 +28,8 @@ pub struct Now {
     pub wall_ms: i64,
 }
 
-/// One thing that happened. All but [`Loaded`](Self::Loaded), [`List`](Self::List), [`Close`](Self::Close) and those
-/// about topics concern one group and touch no other.
+/// One thing that happened. All but [`Loaded`](Self::Loaded), [`List`](Self::List), [`Close`](Self::Close),
+/// [`Late`](Self::Late) and those about topics concern one group and touch no other.
 #[derive(Debug)]
 pub enum Input {
     /// The log is replayed: here is everything that is stored. Requests before it are told that loading is in progress.
@@ -80,6 +80,12 @@ pub enum Input {
     },
     /// It is time to try again to forget what could not be forgotten; see [`Groups::due`](super::Groups::due).
     ForgetAgain,
+    /// Time went by in which nobody was heard: deadlines are looked at so much later than they were due. What is measured
+    /// of clients (sessions, ids that were given out, join phases, plans not fetched) is given that time, from now on.
+    Late {
+        /// How much.
+        by: Duration,
+    },
     /// The coordinator ends in order: whoever waits is told to look for another.
     Close,
 }

@@ -34,6 +34,9 @@ pub(crate) const KIND: &str = "group_coordinator";
 /// Groups looked at for expired offsets before others get their turn.
 const EXPIRE_AT_ONCE: usize = 256;
 
+/// A timer that fires so much after its time is late, and not just a timer.
+const LATE: Duration = Duration::from_millis(500);
+
 /// What a coordinator is told.
 pub(crate) enum CoordinatorMsg {
     /// Requests, in order; each is answered through its port.
@@ -172,7 +175,9 @@ impl Actor for GroupCoordinator {
                 state.step(Some(&group_id), Input::Rebuilt(stored));
             }
             CoordinatorMsg::TimerFired(number) if number == state.timers => {
-                state.timer = None;
+                if let Some((deadline, _)) = state.timer.take() {
+                    state.late(state.origin.elapsed().saturating_sub(deadline));
+                }
                 state.tick();
             }
             // It was replaced when it stood in the mailbox already.
@@ -347,6 +352,23 @@ impl State {
             owed.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE, &self.shared.meter);
         }
         self.reload(Arc::clone(group_id));
+    }
+
+    /// The timer fired so long after the moment it was armed for. Whoever kept this coordinator from its work kept its
+    /// members' requests from it: they are not dead for that.
+    fn late(&mut self, by: Duration) {
+        if by <= LATE {
+            return;
+        }
+        self.meter.late(by);
+        self.step(None, Input::Late { by });
+        if self.shared.lateness.may_be_told(Instant::now()) {
+            warn!(
+                partition = self.partition,
+                late_ms = by.as_millis(),
+                "a coordinator came late to its deadlines; its members' sessions are so much longer"
+            );
+        }
     }
 
     /// Does whatever time has brought.

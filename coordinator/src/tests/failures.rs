@@ -224,3 +224,35 @@ async fn a_plan_that_cannot_be_written_is_no_plan() {
     assert_eq!(heartbeat.error, ErrorCode::REBALANCE_IN_PROGRESS);
     house.stage.finish().await;
 }
+
+/// The runtime has other things to do for a while: heartbeats wait as long as the timers do.
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_comes_late_evicts_nobody_who_was_waiting_for_it() {
+    let house = House::new().await;
+    let member = house.stable("g").await;
+    tokio::time::advance(Duration::from_secs(25)).await;
+    // The timers fire now, before anything that was sent meanwhile.
+    rest().await;
+    let heartbeat = house.heartbeat("g", &member).await.unwrap();
+    assert_eq!(heartbeat.error, ErrorCode::NONE);
+    // In time it is the session's length again.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let heartbeat = house.heartbeat("g", &member).await.unwrap();
+    assert_eq!(heartbeat.error, ErrorCode::NONE);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let heartbeat = house.heartbeat("g", &member).await.unwrap();
+    assert_eq!(heartbeat.error, ErrorCode::UNKNOWN_MEMBER_ID);
+    house.stage.finish().await;
+}
+
+/// Half a second is a timer's own, and nobody's session is longer for it.
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_is_late_by_less_counts_it_as_time() {
+    let house = House::new().await;
+    let member = house.stable("g").await;
+    tokio::time::advance(Duration::from_millis(10_400)).await;
+    rest().await;
+    let heartbeat = house.heartbeat("g", &member).await.unwrap();
+    assert_eq!(heartbeat.error, ErrorCode::UNKNOWN_MEMBER_ID);
+    house.stage.finish().await;
+}

@@ -356,6 +356,13 @@ impl House {
         self.settle();
     }
 
+    /// For so long nobody is heard, and nothing is done that is due.
+    pub(crate) fn late(&mut self, ms: u64) {
+        let by = Duration::from_millis(ms);
+        self.now += by;
+        self.step(Input::Late { by });
+    }
+
     /// A request whose group was evicted is answered by the shell.
     pub(crate) fn forget(&mut self, id: RequestId) {
         self.ports

@@ -10,6 +10,7 @@ mod fetch;
 mod hard;
 mod heartbeat;
 mod join;
+mod late;
 mod leave;
 mod load;
 mod protocol;

@@ -4,7 +4,8 @@
 //! `C heartbeat c~A gen=1`, `D leave c~A c~B/i /i`, `E commit c~A gen=1 t/0=5`, `F fetch t/0` (or `all`), `G describe`,
 //! `H list`, `I delete`, `J forget t/0`. Of the group `g`, or `group=x,y`. `v3` and such are versions where one matters.
 //! What else happens: `land 0` (the oldest append, with this outcome), `hold`, `flow`, `restart`, `load`, `check`, `close`,
-//! `wait`, `topic x` (made, or made anew), `deleted x`, `forgotten x` (by all coordinators there are).
+//! `wait`, `topic x` (made, or made anew), `deleted x`, `forgotten x` (by all coordinators there are),
+//! `late 500` (nobody is heard and nothing done for so long).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ fn event(name: &str, of: Option<&str>) -> Box<dyn FnOnce(&mut House)> {
         "topic" => Box::new(move |house| {
             house.create(&of, 8);
         }),
+        "late" => Box::new(move |house| house.late(of.parse().expect("milliseconds"))),
         "deleted" => Box::new(move |house| house.delete_topic(&of)),
         "forgotten" => Box::new(move |house| house.forgotten(&of)),
         other => panic!("{other:?} is no input"),
