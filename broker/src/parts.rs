@@ -8,12 +8,12 @@ use callboard_offsets::WallClock;
 use callboard_offsets::compaction::CompactionConfig;
 use callboard_offsets::journal::{Journal, JournalConfig};
 use callboard_offsets::log::OffsetsLog;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Root, not_started};
 use crate::compute::Compute;
-use crate::connection::budget::Budget;
+use crate::connection::budget::{Budget, Waiting};
 use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
 use crate::fetch_sessions::FetchSessions;
@@ -24,6 +24,9 @@ use crate::shared::{ApiMeters, Shared};
 use crate::testing::faults::Faults;
 use crate::topics::{Topics, TopicsConfig};
 use crate::{BrokerConfig, BrokerError};
+
+/// Large answers that are made at a time, over all connections: what they are made of is in no budget.
+const MAKERS: usize = 8;
 
 /// What to start with.
 pub(crate) struct Parts<'a> {
@@ -108,7 +111,17 @@ impl<'a> Parts<'a> {
             producer_ids: self.producer_ids().await?,
             compute: Compute::new(self.config.compute_threads, self.config.compute_queue_max),
             effects: Effects::default(),
-            budget: Budget::new(self.config.queued_max_request_bytes),
+            budget: Budget::new(
+                "requests",
+                self.config.queued_max_request_bytes,
+                Waiting::Excuses,
+            ),
+            answers: Budget::new(
+                "responses",
+                self.config.queued_max_response_bytes,
+                Waiting::DoesNot,
+            ),
+            makers: Arc::new(Semaphore::new(MAKERS)),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(),
             faults: self.faults,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use callboard_coordinator::Coordinators;
 use metrics::{Counter, Histogram, counter, histogram};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::compute::Compute;
@@ -29,8 +30,13 @@ pub(crate) struct Shared {
     pub(crate) topics: Topics,
     pub(crate) offsets_topic: Arc<OffsetsTopic>,
     pub(crate) producer_ids: ProducerIds,
+    /// Bytes of requests.
     pub(crate) budget: Budget,
     pub(crate) compute: Compute,
+    /// Bytes of answers.
+    pub(crate) answers: Budget,
+    /// Large answers that may be made at a time.
+    pub(crate) makers: Arc<Semaphore>,
     /// What requests change, and outlives their connections.
     pub(crate) effects: Effects,
     pub(crate) fetch_sessions: FetchSessions,

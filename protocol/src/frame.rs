@@ -90,6 +90,12 @@ impl FrameReader {
         self.length_bytes > 0 || self.begun.is_some()
     }
 
+    /// How long the begun frame will be; 0 while that is not known.
+    #[must_use]
+    pub fn announced(&self) -> usize {
+        self.begun.as_ref().map_or(0, |begun| begun.wanted)
+    }
+
     /// A frame that wants no bytes is whole as soon as its length is.
     fn is_complete(&self) -> bool {
         self.begun

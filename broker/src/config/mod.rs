@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub connection_max_request_bytes: usize,
     pub compute_threads: usize,
     pub compute_queue_max: usize,
+    pub queued_max_response_bytes: usize,
+    pub connection_max_response_bytes: usize,
     pub fetch_max_bytes: usize,
     pub fetch_max_wait: Duration,
     pub fetch_session_slots: usize,
@@ -111,6 +113,8 @@ impl Default for BrokerConfig {
             connection_max_request_bytes: 0,
             compute_threads: 0,
             compute_queue_max: 0,
+            queued_max_response_bytes: 0,
+            connection_max_response_bytes: 0,
             fetch_max_bytes: 0,
             fetch_max_wait: Duration::ZERO,
             fetch_session_slots: 0,
@@ -282,6 +286,14 @@ impl BrokerConfig {
                 "callboard.connection.max.request.bytes",
                 value,
                 "must not exceed queued.max.request.bytes",
+            );
+        }
+        if self.connection_max_response_bytes > self.queued_max_response_bytes {
+            let value = self.connection_max_response_bytes.to_string();
+            return invalid(
+                "callboard.connection.max.response.bytes",
+                value,
+                "must not exceed callboard.queued.max.response.bytes",
             );
         }
         if self.socket_request_max_bytes > self.connection_max_request_bytes {

@@ -9,7 +9,7 @@ use callboard_protocol::messages::describe_configs::{
 };
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 
-use super::STARVE;
+use super::budget::PRESSURE;
 use crate::testing::{Bench, Wire};
 
 /// Apache Kafka 4.2.0 allocates the announced length of every frame at once: a few hundred such connections took it from
@@ -36,10 +36,11 @@ async fn hundreds_of_announced_frames_cost_the_bytes_that_came() {
     bench.stop().await;
 }
 
-/// Somebody has to give way, or connections that hold parts of requests would wait for each other for ever.
+/// Somebody has to give way, or connections that hold parts of requests would keep out all others: not who needs room,
+/// but who has it and does nothing.
 #[tokio::test]
-async fn who_finds_no_room_for_too_long_is_closed_and_the_others_go_on() {
-    const ALL: usize = 100_000;
+async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_go_on() {
+    const ALL: usize = 1_000_000;
     let mut bench = Bench::start_with(|config| {
         config.queued_max_request_bytes = ALL;
         config.connection_max_request_bytes = ALL;
@@ -48,35 +49,37 @@ async fn who_finds_no_room_for_too_long_is_closed_and_the_others_go_on() {
     })
     .await;
     let shared = bench.shared.clone();
-    // Most of a request, and no more of it.
-    let mut first = bench.connect();
-    let body = vec![0; ALL * 8 / 10];
-    let frame = [&[0, 18, 0, 99, 0, 0, 0, 7, 255, 255][..], &body].concat();
-    let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
-    first.send_raw(&length).await;
-    first.send_raw(&frame[..frame.len() - 1]).await;
-    while shared.budget.free() > ALL / 4 {
+    let mut holders = [bench.connect(), bench.connect()];
+    for (holder, bytes) in holders.iter_mut().zip([ALL / 2, ALL / 3]) {
+        holder
+            .send_raw(&u32::try_from(ALL).unwrap().to_be_bytes())
+            .await;
+        holder.send_raw(&vec![0; bytes]).await;
+    }
+    while shared.budget.free() > ALL / 5 {
         tokio::task::yield_now().await;
     }
-    let mut starved = bench.connect();
-    starved
+    // There is still something for small ones.
+    bench.connect().ask(&ApiVersionsRequest::default(), 0).await;
+    let mut needs = bench.connect();
+    needs
         .send_body(ApiKey::API_VERSIONS, 99, &vec![0; ALL / 2])
         .await;
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     tokio::time::pause();
-    tokio::time::advance(STARVE - Duration::from_millis(10)).await;
-    assert!(starved.is_silent());
+    tokio::time::advance(PRESSURE - Duration::from_millis(10)).await;
+    assert!(needs.is_silent() && holders[0].is_silent());
     tokio::time::advance(Duration::from_millis(10)).await;
     tokio::time::resume();
-    assert_eq!(starved.frame().await, None);
-    // Its own bytes went with it, and the other's request is served when it is whole.
-    first.send_raw(&frame[frame.len() - 1..]).await;
-    assert!(first.frame().await.is_some());
-    drop(first);
-    bench.stop().await;
+    assert_eq!(holders[0].frame().await, None);
+    assert!(needs.frame().await.is_some());
+    assert!(holders[1].is_silent());
+    drop((holders, needs));
+    bench.hung_up().await;
     assert_eq!(shared.budget.free(), ALL);
+    bench.stop().await;
 }
 
 /// Answers that nobody reads are no activity: they would be kept for ever.

@@ -9,7 +9,6 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use callboard_protocol::frame::FrameReader;
@@ -20,13 +19,15 @@ use futures_util::stream::FuturesUnordered;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::handlers;
 use crate::metrics::{
-    BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL, BROKER_PROTOCOL_ERRORS_TOTAL,
+    BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
+    BROKER_PROTOCOL_ERRORS_TOTAL,
 };
 use crate::shared::Shared;
 use crate::testing::Fault;
@@ -37,7 +38,10 @@ pub(crate) mod budget;
 mod core;
 pub(crate) mod effects;
 mod request;
+mod shared_elements;
 
+#[cfg(test)]
+mod answers_tests;
 #[cfg(test)]
 mod hang_up_tests;
 #[cfg(test)]
@@ -45,9 +49,11 @@ mod memory_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use request::Maker;
 pub(crate) use request::{Answer, Context, Request, Responder, Work};
 
-use budget::Held;
+use budget::{Room, Share};
+use core::pool::SMALL;
 use core::{Due, Flow, Late, Limits};
 pub(crate) use core::{Follow, Ticket};
 
@@ -55,8 +61,6 @@ pub(crate) use core::{Follow, Ticket};
 const READ_BYTES: usize = 64 * 1024;
 /// Answers waiting for a slow reader, in bytes; beyond it no more requests are read.
 const UNSENT_BYTES: usize = 1024 * 1024;
-/// How long a connection waits for its share of the byte budget before it is closed to break the jam.
-const STARVE: Duration = Duration::from_secs(10);
 
 /// Serves one accepted socket until either side closes it.
 pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
@@ -69,12 +73,7 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         // The peer was gone before we looked.
         Err(error) => return debug!(%error, "a connection ended as it began"),
     };
-    let context = Context {
-        advertised: shared.advertised(local),
-        client_host: format!("/{}", peer.ip().to_canonical()).into(),
-        lane: shared.compute.lane(),
-        shared,
-    };
+    let context = Context::new(shared, local, peer.ip());
     let (reader, writer) = stream.into_split();
     Connection::new(context, reader, writer).run().await;
 }
@@ -84,7 +83,9 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 enum Arrived {
     Frame {
         bytes: Bytes,
-        held: Option<Held>,
+        held: Room,
+        /// Its answer may be large.
+        large: bool,
     },
     /// Bytes that are no frame, with the metric's word for it. Nothing follows.
     Broken(&'static str),
@@ -94,8 +95,15 @@ enum Arrived {
 struct Started {
     at: Instant,
     meters: Option<usize>,
-    _held: Option<Held>,
+    _held: Option<Room>,
     bytes: usize,
+}
+
+/// A piece of an answer on its way to the socket.
+struct Unsent {
+    bytes: Bytes,
+    /// With the last piece of an answer: what was paid for all of it.
+    room: Option<Room>,
 }
 
 pub(crate) struct Connection<R, W> {
@@ -106,14 +114,21 @@ pub(crate) struct Connection<R, W> {
     flow: Flow<Arrived, Answer>,
     /// One for each started request whose answer has not left, in their order.
     started: VecDeque<Started>,
-    /// Budget of the bytes read that are not yet a frame.
-    partial: Option<Held>,
-    /// Bytes are read for which the budget has no room: the wait for it, and when it ends.
-    starving: Option<(BoxFuture<Option<Held>>, Instant)>,
+    /// Its share of what requests may take.
+    requests: Share,
+    /// What was taken for the bytes read that are not yet a frame.
+    partial: Room,
+    /// Bytes are read for which there is no room: the wait for it.
+    starving: Option<BoxFuture<Room>>,
+    /// The next request may have a large answer: the right to make one, and the wait for it.
+    maker: Option<OwnedSemaphorePermit>,
+    wants_maker: Option<BoxFuture<Option<OwnedSemaphorePermit>>>,
     sink: UnboundedSender<(Ticket, Answer)>,
     answers: UnboundedReceiver<(Ticket, Answer)>,
     futures: FuturesUnordered<BoxFuture<()>>,
-    unsent: VecDeque<Bytes>,
+    unsent: VecDeque<Unsent>,
+    /// Whether it was seen to be behind.
+    behind: bool,
     meters: Meters,
 }
 
@@ -121,6 +136,7 @@ struct Meters {
     bytes_in: Counter,
     bytes_out: Counter,
     in_flight: Gauge,
+    behind: Counter,
 }
 
 /// What the core calls now.
@@ -136,13 +152,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             requests: config.connection_max_requests,
             request_bytes: config.connection_max_request_bytes,
             unsent_bytes: UNSENT_BYTES,
+            response_bytes: config.connection_max_response_bytes,
             idle: config.connections_max_idle,
             frame: config.frame_timeout,
         };
+        let requests = context.shared.budget.share(&context.gives_way);
         Self {
             frames: FrameReader::new(config.socket_request_max_bytes),
             flow: Flow::new(limits, now()),
-            partial: context.shared.budget.nothing(),
+            partial: requests.force(0),
+            requests,
+            maker: None,
+            wants_maker: None,
+            behind: false,
             context: Arc::new(context),
             reader,
             writer,
@@ -156,6 +178,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 bytes_in: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "in"),
                 bytes_out: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "out"),
                 in_flight: gauge!(BROKER_IN_FLIGHT_REQUESTS),
+                behind: counter!(BROKER_CONNECTIONS_BEHIND_TOTAL),
             },
         }
     }
@@ -164,6 +187,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(crate) async fn run(mut self) {
         let stopping = self.context.shared.stopping.clone().cancelled_owned();
         let mut stopping = std::pin::pin!(stopping);
+        let gives_way = Arc::clone(&self.context.gives_way).notified_owned();
+        let mut gives_way = std::pin::pin!(gives_way);
         // One timer for the connection's life: moved when it fires early, not at every request.
         let mut timer = std::pin::pin!(tokio::time::sleep(
             self.context.shared.config.connections_max_idle
@@ -188,7 +213,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.flow.answer(ticket, answer);
                 }
                 Some(()) = self.futures.next(), if !self.futures.is_empty() => {}
-                held = granted(&mut self.starving), if self.starving.is_some() => self.take(held),
+                room = granted(&mut self.starving), if self.starving.is_some() => {
+                    self.starving = None;
+                    self.partial.merge(room);
+                    self.flow.granted(now());
+                }
+                maker = granted(&mut self.wants_maker), if self.wants_maker.is_some() => {
+                    self.wants_maker = None;
+                    self.maker = maker;
+                }
+                () = &mut gives_way => return self.gave_way(),
                 read = read(&mut self.reader, &mut self.frames), if self.flow.may_read() => match read {
                     Ok(0) => self.flow.ended(now()),
                     Ok(bytes) => self.read(bytes),
@@ -224,12 +258,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         while self.flow.may_take() {
             match self.frames.pop() {
                 Ok(Some(bytes)) => {
-                    let size = bytes.len() + 4;
-                    let held = self
-                        .partial
-                        .as_mut()
-                        .and_then(|partial| partial.split(size));
-                    self.flow.arrived(Arrived::Frame { bytes, held }, now());
+                    let held = self.partial.split(bytes.len() + 4);
+                    let large = handlers::has_large_answer(&bytes);
+                    self.flow
+                        .arrived(Arrived::Frame { bytes, held, large }, now());
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -249,20 +281,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     fn start(&mut self) -> bool {
         let mut work = Work::default();
         let mut any = false;
-        while let Some((ticket, arrived)) = self.flow.start() {
+        while self.may_start()
+            && let Some((ticket, arrived)) = self.flow.start()
+        {
             any = true;
             self.meters.in_flight.increment(1.0);
             match arrived {
-                Arrived::Frame { bytes, held } => {
+                Arrived::Frame { bytes, held, large } => {
+                    work.response_bytes = self.flow.response_bytes_left();
+                    if large {
+                        self.flow.promise(ticket);
+                    }
                     let (follow, meters) = self.dispatch(ticket, &bytes, &mut work);
                     let size = bytes.len() + 4;
+                    let held = held.busy();
                     // Its bytes are in the budget until it has ended, be the connection gone.
                     let held = match work.effects.pop() {
                         Some(effect) => {
                             self.context.shared.effects.spawn(effect, held);
                             None
                         }
-                        None => held,
+                        None => Some(held),
                     };
                     self.started.push_back(Started {
                         at: Instant::now(),
@@ -291,6 +330,37 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
         self.futures.extend(work.reads);
         any
+    }
+
+    /// Whether the next request may start. One with a large answer waits for the right to make it, and what is behind it
+    /// waits with it.
+    fn may_start(&mut self) -> bool {
+        let crowded = || self.context.answers.is_crowded();
+        let large = match self.flow.next(crowded) {
+            Some(Arrived::Frame { large, .. }) => *large,
+            Some(Arrived::Broken(_)) => false,
+            None => {
+                let behind = self.flow.is_behind();
+                if behind && !self.behind {
+                    self.meters.behind.increment(1);
+                }
+                self.behind = behind;
+                return false;
+            }
+        };
+        if !large || self.maker.is_some() {
+            return true;
+        }
+        let makers = &self.context.shared.makers;
+        match Arc::clone(makers).try_acquire_owned() {
+            Ok(maker) => self.maker = Some(maker),
+            Err(_) if self.wants_maker.is_none() => {
+                let makers = Arc::clone(makers);
+                self.wants_maker = Some(Box::pin(async move { makers.acquire_owned().await.ok() }));
+            }
+            Err(_) => {}
+        }
+        self.maker.is_some()
     }
 
     /// Reads the header and hands the request to its handler.
@@ -337,8 +407,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Some(fault) => detour(fault, &self.sink, work),
             None => self.sink.clone(),
         };
+        let maker = self.maker.take();
+        let maker = maker.map(|permit| Maker::new(&self.context, permit));
         let request = Request {
-            responder: Responder::new(ticket, &header, sink),
+            responder: Responder::new(ticket, &header, sink, maker),
             header,
             context: &self.context,
             frame,
@@ -366,11 +438,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         .answered(place, started.at.elapsed());
                 }
             }
-            let mut bytes = 0;
+            let (mut bytes, mut charged) = (0, 0);
             match answer {
-                Answer::Send(chunks) => {
+                Answer::Send { chunks, room } => {
                     bytes = chunks.iter().map(Bytes::len).sum::<usize>();
-                    self.unsent.extend(chunks);
+                    let room = match room {
+                        Some(room) => room.ready(),
+                        None => self.context.answers.force(bytes),
+                    };
+                    charged = room.bytes();
+                    let pieces = chunks.into_iter();
+                    self.unsent
+                        .extend(pieces.map(|bytes| Unsent { bytes, room: None }));
+                    if let Some(last) = self.unsent.back_mut() {
+                        last.room = Some(room);
+                    }
                 }
                 Answer::Nothing => {}
                 Answer::Close(kind) => {
@@ -378,53 +460,47 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.flow.close(now());
                 }
             }
-            self.flow.left(request, bytes, now());
+            self.flow.left(request, bytes, charged, now());
         }
     }
 
     fn read(&mut self, bytes: usize) {
         self.meters.bytes_in.increment(bytes as u64);
-        let budget = &self.context.shared.budget;
-        let held = budget.try_take(bytes);
+        // What they are part of, not what one read brought.
+        let small = self.frames.announced().max(self.partial.bytes() + bytes) <= SMALL;
+        let room = self.requests.try_take(bytes, small);
         self.flow
-            .read(bytes, self.frames.is_begun(), held.is_some(), now());
-        match held {
-            Some(held) => self.take(Some(held)),
-            None => {
-                self.starving = Some((
-                    Box::pin(budget.clone().take(bytes)),
-                    Instant::now() + STARVE,
-                ))
-            }
+            .read(bytes, self.frames.is_begun(), room.is_some(), now());
+        match room {
+            Some(room) => self.partial.merge(room),
+            None => self.starving = Some(Box::pin(self.requests.take(bytes, small))),
         }
     }
 
-    /// Room for what was read. None: there was none in time, and somebody has to give way.
-    fn take(&mut self, held: Option<Held>) {
-        self.starving = None;
-        match (held, &mut self.partial) {
-            (Some(held), Some(partial)) => partial.merge(held),
-            (Some(held), none) => *none = Some(held),
-            (None, _) => {
-                warn!(client = %self.context.client_host, "connection closed, requests of all connections take too much memory");
-                counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "starved").increment(1);
-                return self.flow.close(now());
-            }
-        }
-        self.flow.granted(now());
-    }
-
-    fn written(&mut self, mut bytes: usize) {
+    fn written(&mut self, bytes: usize) {
         self.meters.bytes_out.increment(bytes as u64);
-        self.flow.written(bytes, now());
+        let (mut left, mut charged) = (bytes, 0);
         while let Some(first) = self.unsent.front_mut() {
-            if bytes < first.len() {
-                first.advance(bytes);
-                return;
+            if left < first.bytes.len() {
+                first.bytes.advance(left);
+                // What is given back has moved; this is not given back yet.
+                self.context.answers.moved(left);
+                break;
             }
-            bytes -= first.len();
-            self.unsent.pop_front();
+            left -= first.bytes.len();
+            let sent = self.unsent.pop_front();
+            charged += sent
+                .and_then(|sent| sent.room)
+                .map_or(0, |room| room.bytes());
         }
+        self.flow.written(bytes, charged, now());
+    }
+
+    /// Others find no room, and this connection holds most and moves least.
+    fn gave_way(&self) {
+        let client = &self.context.client_host;
+        warn!(%client, request_bytes = self.flow.held(), response_bytes = self.flow.charged(), "connection closed, it holds memory that others wait for and does not go on");
+        counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "pressure").increment(1);
     }
 
     /// Says why it closes although nobody asked for it.
@@ -447,12 +523,10 @@ impl<R, W> Drop for Connection<R, W> {
     }
 }
 
-/// Waits for room in the budget, until the deadline.
-async fn granted(starving: &mut Option<(BoxFuture<Option<Held>>, Instant)>) -> Option<Held> {
-    match starving {
-        Some((room, deadline)) => tokio::time::timeout_at(*deadline, room)
-            .await
-            .unwrap_or(None),
+/// Waits for what is waited for, if it is.
+async fn granted<T>(wait: &mut Option<BoxFuture<T>>) -> T {
+    match wait {
+        Some(wait) => wait.await,
         None => std::future::pending().await,
     }
 }
@@ -474,14 +548,14 @@ const WRITE_PIECES: usize = 64;
 
 async fn write<W: AsyncWrite + Unpin>(
     writer: &mut W,
-    unsent: &VecDeque<Bytes>,
+    unsent: &VecDeque<Unsent>,
 ) -> io::Result<usize> {
     poll_fn(|cx: &mut TaskContext<'_>| {
         let mut pieces = [IoSlice::new(&[]); WRITE_PIECES];
         let count = unsent
             .iter()
             .zip(&mut pieces)
-            .map(|(bytes, piece)| *piece = IoSlice::new(bytes))
+            .map(|(unsent, piece)| *piece = IoSlice::new(&unsent.bytes))
             .count();
         let written = ready!(Pin::new(&mut *writer).poll_write_vectored(cx, &pieces[..count]))?;
         if written == 0 {

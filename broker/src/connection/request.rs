@@ -1,5 +1,6 @@
 //! One request on its way through the broker: what a handler gets, and the one way in which it answers.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,9 +9,13 @@ use callboard_protocol::header::RequestHeader;
 use callboard_protocol::{ApiKey, Message, Request as RequestMessage, frame};
 use callboard_supervision::BoxFuture;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tracing::{error, warn};
 
+use super::budget::{Room, Share};
 use super::core::Ticket;
+use super::core::pool::SMALL;
+use super::shared_elements::{ArrayAtEnd, SHARED_BYTES, Unwritable};
 use crate::compute::Lane;
 use crate::config::ListenAddress;
 use crate::shared::Shared;
@@ -19,6 +24,10 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
+    /// Its share of what answers may take.
+    pub(crate) answers: Share,
+    /// Told when this connection has to give way to others.
+    pub(super) gives_way: Arc<Notify>,
     /// The address clients of this connection are told to connect to.
     pub(crate) advertised: ListenAddress,
     /// The peer as Kafka renders it: a slash and the address.
@@ -27,11 +36,30 @@ pub(crate) struct Context {
     pub(crate) lane: Lane,
 }
 
+impl Context {
+    /// Of a connection that reached us at `local`.
+    pub(crate) fn new(shared: Arc<Shared>, local: SocketAddr, peer: IpAddr) -> Self {
+        let gives_way = Arc::default();
+        Self {
+            advertised: shared.advertised(local),
+            client_host: format!("/{}", peer.to_canonical()).into(),
+            lane: shared.compute.lane(),
+            answers: shared.answers.share(&gives_way),
+            gives_way,
+            shared,
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// These bytes, in this order.
-    Send(Vec<Bytes>),
+    Send {
+        chunks: Vec<Bytes>,
+        /// What was paid for them; None: it is not paid yet.
+        room: Option<Room>,
+    },
     /// Nothing is sent (Produce with acks 0).
     Nothing,
     /// The connection closes after the answers before this one. The reason is a value of the metric's `kind`.
@@ -46,6 +74,8 @@ pub(crate) struct Work {
     pub(crate) calls: Vec<Call>,
     /// What follows the request that is just handled waits for its answer.
     pub(crate) hold: bool,
+    /// Bytes that an answer may take of what the connection has left.
+    pub(crate) response_bytes: usize,
     /// Driven by the connection.
     pub(super) reads: Vec<BoxFuture<()>>,
     /// Driven by the broker.
@@ -111,6 +141,43 @@ pub(crate) struct Responder {
     correlation_id: i32,
     /// None once answered.
     sink: Option<UnboundedSender<(Ticket, Answer)>>,
+    /// For an answer that may be large.
+    maker: Option<Maker>,
+}
+
+/// The right to make a large answer, which not many have at a time.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    context: Arc<Context>,
+    _permit: OwnedSemaphorePermit,
+    /// On a thread where nobody waits.
+    elsewhere: bool,
+}
+
+impl Maker {
+    pub(super) fn new(context: &Arc<Context>, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            context: Arc::clone(context),
+            _permit: permit,
+            elsewhere: false,
+        }
+    }
+
+    /// Waits, on a thread where that is allowed, for room for an answer that is about to be made. None: there is never
+    /// so much.
+    fn room(&self, bytes: usize) -> Option<Room> {
+        let answers = &self.context.answers;
+        if bytes > answers.most() {
+            warn!(client = %self.context.client_host, bytes, most = answers.most(), "an answer is larger than callboard.queued.max.response.bytes");
+            return None;
+        }
+        let small = bytes <= SMALL;
+        let room = match answers.try_take(bytes, small) {
+            Some(room) => room,
+            None => tokio::runtime::Handle::current().block_on(answers.take(bytes, small)),
+        };
+        Some(room.busy())
+    }
 }
 
 impl Responder {
@@ -118,8 +185,10 @@ impl Responder {
         ticket: Ticket,
         header: &RequestHeader<'_>,
         sink: UnboundedSender<(Ticket, Answer)>,
+        maker: Option<Maker>,
     ) -> Self {
         Self {
+            maker,
             ticket,
             api: header.api_key,
             version: header.api_version,
@@ -136,14 +205,96 @@ impl Responder {
 
     /// Sends a message in another version than the request's (the ApiVersions fallback).
     pub(crate) fn send_as<'r>(mut self, message: &impl Message<'r>, version: i16) {
-        let answer = match frame::encode_response(self.correlation_id, message, version) {
-            Ok(bytes) => Answer::Send(bytes),
-            Err(reason) => {
-                error!(api = self.api.name(), version, %reason, "an answer cannot be encoded");
-                Answer::Close("internal")
-            }
+        let room = match self.maker.as_ref().filter(|maker| maker.elsewhere) {
+            Some(maker) => match maker.room(message.encoded_size(version)) {
+                Some(room) => Some(room),
+                None => return self.close("answer_too_large"),
+            },
+            None => None,
+        };
+        let answer = self.encode(message, version, room);
+        self.finish(answer);
+    }
+
+    /// Sends a message for which `room` was taken.
+    pub(crate) fn send_in<'r>(mut self, message: &impl Message<'r>, mut room: Room) {
+        room.settle(message.encoded_size(self.version));
+        let answer = self.encode(message, self.version, Some(room));
+        self.finish(answer);
+    }
+
+    fn encode<'r>(&self, message: &impl Message<'r>, version: i16, room: Option<Room>) -> Answer {
+        match frame::encode_response(self.correlation_id, message, version) {
+            Ok(chunks) => Answer::Send { chunks, room },
+            Err(reason) => self.unwritable(&reason),
+        }
+    }
+
+    fn unwritable(&self, reason: &dyn std::fmt::Display) -> Answer {
+        error!(api = self.api.name(), version = self.version, %reason, "an answer cannot be encoded");
+        Answer::Close("internal")
+    }
+
+    /// Answers in `job`: where nobody waits if the answer may be large, else here.
+    pub(crate) fn elsewhere(mut self, job: impl FnOnce(Self) + Send + 'static) {
+        let Some(maker) = &mut self.maker else {
+            return job(self);
+        };
+        maker.elsewhere = true;
+        // A panic drops the responder, which closes the connection.
+        drop(tokio::task::spawn_blocking(move || job(self)));
+    }
+
+    /// Sends an answer whose last array has an element for each of `places`, of which many may be the same: each is
+    /// written once and its bytes are shared. `of` makes the answer with one of the elements, or with none.
+    pub(crate) fn send_shared<'r, M: Message<'r>>(
+        mut self,
+        elements: usize,
+        places: &[usize],
+        of: impl Fn(Option<usize>) -> M,
+    ) {
+        let answer = match self.share(elements, places, of) {
+            Ok(answer) => answer,
+            Err(reason) => self.unwritable(&reason),
         };
         self.finish(answer);
+    }
+
+    fn share<'r, M: Message<'r>>(
+        &self,
+        elements: usize,
+        places: &[usize],
+        of: impl Fn(Option<usize>) -> M,
+    ) -> Result<Answer, Unwritable> {
+        let layout = ArrayAtEnd::new(&of(None), self.correlation_id, self.version)?;
+        let mut times = vec![0; elements];
+        for place in places {
+            if let Some(times) = times.get_mut(*place) {
+                *times += 1;
+            }
+        }
+        let charge = |(element, times): (usize, &usize)| {
+            let bytes = of(Some(element)).encoded_size(self.version);
+            if bytes < SHARED_BYTES {
+                bytes * times
+            } else {
+                bytes
+            }
+        };
+        let charged: usize = times.iter().enumerate().map(charge).sum();
+        let room = match self.maker.as_ref().filter(|maker| maker.elsewhere) {
+            Some(maker) => match maker.room(charged + places.len() * size_of::<Bytes>()) {
+                Some(room) => Some(room),
+                None => return Ok(Answer::Close("answer_too_large")),
+            },
+            None => None,
+        };
+        let mut written = Vec::with_capacity(elements);
+        for element in 0..elements {
+            written.push(layout.element(&of(Some(element)), self.correlation_id, self.version)?);
+        }
+        let chunks = layout.whole(&written, places)?;
+        Ok(Answer::Send { chunks, room })
     }
 
     /// Ends the request without an answer.

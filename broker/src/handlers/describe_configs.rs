@@ -3,13 +3,15 @@
 //! Groups have no settings of their own here, which is what an empty list says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResourceResult, DescribeConfigsResponse,
-    DescribeConfigsResult, DescribeConfigsSynonym,
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
+    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
+use super::once_each;
 use crate::config::{BrokerConfig, KEYS, Key, Kind};
 use crate::connection::{Request, Work};
 use crate::log::LogConfig;
@@ -34,43 +36,71 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     let Some((body, request)) = request.decode::<DescribeConfigsRequest<'_>>() else {
         return;
     };
-    let shared = request.shared();
-    let results = body.resources.iter().map(|resource| {
-        let described = describe(resource.resource_type, &resource.resource_name, shared);
-        let (code, message, mut configs) = match described {
+    let resources: Vec<Resource> = body.resources.iter().map(Resource::new).collect();
+    let (synonyms, documentation) = (body.include_synonyms, body.include_documentation);
+    let shared = Arc::clone(request.shared());
+    request.responder.elsewhere(move |responder| {
+        let (once, places) = once_each(resources.iter());
+        let of = |place: Option<usize>| DescribeConfigsResponse {
+            results: place
+                .and_then(|place| once.get(place))
+                .map(|resource| resource.describe(synonyms, documentation, &shared))
+                .into_iter()
+                .collect(),
+            ..Default::default()
+        };
+        responder.send_shared(once.len(), &places, of);
+    });
+}
+
+/// A resource to describe.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Resource {
+    kind: i8,
+    name: String,
+    /// None of them: all.
+    keys: BTreeSet<String>,
+}
+
+impl Resource {
+    fn new(resource: &DescribeConfigsResource<'_>) -> Self {
+        let keys = resource.configuration_keys.iter().flatten();
+        Self {
+            kind: resource.resource_type,
+            name: resource.resource_name.clone().into_owned(),
+            keys: keys.map(|key| key.clone().into_owned()).collect(),
+        }
+    }
+
+    fn describe(
+        &self,
+        synonyms: bool,
+        documentation: bool,
+        shared: &Shared,
+    ) -> DescribeConfigsResult<'static> {
+        let (code, message, mut configs) = match describe(self.kind, &self.name, shared) {
             Ok(configs) => (ErrorCode::NONE, String::new(), configs),
             Err(error) => (error.code, error.message, Vec::new()),
         };
-        let keys: BTreeSet<&str> = resource
-            .configuration_keys
-            .iter()
-            .flatten()
-            .map(AsRef::as_ref)
-            .collect();
         // None and no key are both all of them.
-        configs.retain(|config| keys.is_empty() || keys.contains(&*config.name));
+        configs.retain(|config| self.keys.is_empty() || self.keys.contains(&*config.name));
         for config in &mut configs {
-            if !body.include_synonyms {
+            if !synonyms {
                 config.synonyms.clear();
             }
-            if !body.include_documentation {
+            if !documentation {
                 config.documentation = None;
             }
         }
         DescribeConfigsResult {
             error_code: code.0,
             error_message: Some(message.into()),
-            resource_type: resource.resource_type,
-            resource_name: resource.resource_name.clone().into_owned().into(),
+            resource_type: self.kind,
+            resource_name: self.name.clone().into(),
             configs,
             ..Default::default()
         }
-    });
-    let response = DescribeConfigsResponse {
-        results: results.collect(),
-        ..Default::default()
-    };
-    request.responder.send(&response);
+    }
 }
 
 pub(super) type Described = Vec<DescribeConfigsResourceResult<'static>>;

@@ -1,4 +1,4 @@
-//! DescribeGroups, versions 0 to 6. Only from 6 on a group that does not exist is an error (KIP-1043); before, it is
+//! DescribeGroups, versions 0 to 6. A group that is named many times is described once and answered each time. Only from 6 on a group that does not exist is an error (KIP-1043); before, it is
 //! Dead.
 
 use callboard_coordinator::{Call, Reply, request, response};
@@ -7,7 +7,7 @@ use callboard_protocol::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
-use super::operations;
+use super::{once_each, operations};
 use crate::connection::{Request, Work};
 
 const KNOWS_NOT_FOUND: i16 = 6;
@@ -18,21 +18,20 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         return;
     };
     let asked = body.include_authorized_operations;
-    let group_ids = body
-        .groups
-        .iter()
-        .map(|group| group.as_ref().into())
-        .collect();
+    let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
+    let group_ids = group_ids.into_iter().map(Into::into).collect();
     let responder = request.responder;
     let reply = Reply::new(move |answer: response::DescribeGroups| {
-        let groups = answer
-            .groups
-            .iter()
-            .map(|group| wire(group, asked, version))
-            .collect();
-        responder.send(&DescribeGroupsResponse {
-            groups,
-            ..Default::default()
+        responder.elsewhere(move |responder| {
+            let of = |place: Option<usize>| DescribeGroupsResponse {
+                groups: place
+                    .and_then(|place| answer.groups.get(place))
+                    .map(|group| wire(group, asked, version))
+                    .into_iter()
+                    .collect(),
+                ..Default::default()
+            };
+            responder.send_shared(answer.groups.len(), &places, of);
         });
     });
     work.calls.push(Call::DescribeGroups(

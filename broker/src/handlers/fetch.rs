@@ -1,5 +1,8 @@
-//! Fetch, versions 4 to 18 (topic ids from 13). Reads what is there; if that is less than the client wants, waits for
-//! appends and reads again, until the client's wait is over.
+//! Fetch, versions 4 to 18 (topic ids from 13). Looks how much is there; if that is less than the client wants, waits for
+//! appends and looks again, until the client's wait is over. What waits has positions and sizes, no bytes.
+//!
+//! * What is read is paid for before: an answer is cut to what the connection and all of them have left for answers, but
+//!   never below its first batch.
 //!
 //! * From version 7 a request may be part of a session (KIP-227): [`FetchSessions`](crate::fetch_sessions::FetchSessions)
 //!   says which partitions are read, and which of them the answer carries.
@@ -16,7 +19,8 @@ use tokio::time::Instant;
 
 use super::internal;
 use super::resolve::{LEADER_EPOCH, Named, check_leader_epoch};
-use crate::connection::{Request, Work};
+use crate::connection::budget::Room;
+use crate::connection::{Context, Request, Work};
 use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
 use crate::log::{AtLeast, Chunk, FetchWaiter, LogError, LogHandle, Offsets, Watch};
 use crate::shared::Shared;
@@ -37,17 +41,21 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         Ok(opened) => opened,
         Err(code) => return request.responder.send(&refused(code)),
     };
-    let fetch = Fetch::new(&body, &wanted, &shared);
+    let fetch = Fetch::new(&body, &wanted, &shared, work.response_bytes);
+    let context = Arc::clone(request.context);
     let responder = request.responder;
     work.read(async move {
-        let partitions = fetch.run(&shared).await;
+        let (partitions, room) = fetch.run(&context).await;
         let found: Vec<Found> = partitions.iter().map(found).collect();
         match shared.fetch_sessions.tell(mode, &wanted, &found) {
-            Ok(told) => responder.send(&FetchResponse {
-                session_id: told.id,
-                responses: by_topic(&wanted, partitions, &told.carried),
-                ..Default::default()
-            }),
+            Ok(told) => {
+                let response = FetchResponse {
+                    session_id: told.id,
+                    responses: by_topic(&wanted, partitions, &told.carried),
+                    ..Default::default()
+                };
+                responder.send_in(&response, room);
+            }
             Err(code) => responder.send(&refused(code)),
         }
     });
@@ -182,6 +190,7 @@ struct Refusal {
 /// What one look at all partitions came to.
 #[derive(Default)]
 struct Look {
+    /// What was read; nothing of a glance.
     partitions: Vec<PartitionData<'static>>,
     bytes: usize,
     /// Something came up that no wait changes.
@@ -191,12 +200,13 @@ struct Look {
 }
 
 impl Fetch {
-    fn new(body: &FetchRequest<'_>, wanted: &[Wanted], shared: &Shared) -> Self {
+    /// `most` bytes are left for its answer.
+    fn new(body: &FetchRequest<'_>, wanted: &[Wanted], shared: &Shared, most: usize) -> Self {
         let config = &shared.config;
         let snapshot = shared.topics.snapshot();
         let follower = body.replica_id >= 0 || body.replica_state.replica_id >= 0;
         let of = |wanted| Partition::new(wanted, &snapshot, follower);
-        let max_bytes = size(body.max_bytes).min(config.fetch_max_bytes);
+        let max_bytes = size(body.max_bytes).min(config.fetch_max_bytes).min(most);
         let wait = Duration::from_millis(u64::try_from(body.max_wait_ms).unwrap_or(0));
         Self {
             partitions: wanted.iter().map(of).collect(),
@@ -207,13 +217,22 @@ impl Fetch {
         }
     }
 
-    async fn run(self, shared: &Arc<Shared>) -> Vec<PartitionData<'static>> {
+    /// What there is in the end, and the room that was taken for it.
+    async fn run(self, context: &Context) -> (Vec<PartitionData<'static>>, Room) {
+        let shared = &context.shared;
         let deadline = Instant::now() + self.wait;
         loop {
-            let look = self.look(shared).await;
-            if self.is_enough(&look) || Instant::now() >= deadline || shared.stopping.is_cancelled()
-            {
-                return look.partitions;
+            let over = || Instant::now() >= deadline || shared.stopping.is_cancelled();
+            let mut look = self.glance(shared);
+            if self.is_enough(&look) || over() {
+                let wanted = look.bytes.min(self.max_bytes);
+                let least = shared.config.message_max_bytes;
+                let room = context.answers.take_some(least, wanted).await;
+                look = self.look(room.bytes(), shared).await;
+                // A glance sees a little too much.
+                if self.is_enough(&look) || over() {
+                    return (look.partitions, room);
+                }
             }
             let waiter = FetchWaiter::new(self.min_bytes.saturating_sub(look.bytes));
             let watches: Vec<Watch> = look
@@ -230,6 +249,36 @@ impl Fetch {
             }
             drop(watches);
         }
+    }
+
+    /// How much there is, without reading it.
+    fn glance(&self, shared: &Shared) -> Look {
+        let mut look = Look::default();
+        for (place, partition) in self.partitions.iter().enumerate() {
+            let found = match &partition.source {
+                Source::Refused(refusal) => {
+                    look.settled |= refusal.at_once;
+                    continue;
+                }
+                Source::Log(log) => log.available(partition.from),
+                // The journal has no sizes: what is there may be all that is wanted.
+                Source::Offsets(index) => {
+                    let offsets = internal::offsets(shared, *index);
+                    offsets.map(|offsets| {
+                        let any = offsets.end > partition.from;
+                        (if any { partition.max_bytes } else { 0 }, offsets)
+                    })
+                }
+            };
+            match found {
+                Ok((bytes, offsets)) => {
+                    look.bytes += bytes.min(partition.max_bytes);
+                    look.ends.push((place, offsets.end));
+                }
+                Err(_) => look.settled = true,
+            }
+        }
+        look
     }
 
     fn watch(
@@ -251,12 +300,13 @@ impl Fetch {
         look.settled || look.bytes >= self.min_bytes || self.partitions.iter().all(unreadable)
     }
 
-    async fn look(&self, shared: &Arc<Shared>) -> Look {
+    /// Reads at most so many bytes.
+    async fn look(&self, max_bytes: usize, shared: &Arc<Shared>) -> Look {
         let mut look = Look::default();
         // The first batch of the first partition that has one comes whatever its size, so that a consumer gets on.
         let mut at_least = AtLeast::OneBatch;
         for partition in &self.partitions {
-            let left = self.max_bytes.saturating_sub(look.bytes);
+            let left = max_bytes.saturating_sub(look.bytes);
             let data = self
                 .read(partition, left, at_least, shared, &mut look)
                 .await;

@@ -48,6 +48,11 @@ pub(super) async fn read(
     .await
 }
 
+/// The partition's offsets now.
+pub(super) fn offsets(shared: &Shared, partition: u32) -> Result<Offsets, LogError> {
+    offsets_of(shared.offsets_topic.as_ref(), partition)
+}
+
 /// What ListOffsets answers for `timestamp`, as a topic log would.
 pub(super) async fn offset_for(
     shared: &Arc<Shared>,

@@ -25,10 +25,12 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let responder = request.responder;
     let reply = Reply::new(move |answer: response::ListGroups| {
-        responder.send(&ListGroupsResponse {
-            error_code: answer.error.0,
-            groups: answer.groups.iter().map(wire).collect(),
-            ..Default::default()
+        responder.elsewhere(move |responder| {
+            responder.send(&ListGroupsResponse {
+                error_code: answer.error.0,
+                groups: answer.groups.iter().map(wire).collect(),
+                ..Default::default()
+            });
         });
     });
     work.calls.push(Call::ListGroups(call, reply));

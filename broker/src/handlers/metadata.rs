@@ -20,6 +20,8 @@ use crate::topics::{NewTopic, Topic, TopicsSnapshot, check_name};
 
 /// The first version in which null, and not an empty list, asks for all topics.
 const NULL_IS_ALL: i16 = 1;
+/// Topics whose description is not large.
+const FEW: usize = 10;
 /// The first version that may name topics by id in a request.
 const BY_ID: i16 = 12;
 /// How long a topic that is asked for may wait for its name, when its last owner is not forgotten. A client that hears
@@ -45,15 +47,24 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let context = Arc::clone(request.context);
     let responder = request.responder;
     let missing = question.to_create(&context);
+    let answer = move |context: Arc<Context>| {
+        responder.elsewhere(move |responder| responder.send(&question.answer(&context)));
+    };
     if missing.is_empty() {
-        return responder.send(&question.answer(&context));
+        return answer(context);
     }
     work.effect(async move {
         for name in missing {
             create(name, &context).await;
         }
-        responder.send(&question.answer(&context));
+        answer(context);
     });
+}
+
+/// A few topics are not, unless they have thousands of partitions.
+pub(super) fn has_large_answer(body: MetadataRequest<'_>) -> bool {
+    body.topics
+        .is_none_or(|topics| topics.is_empty() || topics.len() > FEW)
 }
 
 /// Versions 10 and 11 have ids in the request's layout and refuse to be asked by them, and names may not be null.

@@ -2,6 +2,7 @@
 //! back into the wire. Wire versions stop here. No handler waits, and none decides what a group or a log decides.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use callboard_protocol::ApiKey;
 use callboard_protocol::Message;
@@ -155,6 +156,42 @@ pub(crate) const APIS: &[Api] = &[
         describe_cluster::handle
     ),
 ];
+
+/// Whether the request in `frame` may have an answer of many times its own size, which only the broker's state bounds. Such
+/// an answer is paid for before it is made, and made where nobody waits ([`Responder::elsewhere`]).
+///
+/// [`Responder::elsewhere`]: crate::connection::Responder::elsewhere
+pub(crate) fn has_large_answer(frame: &[u8]) -> bool {
+    let Ok(head) = callboard_protocol::header::peek(frame) else {
+        return false;
+    };
+    match head.api_key {
+        ApiKey::LIST_GROUPS | ApiKey::DESCRIBE_GROUPS | ApiKey::DESCRIBE_CONFIGS => true,
+        ApiKey::METADATA => body_of(frame).is_none_or(metadata::has_large_answer),
+        ApiKey::OFFSET_FETCH => body_of(frame).is_none_or(offset_fetch::has_large_answer),
+        _ => false,
+    }
+}
+
+/// None if it is malformed.
+fn body_of<'a, R: callboard_protocol::Request<'a>>(frame: &'a [u8]) -> Option<R> {
+    let (header, body) = callboard_protocol::header::read_request(frame).ok()?;
+    R::decode(body, header.api_version).ok()
+}
+
+/// Each of `all` once, in the order in which they come first, and the place there of each.
+fn once_each<T: Ord + Copy>(all: impl Iterator<Item = T>) -> (Vec<T>, Vec<usize>) {
+    let mut known = BTreeMap::new();
+    let mut once = Vec::new();
+    let places = all.map(|one| {
+        *known.entry(one).or_insert_with(|| {
+            once.push(one);
+            once.len() - 1
+        })
+    });
+    let places = places.collect();
+    (once, places)
+}
 
 /// A string of the wire that outlives its request.
 fn owned(text: Option<Cow<'_, str>>) -> Option<String> {

@@ -3,6 +3,8 @@
 //! * From 2 null asks for all topics, and there is an error for the group; in 1 it stands at every partition.
 //! * 8 asks for several groups (KIP-709), 9 tells who asks (KIP-848), 10 names topics by id.
 
+use std::collections::BTreeMap;
+
 use callboard_coordinator::{Call, Reply, request, response};
 use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::offset_fetch::{
@@ -13,8 +15,10 @@ use callboard_protocol::messages::offset_fetch::{
 
 use super::owned;
 use super::resolve::{topic_id, topic_name, topic_ref};
-use crate::connection::{Request, Work};
+use crate::connection::{Request, Responder, Work};
 
+/// Partitions whose notes are no large answer.
+const FEW: usize = 64;
 const GROUP_ERROR: i16 = 2;
 const SEVERAL: i16 = 8;
 const BY_ID: i16 = 10;
@@ -24,11 +28,9 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
         return;
     };
+    let mut places = Vec::new();
     let groups = if version >= SEVERAL {
-        body.groups
-            .into_iter()
-            .map(|group| one_of_several(group, version))
-            .collect()
+        once_all(body.groups, version, &mut places)
     } else {
         let topic = |topic: OffsetFetchRequestTopic<'_>| request::FetchTopic {
             topic: request::TopicRef::Name(topic.name.as_ref().into()),
@@ -57,20 +59,83 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         answer_by_id: version >= BY_ID,
     };
     let responder = request.responder;
-    let reply = Reply::new(move |mut answer: response::OffsetFetch| {
-        if version >= SEVERAL {
-            return responder.send(&several(&answer));
-        }
-        if let Some(group) = answer
-            .groups
-            .first_mut()
-            .filter(|group| version < GROUP_ERROR && group.error != ErrorCode::NONE)
-        {
-            at_every_partition(group, wanted);
-        }
-        responder.send(&single(&answer));
+    let reply = Reply::new(move |answer: response::OffsetFetch| {
+        responder.elsewhere(move |responder| send(responder, answer, version, &places, wanted));
     });
     work.calls.push(Call::OffsetFetch(call, reply));
+}
+
+/// Everything of a group, or many partitions, of which each may have a long note.
+pub(super) fn has_large_answer(body: OffsetFetchRequest<'_>) -> bool {
+    let of_several = body.groups.iter().map(|group| match &group.topics {
+        Some(topics) => topics
+            .iter()
+            .map(|topic| topic.partition_indexes.len())
+            .sum(),
+        None => usize::MAX,
+    });
+    let of_one = match &body.topics {
+        Some(topics) => topics
+            .iter()
+            .map(|topic| topic.partition_indexes.len())
+            .sum(),
+        None if body.groups.is_empty() => usize::MAX,
+        None => 0,
+    };
+    of_several.fold(of_one, usize::saturating_add) > FEW
+}
+
+/// Groups of which everything is asked are asked once, however often they are named.
+fn once_all(
+    groups: Vec<OffsetFetchRequestGroup<'_>>,
+    version: i16,
+    places: &mut Vec<usize>,
+) -> Vec<request::FetchGroup> {
+    let mut known = BTreeMap::new();
+    let mut once = Vec::with_capacity(groups.len());
+    for group in groups {
+        let all = group.topics.is_none().then(|| group.group_id.clone());
+        let place = match all {
+            Some(group_id) => *known.entry(group_id).or_insert(once.len()),
+            None => once.len(),
+        };
+        places.push(place);
+        if place == once.len() {
+            once.push(one_of_several(group, version));
+        }
+    }
+    once
+}
+
+fn send(
+    responder: Responder,
+    mut answer: response::OffsetFetch,
+    version: i16,
+    places: &[usize],
+    wanted: Vec<request::FetchTopic>,
+) {
+    if places.len() > answer.groups.len() {
+        let of = |place: Option<usize>| OffsetFetchResponse {
+            groups: place
+                .and_then(|place| answer.groups.get(place))
+                .map(group_of_several)
+                .into_iter()
+                .collect(),
+            ..Default::default()
+        };
+        return responder.send_shared(answer.groups.len(), places, of);
+    }
+    if version >= SEVERAL {
+        return responder.send(&several(&answer));
+    }
+    if let Some(group) = answer
+        .groups
+        .first_mut()
+        .filter(|group| version < GROUP_ERROR && group.error != ErrorCode::NONE)
+    {
+        at_every_partition(group, wanted);
+    }
+    responder.send(&single(&answer));
 }
 
 fn one_of_several(group: OffsetFetchRequestGroup<'_>, version: i16) -> request::FetchGroup {
@@ -117,17 +182,20 @@ fn single(answer: &response::OffsetFetch) -> OffsetFetchResponse<'_> {
 }
 
 fn topic_of_one(topic: &response::FetchedTopic) -> OffsetFetchResponseTopic<'_> {
-    let partition = |partition: &response::FetchedPartition| OffsetFetchResponsePartition {
+    OffsetFetchResponseTopic {
+        name: topic_name(&topic.topic),
+        partitions: topic.partitions.iter().map(partition_of_one).collect(),
+        ..Default::default()
+    }
+}
+
+fn partition_of_one(partition: &response::FetchedPartition) -> OffsetFetchResponsePartition<'_> {
+    OffsetFetchResponsePartition {
         partition_index: partition.partition,
         committed_offset: partition.committed_offset,
         committed_leader_epoch: partition.committed_leader_epoch,
-        metadata: Some(partition.metadata.to_string().into()),
+        metadata: Some(partition.metadata.as_ref().into()),
         error_code: partition.error.0,
-        ..Default::default()
-    };
-    OffsetFetchResponseTopic {
-        name: topic_name(&topic.topic),
-        partitions: topic.partitions.iter().map(partition).collect(),
         ..Default::default()
     }
 }
@@ -149,18 +217,23 @@ fn group_of_several(group: &response::FetchedGroup) -> OffsetFetchResponseGroup<
 }
 
 fn topic_of_several(topic: &response::FetchedTopic) -> OffsetFetchResponseTopics<'_> {
-    let partition = |partition: &response::FetchedPartition| OffsetFetchResponsePartitions {
-        partition_index: partition.partition,
-        committed_offset: partition.committed_offset,
-        committed_leader_epoch: partition.committed_leader_epoch,
-        metadata: Some(partition.metadata.to_string().into()),
-        error_code: partition.error.0,
-        ..Default::default()
-    };
     OffsetFetchResponseTopics {
         name: topic_name(&topic.topic),
         topic_id: topic_id(&topic.topic),
-        partitions: topic.partitions.iter().map(partition).collect(),
+        partitions: topic.partitions.iter().map(partition_of_several).collect(),
+        ..Default::default()
+    }
+}
+
+fn partition_of_several(
+    partition: &response::FetchedPartition,
+) -> OffsetFetchResponsePartitions<'_> {
+    OffsetFetchResponsePartitions {
+        partition_index: partition.partition,
+        committed_offset: partition.committed_offset,
+        committed_leader_epoch: partition.committed_leader_epoch,
+        metadata: Some(partition.metadata.as_ref().into()),
+        error_code: partition.error.0,
         ..Default::default()
     }
 }

@@ -173,6 +173,14 @@ impl LogHandle {
         Ok(chunk)
     }
 
+    /// How many bytes a read from there has before it; see [`LogReader::available`].
+    ///
+    /// # Errors
+    /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
+    pub fn available(&self, from: i64) -> Result<(usize, Offsets), LogError> {
+        self.shared.reader()?.available(from)
+    }
+
     /// The log start and end offsets.
     ///
     /// # Errors

@@ -173,6 +173,18 @@ impl LogReader {
         })
     }
 
+    /// How many bytes a [`read`](Self::read) from there has before it, at most: too many by less than what lies between two
+    /// entries of the index. Reads no file.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] outside of log start and end.
+    pub fn available(&self, from: i64) -> Result<(usize, Offsets), LogError> {
+        let view = self.view();
+        let span = view.span_of(from)?;
+        let bytes = span.map_or(0, |span| span.end.saturating_sub(span.position));
+        Ok((usize::try_from(bytes).unwrap_or(usize::MAX), view.offsets()))
+    }
+
     /// What ListOffsets answers for `timestamp`: -1 the end, -2 and -4 the start, -3 the first record with the newest
     /// timestamp, -5 and -6 nothing (there is no tiered storage), anything else the first record that is not older.
     /// None when there is no such record.

@@ -23,6 +23,12 @@ pub const BROKER_IN_FLIGHT_REQUESTS: &str = "callboard_broker_in_flight_requests
 pub const BROKER_NETWORK_BYTES_TOTAL: &str = "callboard_broker_network_bytes_total";
 /// Connections closed for what they sent, by kind.
 pub const BROKER_PROTOCOL_ERRORS_TOTAL: &str = "callboard_broker_protocol_errors_total";
+/// Bytes that connections hold, by what of: `requests`, `responses`.
+pub const BROKER_BUDGET_BYTES: &str = "callboard_broker_budget_bytes";
+/// The most of them there may be, by what of.
+pub const BROKER_BUDGET_LIMIT_BYTES: &str = "callboard_broker_budget_limit_bytes";
+/// Times that a connection started nothing more because its client does not take its answers.
+pub const BROKER_CONNECTIONS_BEHIND_TOTAL: &str = "callboard_broker_connections_behind_total";
 /// Fetch sessions there are (KIP-227).
 pub const BROKER_FETCH_SESSIONS: &str = "callboard_broker_fetch_sessions";
 /// Partitions that all fetch sessions remember.
@@ -60,10 +66,16 @@ pub(crate) const FETCH_SESSION_EVICTIONS: CounterFamily = CounterFamily::new(
     "Fetch sessions that made room for others.",
     &[],
 );
+pub(crate) const CONNECTIONS_BEHIND: CounterFamily = CounterFamily::new(
+    BROKER_CONNECTIONS_BEHIND_TOTAL,
+    Unit::Count,
+    "Times that a connection started nothing more because its client does not take its answers (callboard.connection.max.response.bytes).",
+    &[],
+);
 pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
     BROKER_PROTOCOL_ERRORS_TOTAL,
     Unit::Count,
-    "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, starved, frame_timeout (a request that was begun and did not go on), unacknowledged (a Produce without acks that failed), internal.",
+    "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, pressure (it held most and moved least while others found no room), frame_timeout (a request that was begun and did not go on), answer_too_large, unacknowledged (a Produce without acks that failed), internal.",
     &[(
         "kind",
         &[
@@ -71,8 +83,9 @@ pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
             "unsupported_version",
             "unknown_api",
             "too_large",
-            "starved",
+            "pressure",
             "frame_timeout",
+            "answer_too_large",
             "unacknowledged",
             "internal",
         ],
@@ -91,6 +104,7 @@ pub const COUNTERS: &[CounterFamily] = &[
     CONNECTIONS,
     NETWORK_BYTES,
     FETCH_SESSION_EVICTIONS,
+    CONNECTIONS_BEHIND,
     PROTOCOL_ERRORS,
     LOG_TRUNCATED_BYTES,
 ];
@@ -150,6 +164,16 @@ pub fn describe() {
         BROKER_IN_FLIGHT_REQUESTS,
         Unit::Count,
         "Requests read and not yet answered."
+    );
+    describe_gauge!(
+        BROKER_BUDGET_BYTES,
+        Unit::Bytes,
+        "Bytes of requests and of responses that all connections hold."
+    );
+    describe_gauge!(
+        BROKER_BUDGET_LIMIT_BYTES,
+        Unit::Bytes,
+        "The most bytes of requests (queued.max.request.bytes) and of responses (callboard.queued.max.response.bytes) that all connections may hold."
     );
     describe_gauge!(
         BROKER_FETCH_SESSIONS,

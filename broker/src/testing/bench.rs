@@ -94,12 +94,7 @@ impl Bench {
     pub(crate) fn connect(&mut self) -> Wire {
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let local: SocketAddr = ([127, 0, 0, 1], 9092).into();
-        let context = Context {
-            advertised: self.shared.advertised(local),
-            client_host: "/127.0.0.1".into(),
-            lane: self.shared.compute.lane(),
-            shared: Arc::clone(&self.shared),
-        };
+        let context = Context::new(Arc::clone(&self.shared), local, local.ip());
         let (reader, writer) = tokio::io::split(theirs);
         self.connections
             .spawn(Connection::new(context, reader, writer).run());

@@ -2,7 +2,7 @@
 //! it leaves the runtime but the files of topic logs, on the runtime's blocking threads, for which a paused clock waits.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::{BrokerConfig, BrokerError};
 
 /// Where clients are told that the broker is. Nothing listens there.
 pub(super) const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 9092);
+/// Where clients come from.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// What a stream holds before its writer waits.
 const STREAM_BYTES: usize = 256 * 1024;
 /// How often it is looked whether the groups are loaded.
@@ -49,12 +51,7 @@ impl Wires {
         let Some(shared) = served.shared.clone() else {
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
-        let context = Context {
-            advertised: shared.advertised(SocketAddr::from(ADDRESS)),
-            client_host: "/127.0.0.1".into(),
-            lane: shared.compute.lane(),
-            shared,
-        };
+        let context = Context::new(shared, ADDRESS.into(), LOOPBACK);
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let (reader, writer) = tokio::io::split(theirs);
         while served.connections.try_join_next().is_some() {}

@@ -23,6 +23,8 @@ pub(crate) struct Limits {
     pub(crate) request_bytes: usize,
     /// Bytes of answers that wait for the peer; from there on nothing is read.
     pub(crate) unsent_bytes: usize,
+    /// Bytes of memory that answers may take; beyond it nothing is started.
+    pub(crate) response_bytes: usize,
     /// How long it may be idle.
     pub(crate) idle: Duration,
     /// How long a begun frame may stay without a new byte.
@@ -65,6 +67,10 @@ pub(crate) struct Flow<F, A> {
     held: usize,
     /// Bytes of answers that the peer has not taken.
     unsent: usize,
+    /// Bytes of memory that these answers take: less, where bytes are shared.
+    charged: usize,
+    /// A started request promises an answer that may take all that is left.
+    promised: Option<Ticket>,
     /// What was read has no room yet.
     starving: bool,
     /// A frame is begun and not whole.
@@ -84,6 +90,8 @@ impl<F, A> Flow<F, A> {
             order: Order::default(),
             held: 0,
             unsent: 0,
+            charged: 0,
+            promised: None,
             starving: false,
             begun: false,
             progress: now,
@@ -145,12 +153,46 @@ impl<F, A> Flow<F, A> {
         self.look(now);
     }
 
-    /// As [`Order::start`], while anything may start.
+    /// The frame that may start now. Nothing starts while the connection is *behind*: its peer does not take the answers
+    /// there are, or an answer of unknown size is promised. `crowded`: the answers of all connections take more than
+    /// there is, so who has some to take starts nothing.
+    pub(crate) fn next(&self, crowded: impl FnOnce() -> bool) -> Option<&F> {
+        let next = match self.state {
+            State::Open | State::Over => self.order.next()?,
+            State::Stopped | State::Closing => return None,
+        };
+        let may = !self.is_behind() && (self.unsent == 0 || !crowded());
+        may.then_some(next)
+    }
+
+    /// Starts what [`next`](Self::next) showed.
     pub(crate) fn start(&mut self) -> Option<(Ticket, F)> {
-        match self.state {
-            State::Open | State::Over => self.order.start(),
-            State::Stopped | State::Closing => None,
-        }
+        self.order.start()
+    }
+
+    /// The request just started will have a large answer: nothing else starts until it has left.
+    pub(crate) fn promise(&mut self, ticket: Ticket) {
+        self.promised = Some(ticket);
+    }
+
+    /// Bytes of memory that the next answer may take.
+    pub(crate) fn response_bytes_left(&self) -> usize {
+        self.limits.response_bytes.saturating_sub(self.charged)
+    }
+
+    /// Bytes of requests that are here.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes of memory that answers take which the peer has not taken.
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    /// Whether nothing starts until the peer has taken answers.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.promised.is_some() || self.charged > self.limits.response_bytes
     }
 
     /// As [`Order::raise`].
@@ -165,26 +207,32 @@ impl<F, A> Flow<F, A> {
 
     /// As [`Order::leave`], until the connection is closing. Say with [`left`](Self::left) what came of it.
     pub(crate) fn leave(&mut self) -> Option<A> {
-        match self.state {
-            State::Closing => None,
-            _ => self.order.leave(),
+        if self.state == State::Closing {
+            return None;
         }
+        let answer = self.order.leave()?;
+        // Tickets leave in their order.
+        self.promised = self.promised.filter(|ticket| self.order.has(*ticket));
+        Some(answer)
     }
 
-    /// A request of so many bytes is done, and so many bytes of its answer wait for the peer.
-    pub(crate) fn left(&mut self, request: usize, answer: usize, now: Instant) {
+    /// A request of so many bytes is done, and so many bytes of its answer wait for the peer; they take `charged` bytes of
+    /// memory.
+    pub(crate) fn left(&mut self, request: usize, answer: usize, charged: usize, now: Instant) {
         self.held = self.held.saturating_sub(request);
         // Who has answers to take is measured by what it takes; who has none could do nothing until now.
         if self.unsent == 0 && self.state == State::Open {
             self.progress = now;
         }
         self.unsent += answer;
+        self.charged += charged;
         self.look(now);
     }
 
-    /// The peer took bytes of answers.
-    pub(crate) fn written(&mut self, bytes: usize, now: Instant) {
+    /// The peer took bytes of answers, and `charged` bytes of memory are free by that.
+    pub(crate) fn written(&mut self, bytes: usize, charged: usize, now: Instant) {
         self.unsent = self.unsent.saturating_sub(bytes);
+        self.charged = self.charged.saturating_sub(charged);
         self.progress = now;
         self.look(now);
     }

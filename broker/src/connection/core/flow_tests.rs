@@ -7,9 +7,16 @@ const LIMITS: Limits = Limits {
     requests: 4,
     request_bytes: 1_000,
     unsent_bytes: 500,
+    response_bytes: 600,
     idle: Duration::from_secs(10),
     frame: Duration::from_secs(3),
 };
+
+/// What the shell does.
+fn start(flow: &mut Flow<u32, u32>) -> Option<Ticket> {
+    flow.next(|| false)?;
+    flow.start().map(|(ticket, _)| ticket)
+}
 
 /// A flow of numbers, and the clock beside it.
 struct Case {
@@ -35,14 +42,14 @@ impl Case {
     fn started(&mut self) -> Ticket {
         self.flow.read(10, false, true, self.now);
         self.flow.arrived(0, self.now);
-        self.flow.start().unwrap().0
+        start(&mut self.flow).unwrap()
     }
 
     /// The answer of so many bytes of the request in front.
     fn answered(&mut self, ticket: Ticket, bytes: usize) {
         assert!(self.flow.answer(ticket, 0));
         assert!(self.flow.leave().is_some());
-        self.flow.left(10, bytes, self.now);
+        self.flow.left(10, bytes, bytes, self.now);
     }
 
     fn at(&self, seconds: u64) -> Due {
@@ -74,7 +81,7 @@ fn answers_that_nobody_takes_are_idleness_whatever_is_in_work() {
     case.answered(first, 20);
     case.closes_after(10, Late::Idle);
     case.after(9);
-    case.flow.written(1, case.now);
+    case.flow.written(1, 1, case.now);
     case.closes_after(10, Late::Idle);
 }
 
@@ -87,10 +94,10 @@ fn what_is_owed_does_not_keep_a_connection_that_is_to_close() {
     assert!(case.flow.answer(second, 1));
     case.flow.leave().unwrap();
     case.flow.close(case.now);
-    case.flow.left(10, 0, case.now);
+    case.flow.left(10, 0, 0, case.now);
     assert!(!case.flow.is_done() && !case.flow.may_read());
     case.closes_after(10, Late::Idle);
-    case.flow.written(300, case.now);
+    case.flow.written(300, 300, case.now);
     assert!(case.flow.is_done());
 }
 
@@ -102,10 +109,10 @@ fn a_peer_that_has_ended_is_waited_for_no_longer_than_one_that_is_idle() {
     case.flow.arrived(1, case.now);
     case.flow.ended(case.now);
     // What has arrived would still run.
-    assert!(!case.flow.is_done() && case.flow.start().is_none());
+    assert!(!case.flow.is_done() && start(&mut case.flow).is_none());
     case.closes_after(10, Late::Idle);
     case.answered(join, 0);
-    assert!(case.flow.start().is_some() && case.flow.is_done());
+    assert!(start(&mut case.flow).is_some() && case.flow.is_done());
 }
 
 #[test]
@@ -119,8 +126,8 @@ fn a_stop_waits_for_what_has_started_and_forgets_the_rest() {
     assert!(!case.flow.is_done());
     case.closes_after(10, Late::Idle);
     case.answered(join, 5);
-    assert!(!case.flow.is_done() && case.flow.start().is_none());
-    case.flow.written(5, case.now);
+    assert!(!case.flow.is_done() && start(&mut case.flow).is_none());
+    case.flow.written(5, 5, case.now);
     assert!(case.flow.is_done());
 }
 
@@ -155,15 +162,38 @@ fn nothing_is_read_beyond_the_bounds_but_a_lone_frame_may_be_completed() {
     assert!(case.flow.may_read(), "nobody else could complete it");
     case.flow.arrived(0, case.now);
     assert!(!case.flow.may_read());
-    let (ticket, _) = case.flow.start().unwrap();
+    let ticket = start(&mut case.flow).unwrap();
     case.flow.answer(ticket, 0);
     case.flow.leave().unwrap();
-    case.flow.left(2_000, 500, case.now);
+    case.flow.left(2_000, 500, 500, case.now);
     assert!(!case.flow.may_read(), "answers wait");
-    case.flow.written(1, case.now);
+    case.flow.written(1, 1, case.now);
     assert!(case.flow.may_read());
     (0..4).for_each(|frame| case.flow.arrived(frame, case.now));
     assert!(!case.flow.may_read() && !case.flow.may_take());
+}
+
+#[test]
+fn nothing_starts_behind_answers_that_are_not_taken_or_not_known() {
+    let mut case = Case::new();
+    let (first, second) = (case.started(), case.started());
+    (0..2).for_each(|frame| case.flow.arrived(frame, case.now));
+    case.answered(first, 600);
+    assert!(case.flow.next(|| false).is_some(), "it is not beyond");
+    assert!(case.flow.next(|| true).is_none(), "others have no room");
+    assert_eq!(case.flow.response_bytes_left(), 0);
+    case.answered(second, 1);
+    assert!(case.flow.is_behind() && case.flow.next(|| false).is_none());
+    case.flow.written(601, 601, case.now);
+    let large = start(&mut case.flow).unwrap();
+    case.flow.promise(large);
+    assert!(case.flow.is_behind() && case.flow.next(|| false).is_none());
+    assert!(
+        matches!(case.at(1_000), Due::At(_)),
+        "that is the broker's work"
+    );
+    case.answered(large, 20);
+    assert!(!case.flow.is_behind() && start(&mut case.flow).is_some());
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +207,7 @@ enum Step {
     Arrive,
     Start {
         barrier: bool,
+        large: bool,
     },
     Answer {
         which: usize,
@@ -195,7 +226,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(bytes, begun, room)| Step::Read { bytes, begun, room }),
         2 => Just(Step::Granted),
         4 => Just(Step::Arrive),
-        4 => any::<bool>().prop_map(|barrier| Step::Start { barrier }),
+        4 => (any::<bool>(), any::<bool>()).prop_map(|(barrier, large)| Step::Start { barrier, large }),
         4 => (any::<usize>(), 0..400_usize, prop::bool::weighted(0.1))
             .prop_map(|(which, bytes, closes)| Step::Answer { which, bytes, closes }),
         3 => (1..400_usize).prop_map(Step::Write),
@@ -236,9 +267,12 @@ impl World {
                 self.starving = false;
             }
             Step::Arrive if flow.may_take() => flow.arrived(0, now),
-            Step::Start { barrier } => {
-                if let Some((ticket, _)) = flow.start() {
+            Step::Start { barrier, large } => {
+                if let Some(ticket) = start(flow) {
                     self.open.push(ticket);
+                    if large {
+                        flow.promise(ticket);
+                    }
                     let follow = if barrier {
                         Follow::Barrier
                     } else {
@@ -259,9 +293,9 @@ impl World {
                     closed |= answer == u32::MAX;
                     if answer == u32::MAX {
                         flow.close(now);
-                        flow.left(10, 0, now);
+                        flow.left(10, 0, 0, now);
                     } else {
-                        flow.left(10, answer as usize, now);
+                        flow.left(10, answer as usize, answer as usize, now);
                         self.unsent += answer as usize;
                     }
                 }
@@ -271,7 +305,7 @@ impl World {
             }
             Step::Write(bytes) if self.unsent > 0 => {
                 let bytes = bytes.min(self.unsent);
-                flow.written(bytes, now);
+                flow.written(bytes, bytes, now);
                 self.unsent -= bytes;
                 self.last = now;
             }
@@ -309,7 +343,9 @@ proptest! {
             } else {
                 // Somebody can always do something: the peer, the broker, or the clock.
                 let peer = flow.may_read() || world.unsent > 0;
-                let starts = flow.start().inspect(|(ticket, _)| world.open.push(*ticket)).is_some();
+                let started = start(flow);
+                world.open.extend(started);
+                let starts = started.is_some();
                 let broker = world.starving || !world.open.is_empty() || flow.may_take() || starts;
                 prop_assert!(peer || broker, "{flow:?}");
                 let idle = now + LIMITS.idle.max(LIMITS.frame);

@@ -70,6 +70,11 @@ impl<F, A> Order<F, A> {
         Some((ticket, frame))
     }
 
+    /// What [`start`](Self::start) would give.
+    pub(crate) fn next(&self) -> Option<&F> {
+        self.waiting.front().filter(|_| self.barrier.is_none())
+    }
+
     /// Says what may follow a request just started. A barrier that is answered already is none.
     pub(crate) fn raise(&mut self, ticket: Ticket, follow: Follow) {
         if follow == Follow::Barrier && self.is_open(ticket) {
@@ -104,6 +109,11 @@ impl<F, A> Order<F, A> {
             }
             None => None,
         }
+    }
+
+    /// Whether a started request has not left.
+    pub(crate) fn has(&self, ticket: Ticket) -> bool {
+        ticket.0 >= self.first
     }
 
     /// Forgets the frames that have not started: the connection will close.
