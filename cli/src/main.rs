@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Command, CommandLine};
 use crate::failure::Failure;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     // The demo and the client commands speak for themselves; a broker tells its operator what changes.
