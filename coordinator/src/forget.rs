@@ -84,11 +84,12 @@ impl Work {
             Arc::clone(&rest),
         );
         let plan = move |index: &Index| {
-            let offsets = index.topic(&of, &about).into_iter().flatten();
-            let tombstone = |(partition, _): &(i32, _)| Record::OffsetCommit {
+            let offsets = index.topic(&of, &about).into_iter();
+            let offsets = offsets.flat_map(|offsets| offsets.partitions());
+            let tombstone = |partition| Record::OffsetCommit {
                 group: Arc::clone(&of),
                 topic: Arc::clone(&about),
-                partition: *partition,
+                partition,
                 value: None,
             };
             let mut records: Vec<Record> = offsets.take(most + 1).map(tombstone).collect();

@@ -65,9 +65,11 @@ fn forget(writer: &Writer, parts: bool) -> Answer {
     let (done, answer) = oneshot::channel();
     let done = |outcome| drop(done.send(outcome));
     let plan = |index: &Index| {
-        let offsets = index.topics("g").flat_map(|(_, offsets)| offsets);
-        offsets
-            .map(|(partition, _)| record(*partition, None))
+        let partitions = index
+            .topics("g")
+            .flat_map(|(_, offsets)| offsets.partitions());
+        partitions
+            .map(|partition| record(partition, None))
             .collect()
     };
     if parts {

@@ -146,10 +146,10 @@ async fn a_change_is_planned_on_what_has_settled_and_holds_back_what_comes_behin
     let forget = |index: &Index| {
         let topics = index.topics("g");
         let all = topics.flat_map(|(topic, offsets)| {
-            offsets.iter().map(|(partition, _)| Record::OffsetCommit {
+            offsets.partitions().map(|partition| Record::OffsetCommit {
                 group: "g".into(),
                 topic: Arc::clone(topic),
-                partition: *partition,
+                partition,
                 value: None,
             })
         });

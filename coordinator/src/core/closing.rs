@@ -46,7 +46,7 @@ impl Group {
             }
             _ => {}
         }
-        for waiting in std::mem::take(&mut self.waiting) {
+        for waiting in self.waiting.take() {
             if let Waiting::Ask(id, request) = waiting {
                 step.answer(id, refused(&request, &self.id, error));
             }

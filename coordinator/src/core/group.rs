@@ -12,6 +12,7 @@ use callboard_offsets::record::GroupMetadataValue;
 
 use super::input::{Request, RequestId, Ticket};
 use super::members::{Members, Seq};
+use super::rare::Rare;
 use super::step::Step;
 use super::timers::{Due, Millis, Place, Timer, TimerKind};
 use crate::{request, response};
@@ -44,14 +45,14 @@ pub(super) enum Phase {
     /// Goes to Completing when all have come or time is up, to Empty if nobody is left.
     Preparing {
         /// Runs only if the group was Empty before.
-        initial: Option<InitialDelay>,
+        initial: Option<Box<InitialDelay>>,
         timer: Timer,
     },
     /// The leader makes its plan; SyncGroup waits for it, commits are refused (27), heartbeats are fine.
     /// Goes to Stable when the plan is durable, to Preparing when anything about the members changes.
-    Completing(Syncing),
+    Completing(Box<Syncing>),
     /// Everybody works. Goes to Preparing when anything about the members changes.
-    Stable(Syncing),
+    Stable(Box<Syncing>),
 }
 
 impl Phase {
@@ -164,13 +165,13 @@ pub(super) struct Group {
     pub(super) recorded: bool,
     /// Some as long as there are members.
     pub(super) leader: Option<Seq>,
-    pub(super) members: Members,
+    pub(super) members: Rare<Members>,
     /// Ids that were given out (79) and not yet used.
-    pub(super) pending: BTreeMap<Arc<str>, Timer>,
+    pub(super) pending: Rare<BTreeMap<Arc<str>, Timer>>,
     pub(super) subscribed: Subscribed,
     /// The append everything waits for.
     pub(super) in_flight: Option<(Ticket, InFlight)>,
-    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) waiting: Rare<VecDeque<Waiting>>,
     /// It is to be forgotten at the end of the step.
     pub(super) gone: bool,
     /// What the census was last told: state and members.
@@ -178,7 +179,7 @@ pub(super) struct Group {
 }
 
 // A million idle groups must fit.
-const _: () = assert!(size_of::<Group>() <= 512);
+const _: () = assert!(size_of::<Group>() <= 304);
 
 /// Which generations may be given out. A generation must not be given out twice, not even after a crash; no record of
 /// Kafka's says so before the plan is written. So generations are reserved ahead, several at a time, by a mark that
@@ -207,11 +208,11 @@ impl Group {
             marks: Marks::default(),
             recorded: false,
             leader: None,
-            members: Members::default(),
-            pending: BTreeMap::new(),
+            members: Rare::default(),
+            pending: Rare::default(),
             subscribed: Subscribed::Unknown,
             in_flight: None,
-            waiting: VecDeque::new(),
+            waiting: Rare::default(),
             gone: false,
             counted: None,
         }
@@ -307,6 +308,13 @@ impl Group {
                 Some(Waiting::Expire) => self.expire(step),
             }
         }
+    }
+
+    /// Gives back what is empty: most groups stay so.
+    pub(super) fn trim(&mut self) {
+        self.members.trim();
+        self.pending.trim();
+        self.waiting.trim();
     }
 
     /// Leaves no deadline behind.

@@ -389,10 +389,11 @@ impl Groups {
             (!group.gone && group.is_visible()).then(|| (group.state(), group.members.len()));
         let before = std::mem::replace(&mut group.counted, counted);
         if !group.gone {
+            group.trim();
             return self.census.change(before, counted);
         }
         group.clear_timers(&mut step);
-        let waiting = std::mem::take(&mut group.waiting);
+        let waiting = group.waiting.take();
         slots.remove(group_id);
         self.census.change(before, counted);
         for waiting in waiting {

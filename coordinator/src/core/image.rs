@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callboard_offsets::record::{GroupMetadataValue, MemberValue, Record};
 
 use super::effect::Effect;
-use super::group::{Group, Marks, Phase, Subscribed, Syncing};
+use super::group::{Group, Marks, Phase, Subscribed};
 use super::input::{StoredGroup, Ticket};
 use super::members::Member;
 use super::step::Step;
@@ -76,7 +76,10 @@ impl Group {
         for stored in &value.members {
             let seq = match self.members.find(&stored.member_id) {
                 Some(seq) => seq,
-                None => self.members.insert(self.stored_member(stored)),
+                None => {
+                    let member = self.stored_member(stored);
+                    self.members.insert(member)
+                }
             };
             if let Some(member) = self.members.get_mut(seq) {
                 member.assignment = stored.assignment.clone();
@@ -95,9 +98,7 @@ impl Group {
             Phase::Completing(syncing) | Phase::Stable(syncing) => {
                 self.phase = Phase::Stable(std::mem::take(syncing))
             }
-            Phase::Empty | Phase::Preparing { .. } => {
-                self.phase = Phase::Stable(Syncing::default())
-            }
+            Phase::Empty | Phase::Preparing { .. } => self.phase = Phase::Stable(Box::default()),
         }
     }
 

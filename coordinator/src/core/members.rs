@@ -107,6 +107,17 @@ pub(super) struct Members {
 }
 
 impl Members {
+    pub(super) const fn new() -> Self {
+        Self {
+            by_seq: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            by_instance: BTreeMap::new(),
+            joined: 0,
+            parked_joins: 0,
+            votes: Votes::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_seq.len()
     }

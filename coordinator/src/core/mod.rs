@@ -22,6 +22,7 @@ mod join;
 mod landed;
 mod leave;
 mod members;
+mod rare;
 mod read;
 mod rebalance;
 mod refusal;

@@ -67,7 +67,7 @@ fn all(index: &Index, group_id: &str, by_id: bool, lookup: &dyn TopicLookup) -> 
             .iter()
             .filter(|(_, committed)| is_of(&committed.value, &topic));
         let partitions: Vec<_> = committed
-            .map(|(partition, committed)| found(*partition, &committed.value))
+            .map(|(partition, committed)| found(partition, committed.value))
             .collect();
         Some(FetchedTopic { topic, partitions }).filter(|topic| !topic.partitions.is_empty())
     };
@@ -82,12 +82,12 @@ fn is_of(value: &OffsetCommitValue, topic: &TopicRef) -> bool {
     }
 }
 
-fn found(partition: i32, value: &OffsetCommitValue) -> FetchedPartition {
+fn found(partition: i32, value: OffsetCommitValue) -> FetchedPartition {
     FetchedPartition {
         partition,
         committed_offset: value.offset,
         committed_leader_epoch: value.leader_epoch,
-        metadata: Arc::clone(&value.metadata),
+        metadata: value.metadata,
         error: ErrorCode::NONE,
     }
 }
@@ -114,8 +114,8 @@ impl Removal {
             Self::Group => {
                 let offsets = index.topics(group_id).flat_map(|(topic, offsets)| {
                     offsets
-                        .iter()
-                        .map(move |(partition, _)| tombstone(topic, *partition))
+                        .partitions()
+                        .map(move |partition| tombstone(topic, partition))
                 });
                 offsets.chain(end_of_group()).collect()
             }
@@ -131,9 +131,9 @@ impl Removal {
                 let mut records = Vec::new();
                 let mut left = false;
                 for (topic, offsets) in index.topics(group_id) {
-                    for (partition, committed) in offsets {
+                    for (partition, committed) in offsets.iter() {
                         if retention.is_over(topic, &committed.value) {
-                            records.push(tombstone(topic, *partition));
+                            records.push(tombstone(topic, partition));
                         } else {
                             left = true;
                         }

@@ -44,11 +44,11 @@ impl Group {
             let delay_ms = step.settings.initial_delay_ms;
             let remaining_ms = self.members.rebalance_timeout_ms().saturating_sub(delay_ms);
             step.arm(&mut timer, delay_ms, &self.id, || TimerKind::Join);
-            let initial = InitialDelay {
+            let initial = Box::new(InitialDelay {
                 delay_ms,
                 remaining_ms,
                 newcomer: false,
-            };
+            });
             self.phase = Phase::Preparing {
                 initial: Some(initial),
                 timer,
@@ -109,7 +109,7 @@ impl Group {
             // Once more for whoever comes with the newcomer, within the rebalance timeout.
             let delay_ms = step.settings.initial_delay_ms.min(initial.remaining_ms);
             let remaining_ms = initial.remaining_ms.saturating_sub(initial.delay_ms);
-            *initial = InitialDelay {
+            **initial = InitialDelay {
                 delay_ms,
                 remaining_ms,
                 newcomer: false,
@@ -183,10 +183,10 @@ impl Group {
             || TimerKind::Sync,
         );
         let seqs = self.members.seqs();
-        self.phase = Phase::Completing(Syncing {
+        self.phase = Phase::Completing(Box::new(Syncing {
             missing: seqs.iter().copied().collect(),
             timer,
-        });
+        }));
         let everybody = self.list_members();
         let leader_id = self.leader_id();
         for seq in seqs {

@@ -37,6 +37,12 @@ pub(super) struct Votes {
 }
 
 impl Votes {
+    pub(super) const fn new() -> Self {
+        Self {
+            supporters: BTreeMap::new(),
+        }
+    }
+
     /// The list of a member in our words: shared names, and a protocol listed twice counts once, as it was listed first.
     /// (In Kafka 4.2.0 such a member breaks the vote of its group.)
     pub(super) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {

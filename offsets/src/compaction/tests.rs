@@ -83,9 +83,10 @@ fn replay(log: &Journal, partition: u32) -> BTreeMap<i32, i64> {
         ControlFlow::Continue(())
     })
     .unwrap();
-    let offsets = index.topic("g", "t").into_iter().flatten();
+    let offsets = index.topic("g", "t").into_iter();
     offsets
-        .map(|(key, committed)| (*key, committed.value.offset))
+        .flat_map(|offsets| offsets.iter())
+        .map(|(key, committed)| (key, committed.value.offset))
         .collect()
 }
 

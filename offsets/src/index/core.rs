@@ -1,21 +1,13 @@
 //! The committed-offset index. Pure: it knows no log and no clock. Names that repeat are kept once.
 //!
-//! Cost: about 100 bytes per committed offset, plus its metadata string; a topic name once per partition of
-//! `__consumer_offsets`, not once per group.
+//! Cost: 40 bytes per committed offset, and some dozens more with metadata or an expiry of its own; a topic name once per
+//! partition of `__consumer_offsets`, not once per group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::offsets::{Committed, TopicOffsets};
 use crate::record::{GroupMetadataValue, OffsetCommitValue, Record};
-
-/// A committed offset and where it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// What was committed.
-    pub value: OffsetCommitValue,
-    /// Kafka offset of its record in `__consumer_offsets`.
-    pub record_offset: i64,
-}
 
 /// A group's persisted state and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +15,6 @@ struct Metadata {
     value: GroupMetadataValue,
     record_offset: i64,
 }
-
-/// The committed partitions of one topic, by partition. A vector: most groups commit few, and it costs no slack.
-pub type TopicOffsets = Vec<(i32, Committed)>;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Group {
@@ -121,16 +110,7 @@ impl Index {
         self.groups.entry(Arc::clone(group)).or_default()
     }
 
-    fn commit(
-        &mut self,
-        group: &Arc<str>,
-        topic: &Arc<str>,
-        partition: i32,
-        mut committed: Committed,
-    ) {
-        if committed.value.metadata.is_empty() {
-            committed.value.metadata = Arc::clone(&self.no_metadata);
-        }
+    fn commit(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
         let names = &mut self.topic_names;
         let topics = &mut self.groups.entry(Arc::clone(group)).or_default().topics;
         let at = match topics.binary_search_by(|(name, _)| name.cmp(topic)) {
@@ -143,18 +123,12 @@ impl Index {
                 *names.entry(Arc::clone(&name)).or_default() += 1;
                 // Most groups read one topic; a vector that grows by itself begins with room for four.
                 topics.reserve_exact(usize::from(topics.is_empty()));
-                topics.insert(at, (name, Vec::new()));
+                let offsets = TopicOffsets::new(&committed.value, &self.no_metadata);
+                topics.insert(at, (name, offsets));
                 at
             }
         };
-        let offsets = &mut topics[at].1;
-        match offsets.binary_search_by_key(&partition, |(partition, _)| *partition) {
-            Ok(at) => offsets[at].1 = committed,
-            Err(at) => {
-                offsets.insert(at, (partition, committed));
-                self.live += 1;
-            }
-        }
+        self.live += usize::from(topics[at].1.put(partition, committed));
     }
 
     fn forget_offset(&mut self, group: &Arc<str>, topic: &str, partition: i32) {
@@ -168,10 +142,7 @@ impl Index {
             return;
         };
         let offsets = &mut entry.topics[topic_at].1;
-        if let Ok(at) = offsets.binary_search_by_key(&partition, |(partition, _)| *partition) {
-            offsets.remove(at);
-            self.live -= 1;
-        }
+        self.live -= usize::from(offsets.remove(partition));
         if offsets.is_empty() {
             let (name, _) = entry.topics.remove(topic_at);
             if let Some(holders) = self.topic_names.get_mut(&name) {
@@ -192,17 +163,9 @@ impl Index {
 
     /// What `group` committed for `topic` and `partition`.
     #[must_use]
-    pub fn committed(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Option<&OffsetCommitValue> {
-        let offsets = self.topic(group, topic)?;
-        let at = offsets
-            .binary_search_by_key(&partition, |(partition, _)| *partition)
-            .ok()?;
-        Some(&offsets[at].1.value)
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<OffsetCommitValue> {
+        let committed = self.topic(group, topic)?.get(partition)?;
+        Some(committed.value)
     }
 
     /// Everything `group` committed for `topic`, by partition.
@@ -267,14 +230,14 @@ impl Index {
         let mut records = Vec::with_capacity(self.live);
         for (group, entry) in &self.groups {
             for (topic, offsets) in &entry.topics {
-                for (partition, committed) in offsets {
+                for (partition, committed) in offsets.iter() {
                     records.push((
                         Some(committed.record_offset),
                         Record::OffsetCommit {
                             group: Arc::clone(group),
                             topic: Arc::clone(topic),
-                            partition: *partition,
-                            value: Some(committed.value.clone()),
+                            partition,
+                            value: Some(committed.value),
                         },
                     ));
                 }

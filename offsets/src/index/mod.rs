@@ -2,7 +2,9 @@
 //! Owned by the partition's writer; built by replay and kept by live appends through the same `apply`.
 
 pub mod core;
+mod offsets;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Committed, Index, TopicOffsets};
+pub use self::core::Index;
+pub use self::offsets::{Committed, TopicOffsets};

@@ -310,11 +310,12 @@ impl House {
     fn offsets_of(&self, topic: &Arc<str>) -> Vec<Record> {
         let mut records = Vec::new();
         for group in self.index.groups() {
-            let offsets = self.index.topic(group, topic).into_iter().flatten();
-            records.extend(offsets.map(|(partition, _)| Record::OffsetCommit {
+            let offsets = self.index.topic(group, topic).into_iter();
+            let partitions = offsets.flat_map(|offsets| offsets.partitions());
+            records.extend(partitions.map(|partition| Record::OffsetCommit {
                 group: Arc::clone(group),
                 topic: Arc::clone(topic),
-                partition: *partition,
+                partition,
                 value: None,
             }));
         }

@@ -87,8 +87,8 @@ fn replayed(log: &[Record]) -> Index {
 fn committed(index: &Index, group_id: &str) -> Vec<(Arc<str>, i32, OffsetCommitValue)> {
     let mut all = Vec::new();
     for (topic, offsets) in index.topics(group_id) {
-        for (partition, committed) in offsets {
-            all.push((Arc::clone(topic), *partition, committed.value.clone()));
+        for (partition, committed) in offsets.iter() {
+            all.push((Arc::clone(topic), partition, committed.value));
         }
     }
     all

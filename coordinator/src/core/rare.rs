@@ -1,0 +1,86 @@
+//! What most groups do not have: nobody is in most of them, nobody waits for them. Empty it takes one pointer's place.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use super::group::Waiting;
+use super::members::Members;
+use super::timers::Timer;
+
+/// Something that can be empty, and has an instance that always is.
+pub(super) trait Empty: Default + 'static {
+    fn empty() -> &'static Self;
+    fn is_empty(&self) -> bool;
+}
+
+/// Reads as `T`; takes memory of its own from the first change until [`trim`](Self::trim) finds it empty.
+#[derive(Debug)]
+pub(super) struct Rare<T>(Option<Box<T>>);
+
+impl<T> Default for Rare<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Empty> Rare<T> {
+    pub(super) fn trim(&mut self) {
+        self.0.take_if(|inner| inner.is_empty());
+    }
+
+    /// All of it; nothing is left.
+    pub(super) fn take(&mut self) -> T {
+        self.0.take().map(|inner| *inner).unwrap_or_default()
+    }
+}
+
+impl<T: Empty> Deref for Rare<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.0 {
+            Some(inner) => inner,
+            None => T::empty(),
+        }
+    }
+}
+
+impl<T: Empty> DerefMut for Rare<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Empty for Members {
+    fn empty() -> &'static Self {
+        static EMPTY: Members = Members::new();
+        &EMPTY
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Empty for BTreeMap<Arc<str>, Timer> {
+    fn empty() -> &'static Self {
+        static EMPTY: BTreeMap<Arc<str>, Timer> = BTreeMap::new();
+        &EMPTY
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Empty for VecDeque<Waiting> {
+    fn empty() -> &'static Self {
+        static EMPTY: VecDeque<Waiting> = VecDeque::new();
+        &EMPTY
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+}
