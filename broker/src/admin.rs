@@ -15,6 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::metrics::Recorder;
 
+mod places;
+
+use places::Bounded;
+
 /// The kind of this actor in metrics and logs.
 pub(crate) const KIND: &str = "admin";
 
@@ -26,6 +30,8 @@ pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub(crate) struct AdminPages {
     pub(crate) recorder: Option<Recorder>,
     pub(crate) ready: Readiness,
+    /// Connections at a time.
+    pub(crate) most: usize,
 }
 
 pub(crate) enum AdminMsg {
@@ -73,6 +79,7 @@ impl Actor for AdminServer {
         args: AdminArgs,
     ) -> Result<Self::State, ActorProcessingErr> {
         let listener = tokio::net::TcpListener::from_std(args.listener)?;
+        let listener = Bounded::new(listener, args.pages.most);
         let myself = Addr::new(myself, KIND);
         let mut tasks = JoinSet::new();
         let router = router(args.pages);

@@ -129,6 +129,7 @@ impl Broker {
         faults: Faults,
     ) -> Result<Self, BrokerError> {
         config.validate()?;
+        let bounds = listener::bounds(&config).await?;
         gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let data = DataDir::open(&config)?;
         let (socket, address) = bind(&config.listeners, config.socket_listen_backlog).await?;
@@ -165,11 +166,16 @@ impl Broker {
         let publish = move |address| {
             *published.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         };
-        let listener = listener::child(socket, Arc::clone(&shared), publish);
+        let listener = listener::child(socket, Arc::clone(&shared), bounds, publish);
         broker.root.adopt(listener).await?;
         if let Some((socket, _)) = admin_socket {
             let ready = readiness(&broker);
-            let pages = AdminPages { recorder, ready };
+            let most = shared.config.admin_max_connections;
+            let pages = AdminPages {
+                recorder,
+                ready,
+                most,
+            };
             broker.root.adopt(admin::child(socket, pages)).await?;
         }
         info!(listen = %address, cluster_id = shared.cluster_id.as_ref(), topics, "broker started");

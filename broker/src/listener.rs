@@ -18,6 +18,11 @@ use tracing::{debug, error, warn};
 use crate::connection;
 use crate::metrics::{BROKER_CONNECTIONS, CONNECTIONS};
 use crate::shared::Shared;
+use crate::{BrokerConfig, ConfigError};
+
+pub(crate) mod core;
+
+use core::{Bounds, Places};
 
 /// The kind of this actor in metrics and logs.
 pub(crate) const KIND: &str = "listener";
@@ -37,6 +42,7 @@ pub(crate) struct Listener;
 pub(crate) struct ListenerArgs {
     socket: TcpListener,
     shared: Arc<Shared>,
+    bounds: Bounds,
 }
 
 pub(crate) struct ListenerState {
@@ -58,6 +64,7 @@ impl Drop for Aborting {
 pub(crate) fn child(
     socket: TcpListener,
     shared: Arc<Shared>,
+    bounds: Bounds,
     publish: impl Fn(Addr<ListenerMsg>) + Send + Sync + 'static,
 ) -> ChildSpec {
     let (socket, publish) = (Arc::new(socket), Arc::new(publish));
@@ -67,6 +74,7 @@ pub(crate) fn child(
             Arc::clone(&shared),
             Arc::clone(&publish),
         );
+        let bounds = bounds.clone();
         async move {
             let failed = |error: std::io::Error| callboard_supervision::SpawnError {
                 kind: KIND,
@@ -75,6 +83,7 @@ pub(crate) fn child(
             let args = ListenerArgs {
                 socket: socket.map_err(failed)?,
                 shared,
+                bounds,
             };
             let (address, _join) = spawn_linked(KIND, Listener, args, supervisor).await?;
             let cell = address.actor().get_cell();
@@ -97,7 +106,7 @@ impl Actor for Listener {
     ) -> Result<Self::State, ActorProcessingErr> {
         let socket = tokio::net::TcpListener::from_std(args.socket)?;
         let (drain, drained) = mpsc::unbounded_channel();
-        let accepting = Accepting::new(args.shared, drained);
+        let accepting = Accepting::new(args.shared, args.bounds, drained);
         let myself = Addr::new(myself, KIND);
         let task = tokio::spawn(async move {
             let ended = Ended(myself);
@@ -137,6 +146,35 @@ impl Actor for Listener {
     }
 }
 
+/// The bounds that the configuration asks for; looks names up, once, as Kafka does.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] for an override that is none, or whose name has no address.
+pub(crate) async fn bounds(config: &BrokerConfig) -> Result<Bounds, ConfigError> {
+    let invalid = |value: String, reason: String| ConfigError::Invalid {
+        key: "max.connections.per.ip.overrides".to_owned(),
+        value,
+        reason,
+    };
+    let text = config.max_connections_per_ip_overrides.as_deref();
+    let parsed = core::parse_overrides(text.unwrap_or_default())
+        .map_err(|entry| invalid(entry, "must be HOST:COUNT,HOST:COUNT".to_owned()))?;
+    let mut overrides = HashMap::new();
+    for (host, count) in parsed {
+        let found = tokio::net::lookup_host((host.as_str(), 0)).await;
+        let found = found.map_err(|error| {
+            let reason = format!("the host has no address: {error}");
+            invalid(host.clone(), reason)
+        })?;
+        overrides.extend(found.map(|address| (address.ip().to_canonical(), count)));
+    }
+    Ok(Bounds {
+        all: config.max_connections,
+        per_ip: config.max_connections_per_ip,
+        overrides,
+    })
+}
+
 /// Tells the actor that its task ended, by return or by panic. An abort comes from the actor's own end and is heard by
 /// nobody.
 struct Ended(Addr<ListenerMsg>);
@@ -153,18 +191,22 @@ struct Accepting {
     connections: JoinSet<()>,
     /// Who each task serves.
     peers: HashMap<Id, IpAddr>,
-    per_ip: HashMap<IpAddr, usize>,
+    places: Places,
     drain: mpsc::UnboundedReceiver<RpcReplyPort<()>>,
     waiting_for_drain: Vec<RpcReplyPort<()>>,
 }
 
 impl Accepting {
-    fn new(shared: Arc<Shared>, drain: mpsc::UnboundedReceiver<RpcReplyPort<()>>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        bounds: Bounds,
+        drain: mpsc::UnboundedReceiver<RpcReplyPort<()>>,
+    ) -> Self {
         Self {
             shared,
             connections: JoinSet::new(),
             peers: HashMap::new(),
-            per_ip: HashMap::new(),
+            places: Places::new(bounds),
             drain,
             waiting_for_drain: Vec::new(),
         }
@@ -198,11 +240,7 @@ impl Accepting {
     }
 
     fn accepted(&mut self, stream: TcpStream, ip: IpAddr) {
-        let config = &self.shared.config;
-        let from_here = self.per_ip.get(&ip).copied().unwrap_or(0);
-        if self.connections.len() >= config.max_connections
-            || from_here >= config.max_connections_per_ip
-        {
+        if !self.places.take(ip) {
             CONNECTIONS.with(&["refused_limit"]).increment(1);
             debug!(%ip, "connection refused, too many are open");
             return;
@@ -212,7 +250,6 @@ impl Accepting {
             .connections
             .spawn(connection::serve(stream, Arc::clone(&self.shared)));
         self.peers.insert(task.id(), ip);
-        *self.per_ip.entry(ip).or_default() += 1;
         self.count();
     }
 
@@ -225,13 +262,8 @@ impl Accepting {
         if let Err(failed) = ended {
             error!(?ip, error = %failed, "a connection panicked and was closed");
         }
-        if let Some(ip) = ip
-            && let Some(count) = self.per_ip.get_mut(&ip)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.per_ip.remove(&ip);
-            }
+        if let Some(ip) = ip {
+            self.places.leave(ip);
         }
         self.count();
     }

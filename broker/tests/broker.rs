@@ -424,6 +424,55 @@ async fn one_address_has_so_many_connections() {
 }
 
 #[tokio::test]
+async fn an_address_may_have_a_bound_of_its_own() {
+    let _limit = Limit::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    let key = "max.connections.per.ip.overrides";
+    config.set(key, "localhost:1,10.0.0.1").unwrap();
+    let refused = Broker::start(config.clone()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains(key) && refused.contains("10.0.0.1"),
+        "{refused}"
+    );
+    config.set(key, "localhost:1").unwrap();
+    let broker = Broker::start(config).await.unwrap();
+    let mut client = Client::connect(broker.address()).await;
+    client.send(&ApiVersionsRequest::default(), 0).await;
+    assert!(client.frame().await.is_some());
+    assert_eq!(Client::connect(broker.address()).await.frame().await, None);
+    drop(client);
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_admin_port_has_so_many_connections_and_they_are_not_the_brokers() {
+    use tokio::io::AsyncReadExt;
+
+    let _limit = Limit::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config
+        .set("callboard.admin.listener", "127.0.0.1:0")
+        .unwrap();
+    config.set("callboard.admin.max.connections", "2").unwrap();
+    config.max_connections = 1;
+    let broker = Broker::start(config).await.unwrap();
+    let admin = broker.admin_address().unwrap();
+    let open = [
+        tokio::net::TcpStream::connect(admin).await.unwrap(),
+        tokio::net::TcpStream::connect(admin).await.unwrap(),
+    ];
+    let mut one_more = tokio::net::TcpStream::connect(admin).await.unwrap();
+    assert!(!matches!(one_more.read(&mut [0]).await, Ok(1..)));
+    let mut client = Client::connect(broker.address()).await;
+    client.send(&ApiVersionsRequest::default(), 0).await;
+    assert!(client.frame().await.is_some());
+    drop((open, client));
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_admin_port_tells_how_the_broker_is() {
     let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();

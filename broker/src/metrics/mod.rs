@@ -13,6 +13,10 @@ pub const BUILD_INFO: &str = "callboard_build_info";
 pub const BROKER_CONNECTIONS: &str = "callboard_broker_connections";
 /// Connections by what became of them at accept: `accepted`, `refused_limit`.
 pub const BROKER_CONNECTIONS_TOTAL: &str = "callboard_broker_connections_total";
+/// Open connections to the admin port.
+pub const BROKER_ADMIN_CONNECTIONS: &str = "callboard_broker_admin_connections";
+/// Connections to the admin port by what became of them at accept: `accepted`, `refused_limit`.
+pub const BROKER_ADMIN_CONNECTIONS_TOTAL: &str = "callboard_broker_admin_connections_total";
 /// Requests answered, by API.
 pub const BROKER_REQUESTS_TOTAL: &str = "callboard_broker_requests_total";
 /// From the last byte of a request to its answer, deliberate waits included.
@@ -52,6 +56,12 @@ pub(crate) const CONNECTIONS: CounterFamily = CounterFamily::new(
     BROKER_CONNECTIONS_TOTAL,
     Unit::Count,
     "Connections by what became of them when they were accepted.",
+    &[("result", &["accepted", "refused_limit"])],
+);
+pub(crate) const ADMIN_CONNECTIONS: CounterFamily = CounterFamily::new(
+    BROKER_ADMIN_CONNECTIONS_TOTAL,
+    Unit::Count,
+    "Connections to the admin port by what became of them when they were accepted.",
     &[("result", &["accepted", "refused_limit"])],
 );
 pub(crate) const NETWORK_BYTES: CounterFamily = CounterFamily::new(
@@ -102,6 +112,7 @@ pub(crate) const LOG_TRUNCATED_BYTES: CounterFamily = CounterFamily::new(
 /// [`BROKER_REQUESTS_TOTAL`], whose labels are the APIs served. A broker makes all their series when it starts.
 pub const COUNTERS: &[CounterFamily] = &[
     CONNECTIONS,
+    ADMIN_CONNECTIONS,
     NETWORK_BYTES,
     FETCH_SESSION_EVICTIONS,
     CONNECTIONS_BEHIND,
@@ -148,6 +159,11 @@ pub fn describe() {
         BUILD_INFO,
         Unit::Count,
         "Constant 1, labelled with the version."
+    );
+    describe_gauge!(
+        BROKER_ADMIN_CONNECTIONS,
+        Unit::Count,
+        "Open connections to the admin port."
     );
     describe_gauge!(BROKER_CONNECTIONS, Unit::Count, "Open connections.");
     describe_counter!(
