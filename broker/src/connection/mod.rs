@@ -57,7 +57,9 @@ use core::pool::SMALL;
 use core::{Due, Flow, Late, Limits};
 pub(crate) use core::{Follow, Ticket};
 
-/// Bytes one read takes from the socket at most. On the stack, for the time of the read only.
+/// Bytes that a read takes at first.
+const SMALL_READ_BYTES: usize = 2 * 1024;
+/// Bytes it takes then at most. On the stack, for the time of the read only.
 const READ_BYTES: usize = 64 * 1024;
 /// Answers waiting for a slow reader, in bytes; beyond it no more requests are read.
 const UNSENT_BYTES: usize = 1024 * 1024;
@@ -531,16 +533,35 @@ async fn granted<T>(wait: &mut Option<BoxFuture<T>>) -> T {
     }
 }
 
-/// One read, through the stack: an idle connection owns no buffer. 0 is the end.
+/// One read, through the stack: an idle connection owns no buffer. 0 is the end. Most requests are small, and a socket that
+/// has nothing is asked at every turn: the large buffer is touched only when the small one was filled.
 async fn read<R: AsyncRead + Unpin>(reader: &mut R, frames: &mut FrameReader) -> io::Result<usize> {
     poll_fn(|cx| {
-        let mut space = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
-        let mut buffer = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
-        frames.push(buffer.filled());
-        Poll::Ready(Ok(buffer.filled().len()))
+        let bytes = ready!(poll_into::<SMALL_READ_BYTES, R>(reader, frames, cx))?;
+        if bytes < SMALL_READ_BYTES {
+            return Poll::Ready(Ok(bytes));
+        }
+        let more = match poll_into::<READ_BYTES, R>(reader, frames, cx) {
+            Poll::Ready(more) => more?,
+            Poll::Pending => 0,
+        };
+        Poll::Ready(Ok(bytes + more))
     })
     .await
+}
+
+/// Not inlined: its buffer is in no other frame.
+#[inline(never)]
+fn poll_into<const BYTES: usize, R: AsyncRead + Unpin>(
+    reader: &mut R,
+    frames: &mut FrameReader,
+    cx: &mut TaskContext<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut space = [const { MaybeUninit::<u8>::uninit() }; BYTES];
+    let mut buffer = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(reader).poll_read(cx, &mut buffer))?;
+    frames.push(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
 }
 
 /// One write of what is queued, at most this many pieces of it.
