@@ -1,5 +1,5 @@
-//! CreateTopics, versions 2 to 7. Topics are created one after the other, each durably before its answer; one that is
-//! refused does not hold up the others.
+//! CreateTopics, versions 2 to 7. Topics are created some at a time, each durably before its answer; one that is refused
+//! does not hold up the others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use callboard_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
+use futures_util::StreamExt;
 
 use super::describe_configs::of_topic;
 use crate::config::BrokerConfig;
 use crate::connection::{Request, Work};
-use crate::topics::{CreatedTopic, NewTopic, TopicError};
+use crate::topics::{CREATED_AT_ONCE, CreatedTopic, NewTopic, TopicError};
 
 /// One broker keeps one copy.
 const REPLICAS: i16 = 1;
@@ -34,8 +35,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         for topic in &wanted {
             *times.entry(topic.name.clone()).or_default() += 1;
         }
-        let mut topics: BTreeMap<String, CreatableTopicResult<'static>> = BTreeMap::new();
-        for topic in wanted {
+        // A lot at a time, and not all: others have their turn with the keeper between.
+        let create = async |topic: NewTopic| {
             let name = topic.name.clone();
             let outcome = if times.get(&name).is_some_and(|times| *times > 1) {
                 Err(TopicError {
@@ -47,8 +48,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             } else {
                 shared.topics.create_topic(topic, patience).await
             };
-            topics.insert(name.clone(), result(name, outcome, &shared.config));
-        }
+            (name.clone(), result(name, outcome, &shared.config))
+        };
+        let creating = futures_util::stream::iter(wanted.into_iter().map(create));
+        let topics: BTreeMap<String, _> = creating.buffered(CREATED_AT_ONCE).collect().await;
         responder.send(&CreateTopicsResponse {
             topics: topics.into_values().collect(),
             ..Default::default()

@@ -10,13 +10,14 @@ use callboard_protocol::messages::metadata::{
     MetadataResponsePartition, MetadataResponseTopic,
 };
 use callboard_protocol::{ErrorCode, Uuid};
+use futures_util::StreamExt;
 use tracing::{debug, info};
 
 use super::operations;
 use super::resolve::LEADER_EPOCH;
 use crate::connection::{Context, Request, Work};
 use crate::log::LogHandle;
-use crate::topics::{NewTopic, Topic, TopicsSnapshot, check_name};
+use crate::topics::{CREATED_AT_ONCE, NewTopic, Topic, TopicsSnapshot, check_name};
 
 /// The first version in which null, and not an empty list, asks for all topics.
 const NULL_IS_ALL: i16 = 1;
@@ -54,9 +55,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         return answer(context);
     }
     work.effect(async move {
-        for name in missing {
-            create(name, &context).await;
-        }
+        // A lot at a time, and not all: others have their turn with the keeper between.
+        let creating = missing.into_iter().map(|name| create(name, &context));
+        let creating = futures_util::stream::iter(creating).buffered(CREATED_AT_ONCE);
+        creating.collect::<()>().await;
         answer(context);
     });
 }

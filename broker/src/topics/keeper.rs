@@ -7,8 +7,9 @@
 //!    └─ topic_log × partition
 //! ```
 //!
-//! It awaits the disk and its own child within a message: creations and deletions are rare, queue behind each other
-//! anyway, and neither the disk nor the supervisor ever waits for it.
+//! It awaits the disk and its own child within a message: changes queue behind each other anyway, and neither the disk nor
+//! the supervisor ever waits for it. What may take long is cut up (many creations, `creating`) or done beside it (the end
+//! of a deleted topic's logs and files).
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,12 +18,14 @@ use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{
     Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, Timer, spawn_linked,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::changes::{configuring, growing};
-use super::core::{Approved, approve};
+use super::creating::{Creation, Creations};
 use super::forgetting::{Queue, Waiting};
 use super::settings::overlay;
 use super::store::{Found, Store, StoredTopic};
@@ -47,6 +50,11 @@ const CLOSE: Duration = Duration::from_secs(8);
 const AGAIN: Duration = Duration::from_secs(5);
 /// Logs that are opened or closed at a time.
 const AT_A_TIME: usize = 32;
+/// How long a log of a deleted topic may take to stop before it is killed. Their supervisor does nothing else meanwhile:
+/// all that may stop at a time must not keep a start for as long as a call may take.
+const STOP: Duration = Duration::from_millis(250);
+/// Logs of deleted topics that are stopped at a time.
+const STOPS_AT_A_TIME: usize = 16;
 
 /// Messages of the keeper.
 #[derive(Debug)]
@@ -85,6 +93,8 @@ pub(crate) enum KeeperMsg {
         /// Who waits.
         reply: Reply<DeletedTopic, TopicError>,
     },
+    /// Go on creating what was asked for.
+    GoOnCreating,
     /// Nobody has anything of a deleted topic any more.
     Forgotten {
         /// Its id.
@@ -104,15 +114,19 @@ pub(crate) struct Keeper;
 /// Its state.
 #[derive(Debug)]
 pub(crate) struct State {
-    shared: Arc<Shared>,
-    store: Store,
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Store,
     /// What was on disk at the start, until it is opened.
     found: Option<Found>,
     supervisor: Option<Addr<SupervisorMsg>>,
-    myself: Addr<KeeperMsg>,
+    pub(super) myself: Addr<KeeperMsg>,
+    pub(super) creations: Creations,
     waiting: Queue,
     /// Deleted topics whose end could not be written, to be tried again.
     again: Vec<Timer>,
+    /// Files of deleted topics on their way out, and how many logs of theirs may be stopped at a time.
+    sweeps: JoinSet<()>,
+    turns: Arc<Semaphore>,
 }
 
 #[ractor::async_trait]
@@ -143,6 +157,9 @@ impl Actor for Keeper {
             myself,
             waiting: Queue::default(),
             again: Vec::new(),
+            creations: Creations::default(),
+            sweeps: JoinSet::new(),
+            turns: Arc::new(Semaphore::new(STOPS_AT_A_TIME)),
         })
     }
 
@@ -160,18 +177,14 @@ impl Actor for Keeper {
             return Err("opened twice".into());
         };
         for stored in topics {
-            let topic = state.topic_of(stored, &earlier);
-            state.start_logs(&topic, 0).await?;
-            snapshot.insert(topic);
+            snapshot.insert(state.topic_of(stored, &earlier));
         }
-        let logs: Vec<LogHandle> = snapshot
-            .iter()
-            .flat_map(|topic| topic.logs.clone())
-            .collect();
-        // A log that does not open says so itself, and its neighbours are served.
-        futures_util::stream::iter(logs)
-            .for_each_concurrent(AT_A_TIME, |log| async move { drop(log.opened(OPEN).await) })
-            .await;
+        let of_topic = |topic: &Arc<Topic>| {
+            let id = topic.id;
+            topic.logs.clone().into_iter().map(move |log| (id, log))
+        };
+        let logs = snapshot.iter().flat_map(of_topic).collect();
+        state.open_logs(logs).await?;
         info!(
             topics = snapshot.len(),
             partitions = snapshot.log_count(),
@@ -207,10 +220,10 @@ impl Actor for Keeper {
                 if state.shared.announced().has(&topic.name) {
                     state.waiting.wait(topic, patience, reply, &state.myself);
                 } else {
-                    let outcome = state.create(&topic).await?;
-                    reply.send(outcome);
+                    state.enqueue(Creation { topic, reply });
                 }
             }
+            KeeperMsg::GoOnCreating => state.go_on_creating().await?,
             KeeperMsg::Forgotten { id } => state.forgotten(id).await?,
             KeeperMsg::GiveUp { number } => state.waiting.give_up(number),
             KeeperMsg::Grow {
@@ -218,6 +231,7 @@ impl Actor for Keeper {
                 growth,
                 reply,
             } => {
+                state.create_first(&name).await?;
                 let outcome = state.grow(&name, &growth).await?;
                 reply.send(outcome);
             }
@@ -226,10 +240,14 @@ impl Actor for Keeper {
                 changes,
                 reply,
             } => {
+                state.create_first(&name).await?;
                 let outcome = state.configure(&name, &changes).await?;
                 reply.send(outcome);
             }
-            KeeperMsg::Delete { name, reply } => state.delete(&name, reply).await?,
+            KeeperMsg::Delete { name, reply } => {
+                state.create_first(&name).await?;
+                state.delete(&name, reply).await?;
+            }
         }
         Ok(())
     }
@@ -304,7 +322,7 @@ fn open(config: &super::TopicsConfig) -> Result<(Store, Found), TopicsError> {
 
 /// A random id as Kafka makes them: not one of the reserved ones (zero and one), and its text does not begin with a
 /// dash, which command lines take for an option.
-fn new_id(taken: impl Fn(Uuid) -> bool) -> Uuid {
+pub(super) fn new_id(taken: impl Fn(Uuid) -> bool) -> Uuid {
     loop {
         let random = uuid::Uuid::new_v4();
         let id = Uuid(*random.as_bytes());
@@ -324,7 +342,7 @@ impl State {
 
     /// The topic with handles of its logs; with those it had before, if this keeper is a restarted one, so that who
     /// waits on them goes on waiting, and their files are not opened twice.
-    fn topic_of(&self, stored: StoredTopic, earlier: &TopicsSnapshot) -> Topic {
+    pub(super) fn topic_of(&self, stored: StoredTopic, earlier: &TopicsSnapshot) -> Topic {
         let id = stored.id().unwrap_or(Uuid::ZERO);
         let name: Arc<str> = stored.name.into();
         let config = overlay(&self.shared.config.log, &stored.configs);
@@ -357,64 +375,40 @@ impl State {
         }
     }
 
-    /// Starts the logs from partition `first` on.
-    async fn start_logs(&mut self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
+    /// Starts and opens the logs of a topic from partition `first` on.
+    async fn open_topic(&mut self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
+        let logs = topic.logs.iter().skip(first);
+        let logs = logs.map(|log| (topic.id, log.clone())).collect();
+        self.open_logs(logs).await
+    }
+
+    /// Starts and opens logs, some at a time.
+    pub(super) async fn open_logs(
+        &mut self,
+        logs: Vec<(Uuid, LogHandle)>,
+    ) -> Result<(), ActorProcessingErr> {
         let Some(supervisor) = &self.supervisor else {
             return Err("no supervisor of topic logs".into());
         };
-        for log in topic.logs.iter().skip(first) {
-            let child = log_child(topic.id, log);
-            supervisor
-                .call(|reply| SupervisorMsg::Start(child, reply), CALL)
-                .await??;
-        }
-        Ok(())
+        let open = |(id, log): (Uuid, LogHandle)| {
+            let supervisor = supervisor.clone();
+            async move {
+                let child = log_child(id, &log);
+                supervisor
+                    .call(|reply| SupervisorMsg::Start(child, reply), CALL)
+                    .await??;
+                // A log that does not open says so itself, and its neighbours are served.
+                drop(log.opened(OPEN).await);
+                Ok::<_, ActorProcessingErr>(())
+            }
+        };
+        futures_util::stream::iter(logs.into_iter().map(open))
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await
     }
 
     /// `Err` only when the actors under this one do not answer: then everything is started anew, from the disk.
-    async fn create(
-        &mut self,
-        topic: &NewTopic,
-    ) -> Result<Result<CreatedTopic, TopicError>, ActorProcessingErr> {
-        let snapshot = self.shared.snapshot();
-        let names = snapshot.by_name.keys().map(AsRef::as_ref);
-        let Approved {
-            name,
-            partitions,
-            configs,
-        } = match approve(topic, names, &self.shared.limits(&snapshot)) {
-            Ok(approved) => approved,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let id = new_id(|id| snapshot.by_id(id).is_some());
-        let stored = StoredTopic::new(id, name, partitions, configs);
-        if let Err(error) = self
-            .on_disk({
-                let stored = stored.clone();
-                move |store| store.create(&stored)
-            })
-            .await?
-        {
-            return Ok(Err(storage(&error)));
-        }
-        let topic = self.topic_of(stored, &snapshot);
-        self.start_logs(&topic, 0).await?;
-        for log in &topic.logs {
-            // A log that does not open says so itself.
-            drop(log.opened(OPEN).await);
-        }
-        let mut next = TopicsSnapshot::clone(&snapshot);
-        let topic = next.insert(topic);
-        self.shared.publish(next, |_| {});
-        info!(topic = %topic.name, partitions, "topic created");
-        Ok(Ok(CreatedTopic {
-            id,
-            partitions,
-            configs: topic.configs.clone(),
-        }))
-    }
-
-    /// `Err` as for [`create`](Self::create).
     async fn grow(
         &mut self,
         name: &str,
@@ -436,10 +430,7 @@ impl State {
             Ok(topic) => topic,
             Err(error) => return Ok(Err(error)),
         };
-        self.start_logs(&changed, present).await?;
-        for log in changed.logs.iter().skip(present) {
-            drop(log.opened(OPEN).await);
-        }
+        self.open_topic(&changed, present).await?;
         self.replace(&snapshot, changed);
         info!(
             topic = name,
@@ -449,7 +440,7 @@ impl State {
         Ok(Ok(()))
     }
 
-    /// `Err` as for [`create`](Self::create).
+    /// `Err` as for [`grow`](Self::grow).
     async fn configure(
         &mut self,
         name: &str,
@@ -530,10 +521,7 @@ impl State {
         }
         info!(topic = name, "topic deleted");
         reply.send(Ok(deleted));
-        self.stop_logs(topic).await?;
-        if let Err(error) = self.on_disk(move |store| store.sweep(id)).await? {
-            warn!(topic = name, %error, "the files of a deleted topic stay until the next start");
-        }
+        self.sweep(topic);
         Ok(())
     }
 
@@ -555,26 +543,40 @@ impl State {
         };
         debug!(topic = %name, "what was committed for a deleted topic is gone");
         for Waiting { topic, reply, .. } in self.waiting.take(&name) {
-            let outcome = self.create(&topic).await?;
-            reply.send(outcome);
+            self.enqueue(Creation { topic, reply });
         }
         Ok(())
     }
 
-    async fn stop_logs(&mut self, topic: &Topic) -> Result<(), ActorProcessingErr> {
-        let Some(supervisor) = &self.supervisor else {
-            return Ok(());
+    /// Ends the logs of a deleted topic and removes its files, where nobody waits for it. What a kill leaves of them is
+    /// removed at the next start.
+    fn sweep(&mut self, topic: &Topic) {
+        while self.sweeps.try_join_next().is_some() {}
+        let Some(supervisor) = self.supervisor.clone() else {
+            return;
         };
-        for log in &topic.logs {
-            let id = child_id(topic.id, log.partition());
-            supervisor
-                .call(|reply| SupervisorMsg::Stop(id, CALL, reply), CALL + CALL)
-                .await?;
-        }
-        Ok(())
+        let (store, turns, id) = (self.store.clone(), Arc::clone(&self.turns), topic.id);
+        let partitions: Vec<i32> = topic.logs.iter().map(LogHandle::partition).collect();
+        let name = Arc::clone(&topic.name);
+        self.sweeps.spawn(async move {
+            for partition in partitions {
+                let Ok(_turn) = turns.acquire().await else {
+                    return;
+                };
+                let id = child_id(id, partition);
+                // Its own end takes everything with it, the supervisor's takes this.
+                let _ = supervisor
+                    .call(|reply| SupervisorMsg::Stop(id, STOP, reply), CALL)
+                    .await;
+            }
+            let swept = tokio::task::spawn_blocking(move || store.sweep(id)).await;
+            if let Ok(Err(error)) = swept {
+                warn!(topic = %name, %error, "the files of a deleted topic stay until the next start");
+            }
+        });
     }
 
-    async fn on_disk<T: Send + 'static>(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&Store) -> Result<T, TopicsError> + Send + 'static,
     ) -> Result<Result<T, TopicsError>, ActorProcessingErr> {
@@ -583,7 +585,7 @@ impl State {
     }
 }
 
-fn storage(error: &TopicsError) -> TopicError {
+pub(super) fn storage(error: &TopicsError) -> TopicError {
     warn!(%error, "a topic could not be changed on disk");
     TopicError::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
 }

@@ -19,6 +19,7 @@ use crate::metrics::BROKER_TOPICS_TO_FORGET;
 
 mod changes;
 mod core;
+mod creating;
 mod forgetting;
 mod from_broker;
 mod keeper;
@@ -28,6 +29,7 @@ mod store;
 
 pub use self::core::{Growth, NewTopic, TopicError, check_name};
 use self::core::{Limits, approve};
+pub(crate) use self::creating::CREATED_AT_ONCE;
 use self::forgetting::Announced;
 pub use self::forgetting::TopicsListener;
 pub(crate) use self::keeper::{KIND, LOGS_KIND};

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use callboard_protocol::Uuid;
@@ -144,22 +145,48 @@ impl Store {
 
     /// Makes a topic durable. Its partitions have their directories; files come with the first append.
     pub(crate) fn create(&self, topic: &StoredTopic) -> Result<(), TopicsError> {
-        let making = self.dir.join(format!("{}.{CREATING}", topic.id));
-        let outcome = self.prepare(&making, topic).and_then(|()| {
-            std::fs::rename(&making, self.dir.join(&topic.id))
-                .map_err(TopicsError::io("rename", &making))?;
-            files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir))
-        });
-        if outcome.is_err() {
-            // What stays is removed at the next start.
-            let _ = std::fs::remove_dir_all(&making);
-        }
-        outcome
+        let written = vec![self.prepare(topic)];
+        let outcome = self.name_all(std::slice::from_ref(topic), written).pop();
+        outcome.unwrap_or(Ok(()))
     }
 
-    fn prepare(&self, making: &Path, topic: &StoredTopic) -> Result<(), TopicsError> {
-        std::fs::create_dir_all(making).map_err(TopicsError::io("create", making))?;
-        self.write(making, topic)
+    /// The first half of a creation: all of a topic but its name. Several may be prepared at a time.
+    pub(crate) fn prepare(&self, topic: &StoredTopic) -> Result<(), TopicsError> {
+        let making = self.making(topic);
+        std::fs::create_dir_all(&making).map_err(TopicsError::io("create", &making))?;
+        self.write(&making, topic)
+    }
+
+    /// The second half, of several: those of which `written` says that they are prepared are there, durably, after it.
+    pub(crate) fn name_all(
+        &self,
+        topics: &[StoredTopic],
+        written: Vec<Result<(), TopicsError>>,
+    ) -> Vec<Result<(), TopicsError>> {
+        let rename = |(topic, written): (&StoredTopic, Result<(), TopicsError>)| {
+            let making = self.making(topic);
+            let named = written.and_then(|()| {
+                std::fs::rename(&making, self.dir.join(&topic.id))
+                    .map_err(TopicsError::io("rename", &making))
+            });
+            if named.is_err() {
+                // What stays is removed at the next start.
+                let _ = std::fs::remove_dir_all(&making);
+            }
+            named
+        };
+        let named: Vec<_> = topics.iter().zip(written).map(rename).collect();
+        match files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir)) {
+            Ok(()) => named,
+            Err(error) => named
+                .into_iter()
+                .map(|named| named.and(Err(error.clone())))
+                .collect(),
+        }
+    }
+
+    fn making(&self, topic: &StoredTopic) -> PathBuf {
+        self.dir.join(format!("{}.{CREATING}", topic.id))
     }
 
     /// The directories of the partitions, then the description.
@@ -197,9 +224,13 @@ impl Store {
     /// Nobody has anything of this deleted topic: after this, durably, its name is free. Calling it again does no harm.
     pub(crate) fn forgotten(&self, id: Uuid) -> Result<(), TopicsError> {
         let path = self.swept(id);
-        files::remove_if_there(&path.join(DESCRIPTION))
-            .and_then(|()| files::sync_dir(&path))
-            .map_err(TopicsError::io("remove the description in", &path))?;
+        let removed = files::remove_if_there(&path.join(DESCRIPTION));
+        let durable = removed.and_then(|()| match files::sync_dir(&path) {
+            // Whoever swept it was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => files::sync_dir(&self.dir),
+            synced => synced,
+        });
+        durable.map_err(TopicsError::io("remove the description in", &path))?;
         // It has files as long as it was not swept; then that removes it, or the next start.
         let _ = std::fs::remove_dir(&path);
         Ok(())
@@ -215,9 +246,13 @@ impl Store {
     }
 }
 
-/// Removes everything but the description, and the directory as well if it has none.
+/// Removes everything but the description, and the directory as well if it has none. Two may be at it.
 fn empty(dir: &Path) -> Result<(), TopicsError> {
-    for entry in std::fs::read_dir(dir).map_err(TopicsError::io("list", dir))? {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(TopicsError::io("list", dir))?,
+    };
+    for entry in entries {
         let path = entry.map_err(TopicsError::io("list", dir))?.path();
         if path.file_name().is_some_and(|name| name == DESCRIPTION) {
             continue;
@@ -227,13 +262,18 @@ fn empty(dir: &Path) -> Result<(), TopicsError> {
         } else {
             files::remove_if_there(&path)
         };
-        removed.map_err(TopicsError::io("remove", &path))?;
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(TopicsError::io("remove", &path)(error));
+            }
+            _ => {}
+        }
     }
     if dir.join(DESCRIPTION).exists() {
         return Ok(());
     }
     match std::fs::remove_dir(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(TopicsError::io("remove", dir)(error))
         }
         _ => Ok(()),

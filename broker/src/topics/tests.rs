@@ -56,9 +56,13 @@ impl Coordinators {
 
 impl House {
     async fn open(dir: &Path) -> Self {
+        Self::open_with(dir, 100).await
+    }
+
+    async fn open_with(dir: &Path, partitions_max: usize) -> Self {
         let mut config = TopicsConfig::new(dir.to_owned());
         config.internal = vec![("__consumer_offsets".to_owned(), 50)];
-        config.partitions_max = 100;
+        config.partitions_max = partitions_max;
         let topics = Topics::new(config);
         let stage = Stage::new().await;
         let (root, _join) = Supervisor::spawn_linked("root", stage.cell())
@@ -456,5 +460,66 @@ async fn a_killed_keeper_does_not_forget_what_is_to_be_forgotten() {
         tokio::task::yield_now().await;
     }
     assert!(house.coordinators.deleted().is_empty());
+    house.close().await;
+}
+
+/// Hundreds at once are made in lots, and what else is asked for has its turn between them; but what was asked for first
+/// about a name comes first.
+#[tokio::test]
+async fn many_creations_keep_nobody_waiting_and_come_before_what_follows_them() {
+    const MANY: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let mut house = House::open_with(dir.path(), 1_000).await;
+    house.create(wanted("first", 1)).await.unwrap();
+    let names = (0..MANY).map(|number| format!("t{number}"));
+    let creating = names.map(|name| house.create(wanted(&name, 1)));
+    let mut creating = Box::pin(futures_util::future::join_all(creating));
+    assert!(futures_util::poll!(&mut creating).is_pending());
+    let late = format!("t{}", MANY - 1);
+    let deleted = house.topics.delete_topic(&late).await;
+    assert!(deleted.is_ok(), "it was asked for before");
+    let growth = Growth {
+        partitions: 2,
+        assignments: None,
+    };
+    let grown = house.topics.grow_topic("first", growth, false).await;
+    grown.unwrap();
+    let there = house.topics.snapshot().len();
+    assert!(
+        there < MANY / 2,
+        "{there} were made before anybody else's turn"
+    );
+    let made = creating.await;
+    assert!(made.iter().all(Result::is_ok));
+    // The internal one and the first, and without the one that was deleted.
+    assert_eq!(house.topics.snapshot().len(), MANY + 1);
+    house.append("t7", 0).await;
+    house.close().await;
+    house = House::open_with(dir.path(), 1_000).await;
+    assert_eq!(house.topics.snapshot().len(), MANY + 1);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn of_many_creations_at_once_each_has_its_own_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    let asked = [
+        wanted("a.b", 1),
+        wanted("a_b", 1),
+        wanted("c", 60),
+        wanted("d", 60),
+        wanted("c", 1),
+        wanted("bad name", 1),
+        wanted("e", 1),
+    ];
+    let creating = asked.map(|topic| house.create(topic));
+    let made = futures_util::future::join_all(creating).await;
+    let codes: Vec<i16> = made
+        .into_iter()
+        .map(|made| made.map_or_else(|error| error.code.0, |_| 0))
+        .collect();
+    // 100 partitions in all.
+    assert_eq!(codes, [0, 17, 0, 37, 36, 17, 0]);
     house.close().await;
 }
