@@ -1,19 +1,14 @@
 //! What goes with a topic: the offsets committed for it, of every group, at once and whatever the group is doing. Runs in
-//! the writer's turn, some groups at a time and piece by piece, and ends at the first append that fails.
+//! the writer's turn, some groups at a time and in parts, and ends at the first append that fails.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callboard_offsets::index::Index;
 use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer};
 
-/// Groups whose tombstones are on their way at a time: each is an append of its own.
+/// Groups whose tombstones are on their way at a time: each is at least an append of its own.
 const AT_ONCE: usize = 32;
-/// Bytes of tombstones in one append, about. Far below what any engine takes.
-const PIECE_BYTES: usize = 128 * 1024;
-/// What a tombstone takes besides its names, more or less.
-const TOMBSTONE_BYTES: usize = 64;
 
 type DoneFn = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
@@ -67,39 +62,27 @@ impl Work {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes what one group has, in as many appends as it takes, then goes on with another.
     fn next(work: &Arc<Self>) {
-        let group_id = work.left().groups.pop();
-        if let Some(group_id) = group_id {
-            Self::piece(Arc::clone(work), group_id);
-        }
-    }
-
-    /// Removes as many of a group's as one append may hold, then the rest, then goes on with the next group.
-    fn piece(work: Arc<Self>, group_id: Arc<str>) {
-        let most = (PIECE_BYTES / (TOMBSTONE_BYTES + group_id.len() + work.topic.len())).max(1);
-        let rest = Arc::new(AtomicBool::new(false));
-        let (of, about, more) = (
-            Arc::clone(&group_id),
-            Arc::clone(&work.topic),
-            Arc::clone(&rest),
-        );
+        let Some(group_id) = work.left().groups.pop() else {
+            return;
+        };
+        let (of, about) = (Arc::clone(&group_id), Arc::clone(&work.topic));
         let plan = move |index: &Index| {
             let offsets = index.topic(&of, &about).into_iter();
-            let offsets = offsets.flat_map(|offsets| offsets.partitions());
             let tombstone = |partition| Record::OffsetCommit {
                 group: Arc::clone(&of),
                 topic: Arc::clone(&about),
                 partition,
                 value: None,
             };
-            let mut records: Vec<Record> = offsets.take(most + 1).map(tombstone).collect();
-            more.store(records.len() > most, Ordering::Relaxed);
-            records.truncate(most);
-            records
+            offsets
+                .flat_map(|offsets| offsets.partitions())
+                .map(tombstone)
+                .collect()
         };
-        let writer = work.writer.clone();
-        writer.change(Arc::clone(&group_id), plan, move |outcome| match outcome {
-            Ok(()) if rest.load(Ordering::Relaxed) => Self::piece(work, group_id),
+        let (writer, work) = (work.writer.clone(), Arc::clone(work));
+        writer.change_in_parts(group_id, plan, move |outcome| match outcome {
             Ok(()) => Self::next(&work),
             Err(error) => {
                 *work.left() = Left {

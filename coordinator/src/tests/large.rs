@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::ErrorCode;
 
-use super::house::{Answer, House, PARTITIONS, code, commit, committed, rest};
+use super::house::{Answer, House, OneTopic, PARTITIONS, code, commit, committed, rest};
 use crate::{Call, request, response};
 
 /// Kafka's default `max.message.bytes`: the group below is larger.
@@ -59,6 +59,21 @@ async fn a_group_whose_tombstones_do_not_fit_in_one_batch_expires_all_the_same()
     let fetched = house.fetch(&[&group]).await.unwrap();
     assert_eq!(committed(&fetched), []);
     assert_eq!(house.list().await.unwrap().groups, [], "it went with them");
+    house.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_topic_is_forgotten_however_little_a_batch_holds() {
+    let house = House::over(log(Some(2_048))).await;
+    rest().await;
+    let group = "g".repeat(300);
+    for partition in 0..8 {
+        let answer = house.commit(&group, partition, 5).await.unwrap();
+        assert_eq!(code(&answer), ErrorCode::NONE);
+    }
+    assert_eq!(house.delete_topic().await, Ok(OneTopic::ID));
+    let fetched = house.fetch(&[&group]).await.unwrap();
+    assert_eq!(committed(&fetched), []);
     house.stage.finish().await;
 }
 
