@@ -1,12 +1,13 @@
 //! Binding the broker's sockets before any actor runs, so that an address in use is told by `Broker::start`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use tokio::net::{TcpSocket, lookup_host};
 
 use crate::{BrokerError, ListenAddress};
 
-/// Binds and listens; a name that resolves to several addresses takes the first that works.
+/// Binds and listens; a name that resolves to several addresses takes the first that works. An empty host is every
+/// interface of both address families, as in Apache Kafka; of IPv4 alone where the machine has no IPv6.
 pub(crate) async fn bind(
     address: &ListenAddress,
     backlog: u32,
@@ -15,8 +16,18 @@ pub(crate) async fn bind(
         address: address.clone(),
         reason: error.to_string(),
     };
+    if address.host.is_empty() {
+        let every = listen((Ipv6Addr::UNSPECIFIED, address.port).into(), backlog);
+        let bound = match every {
+            Err(error) if lacks_ipv6(&error) => {
+                listen((Ipv4Addr::UNSPECIFIED, address.port).into(), backlog)
+            }
+            every => every,
+        };
+        return bound.map_err(failed);
+    }
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for candidate in lookup_host((address.bind_host(), address.port))
+    for candidate in lookup_host((address.host.as_str(), address.port))
         .await
         .map_err(failed)?
     {
@@ -28,12 +39,25 @@ pub(crate) async fn bind(
     Err(failed(last))
 }
 
+/// What the system says of IPv6 where it has none.
+fn lacks_ipv6(error: &std::io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL)
+    )
+}
+
 fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Whatever the system's default is: [::] takes both families.
+        rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+    }
     // A restarted broker takes its port back at once; it does not take one that somebody listens on.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -44,6 +68,8 @@ fn listen(address: SocketAddr, backlog: u32) -> std::io::Result<(TcpListener, So
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use callboard_supervision::testing::Limit;
 
     use super::*;
@@ -65,5 +91,25 @@ mod tests {
             error.starts_with(&format!("cannot listen on 127.0.0.1:{}: ", bound.port())),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_empty_host_is_every_interface_of_both_families() {
+        let _limit = Limit::start();
+        let every = ListenAddress::parse(":0").unwrap();
+        let (listener, bound) = bind(&every, 5).await.unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, bound.port())).unwrap();
+        // Where the machine has IPv6, its loopback answers as well.
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            assert!(bound.is_ipv6());
+            TcpStream::connect((Ipv6Addr::LOCALHOST, bound.port())).unwrap();
+        }
+        // And nobody else takes the port in either.
+        let taken = ListenAddress {
+            port: bound.port(),
+            ..every
+        };
+        assert!(bind(&taken, 5).await.is_err());
+        drop(listener);
     }
 }

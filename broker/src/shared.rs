@@ -58,18 +58,20 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// The address to tell a client that reached us at `local`.
     pub(crate) fn advertised(&self, local: SocketAddr) -> ListenAddress {
-        match &self.config.advertised_listeners {
-            // Port 0 in an advertised address means "the one we got".
-            Some(address) if address.port == 0 => ListenAddress {
-                port: local.port(),
-                ..address.clone()
-            },
-            Some(address) => address.clone(),
-            None => ListenAddress {
-                host: local.ip().to_canonical().to_string(),
-                port: local.port(),
-            },
+        let mut address = ListenAddress {
+            host: local.ip().to_canonical().to_string(),
+            port: local.port(),
+        };
+        if let Some(told) = &self.config.advertised_listeners {
+            // What it leaves open is what we got.
+            if !told.host.is_empty() {
+                address.host.clone_from(&told.host);
+            }
+            if told.port != 0 {
+                address.port = told.port;
+            }
         }
+        address
     }
 }
 

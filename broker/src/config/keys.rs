@@ -123,8 +123,8 @@ fn non_empty(value: Value) -> Option<Option<String>> {
 }
 
 keys! {
-    "listeners", Kind::Address, "127.0.0.1:9092", "Where the broker listens, HOST:PORT; one listener, plaintext. An empty host is every interface, port 0 picks a free one. Kafka's default is :9092.", |c, v| c.listeners => v.address()?;
-    "advertised.listeners", Kind::Address, "", "The address clients are told. Empty: the address they connected to.", |c, v| c.advertised_listeners => v.address();
+    "listeners", Kind::Address, "127.0.0.1:9092", "Where the broker listens, HOST:PORT; one listener, plaintext. An empty host is every interface, of IPv4 and IPv6; port 0 picks a free one. Kafka's default is :9092.", |c, v| c.listeners => v.address()?;
+    "advertised.listeners", Kind::Address, "", "The address clients are told; no wildcard. Empty, or without a host: the address they connected to, where Kafka takes the name of the machine.", |c, v| c.advertised_listeners => v.address();
     "callboard.admin.listener", Kind::Address, "127.0.0.1:9464", "Where /metrics, /healthz and /readyz are served. Empty: nowhere.", |c, v| c.admin_listener => v.address();
     "node.id" | "broker.id", number(0, INT_MAX), "1", "The id of this broker in Metadata. Kafka has no default.", |c, v| c.node_id => v.number();
     "cluster.id", Kind::Text, "", "The id of the cluster. Empty: made once and kept in the data directory.", |c, v| c.cluster_id => non_empty(v);

@@ -276,6 +276,15 @@ impl BrokerConfig {
                 reason: reason.to_owned(),
             })
         };
+        if let Some(address) = &self.advertised_listeners
+            && address.is_wildcard()
+        {
+            return invalid(
+                "advertised.listeners",
+                address.to_string(),
+                "clients cannot connect to every interface; name one address, or leave it empty: they are told the one they connected to",
+            );
+        }
         if self.group_min_session_timeout > self.group_max_session_timeout {
             let value = self.group_min_session_timeout.as_millis().to_string();
             return invalid(

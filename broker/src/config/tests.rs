@@ -258,3 +258,24 @@ fn a_batch_of_the_offsets_topic_fits_into_its_segments() {
         );
     }
 }
+
+#[test]
+fn nobody_is_told_to_connect_to_every_interface() {
+    let mut config = BrokerConfig::default();
+    for wildcard in [
+        "0.0.0.0:9092",
+        "[::]:9092",
+        "PLAINTEXT://[::ffff:0.0.0.0]:1",
+    ] {
+        config.set("advertised.listeners", wildcard).unwrap();
+        let refused = config.validate().unwrap_err().to_string();
+        assert!(refused.contains("advertised.listeners"), "{refused}");
+    }
+    for fine in ["", ":9092", "localhost:0", "[::1]:9092"] {
+        config.set("advertised.listeners", fine).unwrap();
+        config.validate().unwrap();
+    }
+    // To listen there is another matter.
+    config.set("listeners", "0.0.0.0:9092").unwrap();
+    config.validate().unwrap();
+}

@@ -1,6 +1,7 @@
 //! Values of settings: their kinds, bounds and spelling. Pure.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -220,14 +221,11 @@ impl ListenAddress {
         })
     }
 
-    /// The host to bind to.
-    #[must_use]
-    pub fn bind_host(&self) -> &str {
-        if self.host.is_empty() {
-            "0.0.0.0"
-        } else {
-            &self.host
-        }
+    /// Whether it names every interface (`0.0.0.0`, `[::]`): one can listen there, and nobody can connect to it from
+    /// elsewhere. An empty host is not meant: it is no address.
+    pub(super) fn is_wildcard(&self) -> bool {
+        let ip = self.host.parse::<IpAddr>();
+        ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
     }
 }
 
