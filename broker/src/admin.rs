@@ -13,7 +13,7 @@ use callboard_supervision::{Addr, ChildSpec, Envelope, spawn_linked};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 
-use crate::metrics::Recorder;
+use crate::metrics::Page;
 
 mod places;
 
@@ -28,7 +28,7 @@ pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// What the admin port shows.
 #[derive(Clone)]
 pub(crate) struct AdminPages {
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) metrics: Arc<Page>,
     pub(crate) ready: Readiness,
     /// Connections at a time.
     pub(crate) most: usize,
@@ -125,21 +125,14 @@ fn router(pages: AdminPages) -> Router {
 }
 
 async fn metrics(State(pages): State<AdminPages>) -> Response {
-    match pages.recorder {
-        Some(recorder) => (
-            [(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )],
-            recorder.render(),
-        )
-            .into_response(),
-        None => (
-            StatusCode::NOT_FOUND,
-            "this broker was started without a recorder\n",
-        )
-            .into_response(),
-    }
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        pages.metrics.scrape().await,
+    )
+        .into_response()
 }
 
 async fn readyz(State(pages): State<AdminPages>) -> Response {

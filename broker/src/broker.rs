@@ -26,9 +26,10 @@ use crate::bind::bind;
 use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
 use crate::listener::{self, ListenerMsg};
-use crate::metrics::{BUILD_INFO, Recorder};
+use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};
 use crate::testing::faults::Faults;
+use crate::topics::Topics;
 use crate::{BrokerConfig, BrokerError};
 
 /// The kind of the supervisor of all parts in metrics and logs.
@@ -56,6 +57,7 @@ pub struct Broker {
     /// The listener's present incarnation.
     listener: Arc<Mutex<Option<Addr<ListenerMsg>>>>,
     coordinators: Coordinators,
+    topics: Topics,
     journal: Arc<Journal>,
     /// Has the reason once the disk has refused the journal a write.
     poisoned: watch::Receiver<Option<String>>,
@@ -132,6 +134,7 @@ impl Broker {
         let bounds = listener::bounds(&config).await?;
         gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let data = DataDir::open(&config)?;
+        let series_max = config.metrics_max_series;
         let (socket, address) = bind(&config.listeners, config.socket_listen_backlog).await?;
         let admin_socket = match &config.admin_listener {
             Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
@@ -156,6 +159,7 @@ impl Broker {
             root,
             listener: Arc::default(),
             coordinators: shared.coordinators.clone(),
+            topics: shared.topics.clone(),
             journal,
             poisoned,
             stopping: shared.stopping.clone(),
@@ -171,8 +175,9 @@ impl Broker {
         if let Some((socket, _)) = admin_socket {
             let ready = readiness(&broker);
             let most = shared.config.admin_max_connections;
+            let metrics = Arc::new(Page::new(recorder, broker.topics.clone(), series_max));
             let pages = AdminPages {
-                recorder,
+                metrics,
                 ready,
                 most,
             };
@@ -184,6 +189,13 @@ impl Broker {
 
     pub(crate) fn coordinators(&self) -> &Coordinators {
         &self.coordinators
+    }
+
+    /// What the logs of each topic have counted, by name: the series with a topic for a label, which no recorder has. For
+    /// programs that show their metrics themselves.
+    #[must_use]
+    pub fn topic_counts(&self) -> Vec<TopicCounts> {
+        crate::metrics::topic_counts(&self.topics.snapshot())
     }
 
     /// Where clients connect.

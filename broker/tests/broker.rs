@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_broker::{Broker, BrokerConfig, BrokerError};
 use callboard_protocol::header::{self, RequestHeader};
+use callboard_protocol::messages::DeleteTopicsRequest;
 use callboard_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use callboard_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -155,6 +156,16 @@ impl Client {
             }
         }
         values
+    }
+
+    async fn delete(&mut self, topic: &'static str) {
+        let request = DeleteTopicsRequest {
+            topic_names: vec![topic.into()],
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        let code = self.ask(&request, 5, |_, answer| answer.responses[0].error_code);
+        assert_eq!(ErrorCode(code.await), ErrorCode::NONE);
     }
 
     async fn commit(&mut self, group: &'static str, topic: &'static str, offset: i64) {
@@ -506,6 +517,55 @@ async fn the_admin_port_tells_how_the_broker_is() {
     assert!(get(admin, "/healthz").await.ends_with("ok\n"));
     assert!(get(admin, "/readyz").await.ends_with("ready\n"));
     upkeep.abort();
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_series_of_a_topic_go_with_it_and_begin_anew() {
+    let _limit = Limit::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config
+        .set("callboard.admin.listener", "127.0.0.1:0")
+        .unwrap();
+    config.set("callboard.metrics.max.series", "8").unwrap();
+    // No recorder is needed for them.
+    let broker = Broker::start(config).await.unwrap();
+    let admin = broker.admin_address().unwrap();
+    let mut client = Client::connect(broker.address()).await;
+    let series = |page: &str, topic: &str| {
+        let label = format!("{{topic=\"{topic}\"}}");
+        let lines = page.lines().filter(|line| line.contains(&label));
+        let names = lines.map(|line| line.replace(&label, ""));
+        names.collect::<Vec<_>>()
+    };
+
+    client.create("t", 1).await;
+    client.produce("t", "x").await;
+    let page = get(admin, "/metrics").await;
+    let of_t = series(&page, "t");
+    assert_eq!(of_t.len(), 4, "{page}");
+    assert!(of_t.contains(&"callboard_broker_appended_records_total 1".to_owned()));
+    let counts = broker.topic_counts();
+    assert!(counts[0].appended_bytes > 0 && counts[0].size_bytes == counts[0].appended_bytes);
+
+    client.delete("t").await;
+    assert!(series(&get(admin, "/metrics").await, "t").is_empty());
+    client.create("t", 1).await;
+    let page = get(admin, "/metrics").await;
+    assert!(
+        series(&page, "t").iter().all(|line| line.ends_with(" 0")),
+        "{page}"
+    );
+
+    // Two topics are eight series: of more the quietest are left out.
+    for name in ["u", "v"] {
+        client.create(name, 1).await;
+        client.produce(name, "x").await;
+    }
+    let page = get(admin, "/metrics").await;
+    assert!(series(&page, "t").is_empty());
+    assert_eq!(series(&page, "u").len() + series(&page, "v").len(), 8);
     broker.shutdown().await.unwrap();
 }
 

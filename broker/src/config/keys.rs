@@ -126,6 +126,7 @@ keys! {
     "listeners", Kind::Address, "127.0.0.1:9092", "Where the broker listens, HOST:PORT; one listener, plaintext. An empty host is every interface, of IPv4 and IPv6; port 0 picks a free one. Kafka's default is :9092.", |c, v| c.listeners => v.address()?;
     "advertised.listeners", Kind::Address, "", "The address clients are told; no wildcard. Empty, or without a host: the address they connected to, where Kafka takes the name of the machine.", |c, v| c.advertised_listeners => v.address();
     "callboard.admin.listener", Kind::Address, "127.0.0.1:9464", "Where /metrics, /healthz and /readyz are served. Empty: nowhere.", |c, v| c.admin_listener => v.address();
+    "callboard.metrics.max.series", number(0, INT_MAX), "50000", "Most series with a topic for a label that /metrics shows; topics with the least traffic are left out first, and counted in callboard_metrics_series_dropped_total.", |c, v| c.metrics_max_series => v.number();
     "node.id" | "broker.id", number(0, INT_MAX), "1", "The id of this broker in Metadata. Kafka has no default.", |c, v| c.node_id => v.number();
     "cluster.id", Kind::Text, "", "The id of the cluster. Empty: made once and kept in the data directory.", |c, v| c.cluster_id => non_empty(v);
     "log.dirs" | "log.dir", Kind::Text, "callboard-data", "The data directory; one process at a time. Kafka's default is /tmp/kafka-logs.", |c, v| c.data_dir => v.text().filter(|text| !text.is_empty()).map(Into::into);

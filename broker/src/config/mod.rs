@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     pub listeners: ListenAddress,
     pub advertised_listeners: Option<ListenAddress>,
     pub admin_listener: Option<ListenAddress>,
+    /// `callboard.metrics.max.series`.
+    pub metrics_max_series: usize,
     pub node_id: i32,
     pub cluster_id: Option<String>,
     pub data_dir: PathBuf,
@@ -98,6 +100,7 @@ impl Default for BrokerConfig {
             },
             advertised_listeners: None,
             admin_listener: None,
+            metrics_max_series: 0,
             node_id: 0,
             cluster_id: None,
             data_dir: PathBuf::new(),

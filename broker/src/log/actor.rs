@@ -138,7 +138,6 @@ impl Actor for TopicLog {
         let open = move || {
             let opened = PartitionLog::open(
                 &shared.dir,
-                &shared.topic,
                 shared.with_config(Clone::clone),
                 wall_clock_ms(),
             );

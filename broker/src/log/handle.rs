@@ -7,20 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_supervision::{Addr, CallError};
-use metrics::{Counter, counter};
 use tokio::sync::Semaphore;
 
 use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
 use super::core::LogConfig;
-use super::metrics::{
-    BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
-};
+use super::count::Count;
 use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
 use super::waiters::{FetchWaiter, Waiters, Watch};
 use super::{Appended, LogError};
 use crate::compute::{Compute, Job, Lane, Progress};
+use crate::metrics::TopicCounts;
 
 /// Of the bytes that may be checked where requests are read, the share that may come compressed.
 const COMPRESSED_SHARE: usize = 16;
@@ -44,9 +42,9 @@ pub(crate) struct Shared {
     /// Held by whoever has the files open for writing. A dead incarnation may still be in a blocking section: the next
     /// one opens the files when it is out of it.
     pub(crate) writer: Arc<Semaphore>,
-    pub(crate) appended_records: Counter,
-    pub(crate) appended_bytes: Counter,
-    fetched_bytes: Counter,
+    pub(crate) appended_records: Count,
+    pub(crate) appended_bytes: Count,
+    fetched_bytes: Count,
     stage: RwLock<Stage>,
 }
 
@@ -77,11 +75,10 @@ impl Unanswered for LogError {
 impl LogHandle {
     /// A handle of a partition whose files lie in `dir`; nothing is opened yet.
     pub(crate) fn new(topic: Arc<str>, partition: i32, dir: PathBuf, config: LogConfig) -> Self {
-        let label = topic.to_string();
         let shared = Shared {
-            appended_records: counter!(BROKER_APPENDED_RECORDS_TOTAL, "topic" => label.clone()),
-            appended_bytes: counter!(BROKER_APPENDED_BYTES_TOTAL, "topic" => label.clone()),
-            fetched_bytes: counter!(BROKER_FETCHED_BYTES_TOTAL, "topic" => label),
+            appended_records: Count::default(),
+            appended_bytes: Count::default(),
+            fetched_bytes: Count::default(),
             topic,
             partition,
             dir,
@@ -179,6 +176,14 @@ impl LogHandle {
     /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn available(&self, from: i64) -> Result<(usize, Offsets), LogError> {
         self.shared.reader()?.available(from)
+    }
+
+    /// Adds what this partition has counted, and its size, to its topic's.
+    pub(crate) fn count_into(&self, topic: &mut TopicCounts) {
+        topic.appended_records += self.shared.appended_records.get();
+        topic.appended_bytes += self.shared.appended_bytes.get();
+        topic.fetched_bytes += self.shared.fetched_bytes.get();
+        topic.size_bytes += self.shared.reader().map_or(0, |reader| reader.size());
     }
 
     /// The log start and end offsets.

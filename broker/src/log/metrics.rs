@@ -1,6 +1,6 @@
 //! Names of the topic logs' metrics and their help.
 
-use metrics::{Unit, describe_counter, describe_gauge};
+use metrics::{Unit, describe_gauge};
 
 /// Records appended, by topic.
 pub const BROKER_APPENDED_RECORDS_TOTAL: &str = "callboard_broker_appended_records_total";
@@ -17,26 +17,6 @@ pub const BROKER_OFFLINE_PARTITIONS: &str = "callboard_broker_offline_partitions
 
 /// Registers help texts and units with the installed recorder.
 pub fn describe() {
-    describe_counter!(
-        BROKER_APPENDED_RECORDS_TOTAL,
-        Unit::Count,
-        "Records appended to topic logs; duplicates of idempotent producers are not."
-    );
-    describe_counter!(
-        BROKER_APPENDED_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes of record batches appended to topic logs."
-    );
-    describe_counter!(
-        BROKER_FETCHED_BYTES_TOTAL,
-        Unit::Bytes,
-        "Bytes of record batches read from topic logs for clients."
-    );
-    describe_gauge!(
-        BROKER_LOG_SIZE_BYTES,
-        Unit::Bytes,
-        "Bytes in the topic's logs, all partitions together."
-    );
     describe_gauge!(
         BROKER_OFFLINE_PARTITIONS,
         Unit::Count,

@@ -10,6 +10,7 @@
 mod actor;
 mod batch;
 pub(crate) mod core;
+mod count;
 mod error;
 pub(crate) mod files;
 mod handle;
@@ -21,7 +22,6 @@ mod reader;
 mod recovery;
 mod reply;
 mod segment;
-mod size_meter;
 #[cfg(test)]
 mod testing;
 mod waiters;

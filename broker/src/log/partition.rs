@@ -33,7 +33,6 @@ use super::recovery::{
     clean_and_list, modified, open_segments, read_log_start, recall_producers, view_of,
 };
 use super::segment::Segment;
-use super::size_meter::SizeMeter;
 
 pub(super) const PRODUCERS: &str = "producers.snapshot";
 pub(super) const LOG_START: &str = "log-start-offset";
@@ -72,23 +71,19 @@ pub struct PartitionLog {
     dir_dirty: bool,
     /// Set when the disk refused in a way that leaves the files unknown. Nothing is written any more.
     failed: Option<LogError>,
-    size: SizeMeter,
 }
 
 impl PartitionLog {
-    /// Opens the log in `dir`, creating the directory, and repairs its tail. `topic` is for logs and metrics; `now` in
-    /// milliseconds since 1970.
+    /// Opens the log in `dir`, creating the directory, and repairs its tail. `now` in milliseconds since 1970.
     ///
     /// # Errors
     /// [`LogError::Storage`]; [`LogError::Corrupt`] when a file other than the last is damaged, or one is missing.
-    pub fn open(dir: &Path, topic: &str, config: LogConfig, now: i64) -> Result<Self, LogError> {
+    pub fn open(dir: &Path, config: LogConfig, now: i64) -> Result<Self, LogError> {
         std::fs::create_dir_all(dir).map_err(LogError::io("create", dir))?;
         let log_start = read_log_start(dir)?;
         let bases = clean_and_list(dir)?;
-        let mut size = SizeMeter::new(topic);
-        let (segments, recovered) = open_segments(dir, &bases, log_start, &config, &size)?;
+        let (segments, recovered) = open_segments(dir, &bases, log_start, &config)?;
         let view = view_of(segments, log_start);
-        size.set(view.segments.iter().map(|segment| segment.size).sum());
         let mut producers = recall_producers(dir, &view)?;
         producers.expire(now, config.producer_expiration_ms);
         Ok(Self {
@@ -101,7 +96,6 @@ impl PartitionLog {
             dirty: recovered,
             dir_dirty: recovered,
             failed: None,
-            size,
         })
     }
 
@@ -285,7 +279,6 @@ impl PartitionLog {
             view.end_offset = place.last_offset + 1;
         }
         drop(view);
-        self.size.add(batch.size() as u64);
         Ok(())
     }
 
@@ -470,7 +463,6 @@ impl PartitionLog {
             view.segments.drain(..below).collect()
         };
         for segment in &gone {
-            self.size.remove(segment.size);
             segment.remove()?;
         }
         Ok(())

@@ -113,7 +113,7 @@ fn what_kafka_refuses_is_refused_and_leaves_nothing() {
         segment_bytes: 400,
         ..LogConfig::default()
     };
-    let mut log = PartitionLog::open(dir.path(), "test", config, NOW).unwrap();
+    let mut log = PartitionLog::open(dir.path(), config, NOW).unwrap();
     let mut code = |timestamps: &[i64], value| {
         log.append(&batch(timestamps, value, None), NOW)
             .unwrap_err()
@@ -145,7 +145,7 @@ fn the_brokers_timestamp_replaces_the_producers() {
         stamped_by: StampedBy::Broker,
         ..small()
     };
-    let mut log = PartitionLog::open(dir.path(), "test", config, NOW).unwrap();
+    let mut log = PartitionLog::open(dir.path(), config, NOW).unwrap();
     let appended = log.append(&batch(&[5, i64::MAX], 10, None), NOW).unwrap();
     assert_eq!(appended.log_append_time, NOW);
     let stored = all(&log);
@@ -321,7 +321,7 @@ fn retention_by_size_and_time_moves_the_log_start() {
         retention_ms: Some(1_000),
         ..small()
     };
-    let mut log = PartitionLog::open(dir.path(), "test", config.clone(), NOW).unwrap();
+    let mut log = PartitionLog::open(dir.path(), config.clone(), NOW).unwrap();
     for at in 0..10 {
         append(&mut log, &[NOW + at], 400);
     }
@@ -352,7 +352,7 @@ fn retention_by_size_and_time_moves_the_log_start() {
     );
     assert_eq!(log.enforce_retention(NOW + 9_000).unwrap(), 0);
     drop(log);
-    let mut log = PartitionLog::open(dir.path(), "test", config, NOW).unwrap();
+    let mut log = PartitionLog::open(dir.path(), config, NOW).unwrap();
     assert_eq!(
         log.reader().offsets(),
         Offsets {
@@ -408,7 +408,7 @@ fn an_order_to_flush_is_kept_per_so_many_records() {
         flush_messages: 3,
         ..LogConfig::default()
     };
-    let mut log = PartitionLog::open(dir.path(), "test", config, NOW).unwrap();
+    let mut log = PartitionLog::open(dir.path(), config, NOW).unwrap();
     append(&mut log, &[NOW], 1);
     assert_eq!((log.unflushed, log.dirty, log.dir_dirty), (1, true, true));
     assert!(log.append_waits(&batch(&[NOW, NOW], 1, None), NOW));

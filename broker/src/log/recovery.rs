@@ -13,7 +13,7 @@ use super::number;
 use super::partition::{LOG_START, PRODUCERS};
 use super::reader::View;
 use super::segment::{Segment, Tail, Walk, log_path};
-use super::size_meter::SizeMeter;
+use crate::metrics::LOG_TRUNCATED_BYTES;
 
 /// The log start offset that was stored, 0 if none was.
 pub(super) fn read_log_start(dir: &Path) -> Result<i64, LogError> {
@@ -52,7 +52,6 @@ pub(super) fn open_segments(
     bases: &[i64],
     log_start: i64,
     config: &LogConfig,
-    size: &SizeMeter,
 ) -> Result<(Vec<Segment>, bool), LogError> {
     let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
     let mut recovered = false;
@@ -71,7 +70,7 @@ pub(super) fn open_segments(
             (Tail::Whole, _) => {}
             (Tail::Torn { bytes }, None) => {
                 warn!(file = %segment.path.display(), position = segment.size, bytes, "cut a torn tail off a topic log");
-                size.count_truncated(bytes);
+                LOG_TRUNCATED_BYTES.with(&[]).increment(bytes);
                 segment.truncate()?;
             }
             (Tail::Torn { .. }, Some(_)) => {

@@ -211,8 +211,7 @@ fn damage_that_is_no_tail_is_refused_and_not_repaired() {
     let copy = dir.path().join("copy");
     let refused = |state: &Files| {
         restore(&copy, state);
-        let error =
-            PartitionLog::open(&copy, "test", super::super::testing::small(), NOW).unwrap_err();
+        let error = PartitionLog::open(&copy, super::super::testing::small(), NOW).unwrap_err();
         assert!(matches!(error, LogError::Corrupt { .. }), "{error}");
         assert!(&files_of(&copy) == state, "nothing was touched");
     };
@@ -299,7 +298,7 @@ fn a_start_offset_beyond_the_end_starts_empty_there() {
 /// Opening is refused for the version of that file, and changes nothing.
 fn refused_for_version(dir: &Path, name: &str) {
     let before = files_of(dir);
-    let refused = PartitionLog::open(dir, "test", small(), NOW).unwrap_err();
+    let refused = PartitionLog::open(dir, small(), NOW).unwrap_err();
     assert!(matches!(refused, LogError::Version { .. }), "{refused}");
     let refused = refused.to_string();
     assert!(refused.contains(name), "{refused}");

@@ -95,7 +95,7 @@ pub(crate) fn batch(timestamps: &[i64], value: usize, producer: Option<Producer>
 
 /// A log in `dir` with small segments: a handful of batches each.
 pub(crate) fn open(dir: &std::path::Path) -> PartitionLog {
-    PartitionLog::open(dir, "test", small(), NOW).unwrap()
+    PartitionLog::open(dir, small(), NOW).unwrap()
 }
 
 /// Segments of 1,000 bytes, an index entry every 200.

@@ -1,14 +1,23 @@
 //! Names of the broker's metrics, their help, units and buckets, and a Prometheus recorder for those who want one.
 
+mod page;
 mod recorder;
+mod topics;
 
 use callboard_supervision::metrics::CounterFamily;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
+pub(crate) use page::Page;
 pub use recorder::{Buckets, Recorder, install};
+pub use topics::TopicCounts;
+pub(crate) use topics::counts as topic_counts;
 
 /// Constant 1, labelled with the version.
 pub const BUILD_INFO: &str = "callboard_build_info";
+/// Series with a topic for a label in the last scrape.
+pub const METRICS_SERIES: &str = "callboard_metrics_series";
+/// Series left out of scrapes because there are more than `callboard.metrics.max.series`, by metric.
+pub const METRICS_SERIES_DROPPED_TOTAL: &str = "callboard_metrics_series_dropped_total";
 /// Open connections.
 pub const BROKER_CONNECTIONS: &str = "callboard_broker_connections";
 /// Connections by what became of them at accept: `accepted`, `refused_limit`.
@@ -108,6 +117,21 @@ pub(crate) const LOG_TRUNCATED_BYTES: CounterFamily = CounterFamily::new(
     &[],
 );
 
+pub(crate) const SERIES_DROPPED: CounterFamily = CounterFamily::new(
+    METRICS_SERIES_DROPPED_TOTAL,
+    Unit::Count,
+    "Series left out of scrapes because there are more than callboard.metrics.max.series, by metric.",
+    &[(
+        "metric",
+        &[
+            crate::log::metrics::BROKER_APPENDED_RECORDS_TOTAL,
+            crate::log::metrics::BROKER_APPENDED_BYTES_TOTAL,
+            crate::log::metrics::BROKER_FETCHED_BYTES_TOTAL,
+            crate::log::metrics::BROKER_LOG_SIZE_BYTES,
+        ],
+    )],
+);
+
 /// The counters of this crate, but for those by topic, which are collected at the scrape, and
 /// [`BROKER_REQUESTS_TOTAL`], whose labels are the APIs served. A broker makes all their series when it starts.
 pub const COUNTERS: &[CounterFamily] = &[
@@ -118,6 +142,7 @@ pub const COUNTERS: &[CounterFamily] = &[
     CONNECTIONS_BEHIND,
     PROTOCOL_ERRORS,
     LOG_TRUNCATED_BYTES,
+    SERIES_DROPPED,
 ];
 
 /// The kinds of actors in a broker.
@@ -164,6 +189,11 @@ pub fn describe() {
         BROKER_ADMIN_CONNECTIONS,
         Unit::Count,
         "Open connections to the admin port."
+    );
+    describe_gauge!(
+        METRICS_SERIES,
+        Unit::Count,
+        "Series with a topic for a label in the last scrape."
     );
     describe_gauge!(BROKER_CONNECTIONS, Unit::Count, "Open connections.");
     describe_counter!(
