@@ -7,13 +7,13 @@ use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use callboard_supervision::{Addr, ChildSpec, Envelope, RpcReplyPort, spawn_linked};
+use callboard_supervision::{Addr, ChildSpec, Envelope, RpcReplyPort, seldom, spawn_linked};
 use metrics::gauge;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 use crate::connection;
 use crate::metrics::{BROKER_CONNECTIONS, CONNECTIONS};
@@ -231,7 +231,7 @@ impl Accepting {
                 accepted = accept(socket.as_ref()) => match accepted {
                     Ok((stream, peer)) => self.accepted(stream, peer.ip()),
                     Err(error) => {
-                        warn!(%error, "cannot accept a connection");
+                        seldom!(warn, %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY).await;
                     }
                 },
@@ -260,7 +260,7 @@ impl Accepting {
         };
         let ip = self.peers.remove(&id);
         if let Err(failed) = ended {
-            error!(?ip, error = %failed, "a connection panicked and was closed");
+            seldom!(error, ?ip, error = %failed, "a connection panicked and was closed");
         }
         if let Some(ip) = ip {
             self.places.leave(ip);

@@ -12,12 +12,12 @@ use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
+use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
 use metrics::{counter, histogram};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::core::commit::{CommitCore, CommitEffect, CommitInput, Offsets};
 use crate::core::membership::{Refusal, Ticket};
@@ -187,7 +187,7 @@ impl State {
                     .next()
                     .map_or("", |code| code.name())
                     .to_owned();
-                warn!(partitions = codes.len(), error, "commit refused");
+                seldom!(warn, partitions = codes.len(), error, "commit refused");
                 self.shared.events.send(Event::CommitFailed {
                     partitions: codes.into_keys().collect(),
                     error,

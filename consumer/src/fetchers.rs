@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_client::TopicPartition;
-use callboard_supervision::{Addr, Envelope, Timer, spawn_linked};
+use callboard_supervision::{Addr, Envelope, Timer, seldom, spawn_linked};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::fetcher::{self, Fetcher, FetcherMsg};
 use crate::partition::Cell;
@@ -111,7 +111,7 @@ impl Actor for Fetchers {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorFailed(actor, error) => {
-                warn!(%error, "fetcher failed");
+                seldom!(warn, %error, "fetcher failed");
                 state.fetcher_ended(actor.get_id());
             }
             SupervisionEvent::ActorTerminated(actor, _last_state, _reason) => {
@@ -240,7 +240,7 @@ impl State {
                     self.fetchers.insert(node, address);
                 }
                 Err(error) => {
-                    warn!(%error, "cannot start a fetcher");
+                    seldom!(warn, %error, "cannot start a fetcher");
                     return false;
                 }
             }

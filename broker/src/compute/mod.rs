@@ -18,11 +18,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use callboard_supervision::BoxFuture;
+use callboard_supervision::{BoxFuture, seldom};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::error;
 
 use self::core::{LaneId, Queue, Turn};
 use self::metrics::{
@@ -241,7 +240,7 @@ impl Pool {
         let job = &mut turn.job.job;
         let stepped = catch_unwind(AssertUnwindSafe(|| job.step(SLICE_BYTES)));
         let progress = stepped.unwrap_or_else(|_panic| {
-            error!("work on bytes panicked and was given up");
+            seldom!(error, "work on bytes panicked and was given up");
             self.panics.increment(1);
             Progress::Done
         });

@@ -4,10 +4,10 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use callboard_supervision::BoxFuture;
+use callboard_supervision::{BoxFuture, seldom};
 use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::budget::Room;
 
@@ -21,7 +21,7 @@ impl Effects {
         self.0.spawn(async move {
             // Its responder closes the connection.
             if AssertUnwindSafe(effect).catch_unwind().await.is_err() {
-                error!("a request that changes something panicked");
+                seldom!(error, "a request that changes something panicked");
             }
             drop(held);
         });

@@ -13,7 +13,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use bytes::{Buf, Bytes};
 use callboard_protocol::frame::FrameReader;
 use callboard_protocol::{ApiKey, header};
-use callboard_supervision::BoxFuture;
+use callboard_supervision::{BoxFuture, seldom};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use metrics::{Counter, Gauge, counter, gauge};
@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::handlers;
 use crate::metrics::{
@@ -269,7 +269,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Err(error) => {
                     // Once: the reader is not asked again.
                     if self.flow.is_open() {
-                        warn!(client = %self.context.client_host, %error, "a frame is larger than allowed");
+                        seldom!(warn, client = %self.context.client_host, %error, "a frame is larger than allowed");
                         self.flow.arrived(Arrived::Broken("too_large"), now());
                         self.flow.ended(now());
                     }
@@ -375,18 +375,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let (key, version) = match header::peek(frame) {
             Ok(head) => (head.api_key, head.api_version),
             Err(error) => {
-                warn!(client = %self.context.client_host, %error, "a request without a header");
+                seldom!(warn, client = %self.context.client_host, %error, "a request without a header");
                 self.flow.answer(ticket, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
         };
         let Some((place, api)) = handlers::find(key) else {
-            warn!(client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
+            seldom!(warn, client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
             self.flow.answer(ticket, Answer::Close("unknown_api"));
             return (Follow::AtOnce, None);
         };
         if !api.serves(version) && key != ApiKey::API_VERSIONS {
-            warn!(client = %self.context.client_host, api = key.name(), version, "a request of a version not offered");
+            seldom!(warn, client = %self.context.client_host, api = key.name(), version, "a request of a version not offered");
             self.flow
                 .answer(ticket, Answer::Close("unsupported_version"));
             return (Follow::AtOnce, None);
@@ -399,7 +399,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let (header, body) = match read {
             Ok(read) => read,
             Err(error) => {
-                warn!(client = %self.context.client_host, api = key.name(), version, %error, "a malformed request header");
+                seldom!(warn, client = %self.context.client_host, api = key.name(), version, %error, "a malformed request header");
                 self.flow.answer(ticket, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
@@ -501,7 +501,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Others find no room, and this connection holds most and moves least.
     fn gave_way(&self) {
         let client = &self.context.client_host;
-        warn!(%client, request_bytes = self.flow.held(), response_bytes = self.flow.charged(), "connection closed, it holds memory that others wait for and does not go on");
+        seldom!(warn, %client, request_bytes = self.flow.held(), response_bytes = self.flow.charged(), "connection closed, it holds memory that others wait for and does not go on");
         counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "pressure").increment(1);
     }
 
@@ -511,7 +511,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match late {
             Late::Idle => debug!(%client, "idle connection closed"),
             Late::Frame => {
-                warn!(%client, "connection closed, a request was begun and did not go on");
+                seldom!(warn, %client, "connection closed, a request was begun and did not go on");
                 counter!(BROKER_PROTOCOL_ERRORS_TOTAL, "kind" => "frame_timeout").increment(1);
             }
         }

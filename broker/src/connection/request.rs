@@ -7,10 +7,9 @@ use bytes::Bytes;
 use callboard_coordinator::Call;
 use callboard_protocol::header::RequestHeader;
 use callboard_protocol::{ApiKey, Message, Request as RequestMessage, frame};
-use callboard_supervision::BoxFuture;
+use callboard_supervision::{BoxFuture, seldom};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tracing::{error, warn};
 
 use super::budget::{Room, Share};
 use super::core::Ticket;
@@ -110,7 +109,7 @@ impl<'a> Request<'a> {
         match R::decode(self.body, self.header.api_version) {
             Ok(body) => Some((body, self)),
             Err(reason) => {
-                warn!(
+                seldom!(warn,
                     client = %self.context.client_host,
                     api = self.header.api_key.name(),
                     version = self.header.api_version,
@@ -168,7 +167,7 @@ impl Maker {
     fn room(&self, bytes: usize) -> Option<Room> {
         let answers = &self.context.answers;
         if bytes > answers.most() {
-            warn!(client = %self.context.client_host, bytes, most = answers.most(), "an answer is larger than callboard.queued.max.response.bytes");
+            seldom!(warn, client = %self.context.client_host, bytes, most = answers.most(), "an answer is larger than callboard.queued.max.response.bytes");
             return None;
         }
         let small = bytes <= SMALL;
@@ -231,7 +230,7 @@ impl Responder {
     }
 
     fn unwritable(&self, reason: &dyn std::fmt::Display) -> Answer {
-        error!(api = self.api.name(), version = self.version, %reason, "an answer cannot be encoded");
+        seldom!(error, api = self.api.name(), version = self.version, %reason, "an answer cannot be encoded");
         Answer::Close("internal")
     }
 

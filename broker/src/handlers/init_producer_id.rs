@@ -7,7 +7,7 @@ use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::init_producer_id::{
     InitProducerIdRequest, InitProducerIdResponse,
 };
-use tracing::warn;
+use callboard_supervision::seldom;
 
 use crate::connection::{Request, Work};
 
@@ -30,7 +30,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
                 ..Default::default()
             },
             Ok(Err(error)) => {
-                warn!(%error, "no producer id can be given out");
+                seldom!(warn, %error, "no producer id can be given out");
                 refused(ErrorCode::COORDINATOR_NOT_AVAILABLE)
             }
             Err(_panicked) => refused(ErrorCode::UNKNOWN_SERVER_ERROR),

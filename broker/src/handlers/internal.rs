@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use callboard_offsets::log::{LogError as OffsetsError, OffsetsLog};
+use callboard_supervision::seldom;
 
 use crate::log::{AtLeast, Chunk, FoundOffset, LogError, Offsets, first_record_at_or_after};
 use crate::shared::Shared;
@@ -153,7 +154,7 @@ fn joined(mut batches: Vec<Bytes>) -> Bytes {
 }
 
 fn failed(error: OffsetsError) -> LogError {
-    tracing::warn!(%error, "the offsets topic cannot be read");
+    seldom!(warn, %error, "the offsets topic cannot be read");
     unavailable(&error.to_string())
 }
 

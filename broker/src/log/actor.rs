@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
+use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
 use metrics::{Gauge, gauge};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::OwnedSemaphorePermit;
@@ -179,7 +179,7 @@ impl Actor for TopicLog {
                     .blocking(|log| log.enforce_retention(wall_clock_ms()))
                     .await?
                 {
-                    warn!(topic = %state.shared.topic, partition = state.shared.partition, %reason, "retention failed");
+                    seldom!(warn, topic = %state.shared.topic, partition = state.shared.partition, %reason, "retention failed");
                 }
                 state.arm_retention();
             }

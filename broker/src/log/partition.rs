@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
-use tracing::{info, warn};
+use callboard_supervision::seldom;
+use tracing::info;
 
 use super::LogError;
 use super::batch::{Stamp, ValidBatch};
@@ -284,7 +285,7 @@ impl PartitionLog {
 
     /// Undoes a write that failed. If even that fails, the files are unknown and the log is given up.
     fn take_back(&mut self, error: &LogError) {
-        warn!(%error, "append failed");
+        seldom!(warn, %error, "append failed");
         let cut = self
             .reader
             .view()

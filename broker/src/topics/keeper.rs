@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{
-    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, Timer, spawn_linked,
+    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, Timer, seldom,
+    spawn_linked,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -529,7 +530,7 @@ impl State {
     async fn forgotten(&mut self, id: Uuid) -> Result<(), ActorProcessingErr> {
         self.again.retain(|timer| !timer.has_fired());
         if let Err(error) = self.on_disk(move |store| store.forgotten(id)).await? {
-            warn!(%error, "a deleted topic is forgotten and cannot be ended; its name is not free");
+            seldom!(warn, %error, "a deleted topic is forgotten and cannot be ended; its name is not free");
             let again = KeeperMsg::Forgotten { id };
             self.again.push(self.myself.send_after(AGAIN, again));
             return Ok(());
@@ -586,7 +587,7 @@ impl State {
 }
 
 pub(super) fn storage(error: &TopicsError) -> TopicError {
-    warn!(%error, "a topic could not be changed on disk");
+    seldom!(warn, %error, "a topic could not be changed on disk");
     TopicError::new(ErrorCode::KAFKA_STORAGE_ERROR, error.to_string())
 }
 

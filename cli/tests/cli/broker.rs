@@ -1,9 +1,10 @@
 //! `callboard broker`: its start, its ready line, its end, and what keeps it from starting.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
-use crate::support::{Broker, get, run, succeed};
+use crate::support::{Broker, PATIENCE, get, run, succeed};
 
 #[test]
 fn it_says_where_it_serves_and_ends_in_order() {
@@ -206,4 +207,21 @@ fn the_configuration_is_printed_with_its_sources() {
         "group.min.session.timeout.ms=9999999",
     ]);
     assert_eq!(refused.code, Some(2));
+}
+
+#[test]
+fn a_thousand_bad_frames_are_a_few_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = Broker::start(directory.path());
+    for _ in 0..1_000 {
+        let mut socket = TcpStream::connect(&broker.listen).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Api 999, which nobody knows; and the end of it.
+        let frame = [0, 0, 0, 10, 3, 231, 0, 0, 0, 0, 0, 1, 255, 255];
+        socket.write_all(&frame).unwrap();
+        assert_eq!(socket.read(&mut [0]).unwrap(), 0, "it is closed");
+    }
+    let ended = broker.process.terminate();
+    let lines = ended.errors.matches("a request of an unknown api").count();
+    assert!((1..=10).contains(&lines), "{lines} lines");
 }

@@ -14,10 +14,10 @@ use std::time::Duration;
 use callboard_offsets::log::LogError;
 use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
 use callboard_protocol::{ErrorCode, Uuid};
-use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
+use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use self::owed::{Debts, Owed};
 use self::perform::code;
@@ -254,7 +254,7 @@ impl State {
     fn topics(&mut self, image: Arc<TopicsImage>) {
         if matches!(self.service, Service::Refused(_)) {
             for DeletedTopic { name, .. } in &image.deleted {
-                warn!(
+                seldom!(warn,
                     partition = self.partition,
                     topic = %name,
                     "a deleted topic cannot be forgotten: the partition is not served; its name is not free"
@@ -345,7 +345,7 @@ impl State {
 
     /// Throws a group away, and has it read back behind its appends in flight. Until then it is as if loading.
     fn rebuild(&mut self, group_id: &Arc<str>) {
-        error!(partition = self.partition, %group_id, "a step panicked, the group is rebuilt");
+        seldom!(error, partition = self.partition, %group_id, "a step panicked, the group is rebuilt");
         self.meter.rebuilt();
         self.core.evict(group_id);
         for owed in self.debts.take_group(group_id) {

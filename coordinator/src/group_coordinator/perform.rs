@@ -5,7 +5,8 @@ use std::sync::Arc;
 use callboard_offsets::record::Record;
 use callboard_offsets::writer::AppendError;
 use callboard_protocol::ErrorCode;
-use tracing::{info, warn};
+use callboard_supervision::seldom;
+use tracing::info;
 
 use super::owed::Owed;
 use super::{CoordinatorMsg, State};
@@ -168,7 +169,7 @@ impl State {
             } => {
                 // A full disk stays full for a while: at first, and then now and again.
                 if failures.is_power_of_two() {
-                    warn!(
+                    seldom!(warn,
                         partition = self.partition,
                         %topic,
                         error = error.name(),

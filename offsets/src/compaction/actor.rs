@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use callboard_supervision::{Addr, Envelope, Timer};
+use callboard_supervision::{Addr, Envelope, Timer, seldom};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::core::decide::Decider;
 use super::work::compact;
@@ -165,7 +165,7 @@ impl State {
                 );
             }
             Err(error) => {
-                warn!(partition, took_ms, %error, "cannot compact a partition of the offsets log, it grows until that works");
+                seldom!(warn, partition, took_ms, %error, "cannot compact a partition of the offsets log, it grows until that works");
             }
         }
     }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use callboard_supervision::seldom;
+
 use super::core::segment::{FileName, free_name, segment_name};
 use super::core::snapshot::{
     Encoder, LOG_START, LOG_START_PREPARING, LogStart, SNAPSHOT_PREPARING, Snapshot, parse_name,
@@ -283,7 +285,7 @@ fn refused(error: io::Error) -> LogError {
     if storage::is_no_space(&error) {
         return LogError::Full;
     }
-    tracing::warn!(%error, "cannot compact a partition of the offsets log");
+    seldom!(warn, %error, "cannot compact a partition of the offsets log");
     LogError::Unavailable {
         retry_after: RETRY_AFTER,
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use callboard_supervision::seldom;
 use tokio::time::Instant;
 
 use super::core::frame::{self, Header, Kind};
@@ -268,7 +269,7 @@ impl Engine {
                 Err(LogError::Full)
             }
             Err(PrepareError::Refused(error)) => {
-                tracing::warn!(%error, "cannot prepare a segment of the offsets log");
+                seldom!(warn, %error, "cannot prepare a segment of the offsets log");
                 Err(LogError::Unavailable {
                     retry_after: RETRY_AFTER,
                 })

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use callboard_supervision::seldom;
+
 use super::operation::{Answer, Operation};
 use super::shared::Shared;
 use crate::log::{AppendDone, Batch, Lease, LogError};
@@ -142,7 +144,7 @@ pub(crate) fn give_all(answers: &mut Vec<Answer>, shared: &Shared) {
     for answer in answers.drain(..) {
         let given = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer.give(shared)));
         if given.is_err() {
-            tracing::error!("a caller of the offsets log panicked in its answer");
+            seldom!(error, "a caller of the offsets log panicked in its answer");
         }
     }
 }

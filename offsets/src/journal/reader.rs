@@ -6,6 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callboard_supervision::seldom;
 
 use super::core::frame::{self, Header, Look};
 use super::core::locator::{Located, Run};
@@ -175,7 +176,8 @@ impl<'a> SnapshotReader<'a> {
         decode_chunk(&bytes).ok_or_else(|| {
             self.shared.metrics.checksum_failures.increment(1);
             let (partition, position, at) = (self.partition, self.position, placed.at);
-            tracing::error!(
+            seldom!(
+                error,
                 partition,
                 position,
                 at,
@@ -256,7 +258,8 @@ fn read_run(shared: &Shared, partition: u32, run: &Run) -> Result<Prefix, LogErr
         let Some(stored) = decode(partition, position, located, &frame, segment) else {
             shared.metrics.checksum_failures.increment(1);
             let (segment, at) = (located.generation, located.at);
-            tracing::error!(
+            seldom!(
+                error,
                 partition,
                 position,
                 segment,

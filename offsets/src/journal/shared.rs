@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use callboard_supervision::seldom;
+
 use super::core::locator::Locator;
 use super::core::snapshot::Snapshot;
 use super::files::Files;
@@ -138,7 +140,10 @@ impl Shared {
         let mut status = self.status();
         match (&status.condition, full) {
             (Condition::Good, true) => {
-                tracing::error!("no space left for the offsets log, commits fail until there is");
+                seldom!(
+                    error,
+                    "no space left for the offsets log, commits fail until there is"
+                );
                 status.condition = Condition::Full;
             }
             (Condition::Full, false) => {

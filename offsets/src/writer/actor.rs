@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use callboard_supervision::{Addr, Envelope, Timer};
+use callboard_supervision::{Addr, Envelope, Timer, seldom};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use uuid::Uuid;
 
 use super::core::Now;
@@ -130,7 +130,7 @@ impl Actor for OffsetPartitionWriter {
                         && serving.pipeline.is_flowing()
                     {
                         // Those behind it fail because it did.
-                        warn!(partition = state.partition, %error, "the engine refused an append");
+                        seldom!(warn, partition = state.partition, %error, "the engine refused an append");
                     }
                     serving.pipeline.landed(now, ticket, result, &mut effects);
                 }

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use callboard_supervision::seldom;
 use ractor::ActorProcessingErr;
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::debug;
 
 use super::actor::{Item, Phase, State};
 use super::core::Ticket;
@@ -92,17 +93,21 @@ impl State {
             Pieces::Many => PART_BYTES_MAX.min(bytes_max),
         };
         let now_ms = self.clock.now_ms();
-        let (encoded, taken) =
-            match batch::encode_some(&records, base_offset, now_ms, part_bytes_max) {
-                Ok(encoded) => encoded,
-                Err(error) => {
-                    warn!(partition = self.partition, %group, %error, "records cannot be written");
-                    return done.call(Err(AppendError::Unwritable(error)));
-                }
-            };
+        let (encoded, taken) = match batch::encode_some(
+            &records,
+            base_offset,
+            now_ms,
+            part_bytes_max,
+        ) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                seldom!(warn, partition = self.partition, %group, %error, "records cannot be written");
+                return done.call(Err(AppendError::Unwritable(error)));
+            }
+        };
         // Found before it is sent, it does not disturb what is in flight.
         if encoded.len() > bytes_max {
-            warn!(
+            seldom!(warn,
                 partition = self.partition,
                 %group,
                 bytes = encoded.len(),
@@ -163,7 +168,8 @@ impl State {
                 } => self.send(ticket, id, expected)?,
                 Effect::Resolve { expected, id } => {
                     if let Phase::Serving(serving) = &self.phase {
-                        warn!(
+                        seldom!(
+                            warn,
                             partition = self.partition,
                             position = expected.position,
                             "asking what became of an append"
@@ -265,7 +271,7 @@ impl State {
 
     fn end(&self, reason: &Fatal) -> ActorProcessingErr {
         if let Fatal::Log(LogError::WrongEnd { .. }) | Fatal::Contradiction = reason {
-            error!(partition = self.partition, %reason, "a second writer, or a bug");
+            seldom!(error, partition = self.partition, %reason, "a second writer, or a bug");
         }
         format!("offsets partition {}: {reason}", self.partition).into()
     }

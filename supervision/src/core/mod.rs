@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+pub(crate) mod seldom;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,8 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use callboard_supervision::seldom;
+
 use super::{PrepareError, Prepared, Preparer};
 
 type Outcome = Result<Prepared, PrepareError>;
@@ -75,7 +77,7 @@ impl Supply {
                 }
                 Err(error @ PrepareError::Flush(_)) => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot prepare a segment of the offsets log");
+                    seldom!(warn, %error, "cannot prepare a segment of the offsets log");
                 }
             }
         }
