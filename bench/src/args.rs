@@ -71,6 +71,9 @@ pub(crate) struct RunArgs {
     /// The `callboard` program to measure. By default cargo builds it for release, where cargo started this.
     #[arg(long, value_name = "FILE")]
     pub(crate) callboard: Option<PathBuf>,
+    /// An older `callboard` program, measured beside the other in the same runs; the table says what became of each figure.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
     /// Where our broker has its data. Default target/bench.
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,

@@ -212,6 +212,7 @@ fn places(args: &RunArgs) -> Result<Places, BenchError> {
             Some(program) => program.clone(),
             None => build()?,
         },
+        before: args.before.clone(),
         repository: repository(),
         work,
         // A folder of this process alone.

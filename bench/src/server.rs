@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::error::{BenchError, Doing};
+use crate::rows::{BEFORE, OURS};
 use crate::usage::Process;
 use crate::wire::Wire;
 
@@ -33,12 +34,34 @@ const KAFKA_SETTINGS: &[&str] = &[
 pub(crate) struct Places {
     /// The `callboard` program.
     pub(crate) callboard: PathBuf,
+    /// An older one, to be measured beside it.
+    pub(crate) before: Option<PathBuf>,
     /// The root of the repository.
     pub(crate) repository: PathBuf,
     /// Data of our broker, on the disk that is measured, and its logs.
     pub(crate) work: PathBuf,
     /// A folder in memory, where fdatasync has nothing to do.
     pub(crate) memory: PathBuf,
+}
+
+impl Places {
+    /// The places of the older program, whose data lies in folders of its own.
+    pub(crate) fn before(&self) -> Option<Self> {
+        let before = self.before.clone()?;
+        Some(Self {
+            callboard: before,
+            before: None,
+            work: self.work.join("before"),
+            memory: self.memory.join("before"),
+            ..self.clone()
+        })
+    }
+
+    /// Our brokers: what each is called in the results, and its places.
+    pub(crate) fn ours(&self) -> Vec<(&'static str, Self)> {
+        let before = self.before().map(|places| (BEFORE, places));
+        [(OURS, self.clone())].into_iter().chain(before).collect()
+    }
 }
 
 /// A running server.

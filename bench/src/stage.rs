@@ -16,6 +16,7 @@ pub(crate) struct Stage {
     places: Places,
     amounts: Amounts,
     ours: Option<Server>,
+    before: Option<Server>,
     unsynced: Option<Server>,
     echo: Option<Server>,
     kafka: Option<(Server, KafkaNode)>,
@@ -28,6 +29,7 @@ impl Stage {
             places,
             amounts,
             ours: None,
+            before: None,
             unsynced: None,
             echo: None,
             kafka: None,
@@ -41,6 +43,18 @@ impl Stage {
             self.ours = Some(fresh(&self.places, &self.amounts, &data).await?);
         }
         started(&self.ours)
+    }
+
+    /// Our broker as it was, where an older program is measured beside it.
+    pub(crate) async fn before(&mut self) -> Result<Option<&Server>, BenchError> {
+        let Some(places) = self.places.before() else {
+            return Ok(None);
+        };
+        if self.before.is_none() {
+            let data = places.work.join("shared");
+            self.before = Some(fresh(&places, &self.amounts, &data).await?);
+        }
+        started(&self.before).map(Some)
     }
 
     /// Our broker with its data in memory.
@@ -77,7 +91,12 @@ impl Stage {
 
     /// Ends them all.
     pub(crate) async fn clear(&mut self) -> Result<(), BenchError> {
-        let servers = [self.ours.take(), self.unsynced.take(), self.echo.take()];
+        let servers = [
+            self.ours.take(),
+            self.before.take(),
+            self.unsynced.take(),
+            self.echo.take(),
+        ];
         for server in servers.into_iter().flatten() {
             server.kill().await?;
         }
@@ -85,9 +104,10 @@ impl Stage {
             server.kill().await?;
             drop(node);
         }
-        for folder in [&self.places.work.join("shared"), &self.places.memory] {
-            remove(folder)?;
+        for (_, places) in self.places.ours() {
+            remove(&places.work.join("shared"))?;
         }
+        remove(&self.places.memory)?;
         Ok(())
     }
 }

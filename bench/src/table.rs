@@ -7,14 +7,14 @@ use crate::error::{BenchError, Doing};
 use crate::expect::{Bound, FAMILIES, Family, Ratio};
 use crate::machine;
 use crate::results::{Results, Row, Run};
-use crate::rows::{ECHO, KAFKA, KAFKA_FLUSHED, Kind, OURS, OURS_UNSYNCED};
+use crate::rows::{BEFORE, ECHO, KAFKA, KAFKA_FLUSHED, Kind, OURS, OURS_UNSYNCED};
 
 /// Between these lines of the page the tables stand.
 const BEGIN: &str = "<!-- measured: everything down to the end mark is written by the bench -->";
 const END: &str = "<!-- end of what was measured -->";
 
 /// Columns come in this order.
-const SUBJECTS: &[&str] = &[OURS, OURS_UNSYNCED, KAFKA, KAFKA_FLUSHED, ECHO];
+const SUBJECTS: &[&str] = &[OURS, BEFORE, OURS_UNSYNCED, KAFKA, KAFKA_FLUSHED, ECHO];
 
 /// Writes the tables into the page, or to stdout when it is `-`.
 pub(crate) fn write(results: &Results, page: &Path) -> Result<(), BenchError> {
@@ -105,6 +105,7 @@ fn of_family(family: &Family, rows: &[(Kind, &Row)], text: &mut String) {
             let _ = writeln!(text);
         }
     }
+    since_before(&columns, rows, text);
     let _ = writeln!(
         text,
         "\n| row | compared | expected | measured | as expected |\n|---|---|---|---:|---|"
@@ -114,6 +115,43 @@ fn of_family(family: &Family, rows: &[(Kind, &Row)], text: &mut String) {
             of_ratio(ratio, *kind, row, text);
         }
     }
+}
+
+/// What became of each figure since the older program, where one was measured beside ours: ratios within runs.
+fn since_before(columns: &[&(&str, &str)], rows: &[(Kind, &Row)], text: &mut String) {
+    let both = |run: &Run| run.contains_key(BEFORE) && run.contains_key(OURS);
+    let rows = rows.iter().filter(|(_, row)| row.runs.iter().any(both));
+    let mut lines = String::new();
+    for (_, row) in rows {
+        let _ = write!(lines, "| {} |", row.row);
+        for (figure, _) in columns {
+            let of = |run: &Run, who| run.get(who)?.get(*figure).copied();
+            let ratios = row.runs.iter().filter_map(|run| {
+                let before = of(run, BEFORE).filter(|figure| *figure != 0.0)?;
+                Some(of(run, OURS)? / before)
+            });
+            let cell = Spread::of(ratios.collect());
+            let _ = write!(
+                lines,
+                " {} |",
+                cell.map_or(String::new(), |cell| cell.said(hundredths))
+            );
+        }
+        lines.push('\n');
+    }
+    if lines.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n| row, ours / before |");
+    for (_, heading) in columns {
+        let _ = write!(text, " {heading} |");
+    }
+    let _ = writeln!(text, "\n|---|{}", "---:|".repeat(columns.len()));
+    text.push_str(&lines);
+}
+
+fn hundredths(ratio: f64) -> String {
+    format!("{ratio:.2}")
 }
 
 fn of_ratio(ratio: &Ratio, kind: Kind, row: &Row, text: &mut String) {
@@ -267,6 +305,27 @@ mod tests {
         );
         assert!(text.contains("| at least 5 | 10 (5–10) | yes |"), "{text}");
         assert!(text.contains("| at least 2 | 3 (1–6) | yes |"), "{text}");
+    }
+
+    #[test]
+    fn an_older_program_is_compared_within_each_run() {
+        let kind = Kind::Commit {
+            connections: 100,
+            in_flight: 10,
+        };
+        let run = |ours, before| run([(OURS, ours), (BEFORE, before), (KAFKA, 1.0)]);
+        let row = Row {
+            row: kind.name(),
+            load: 0.0,
+            runs: vec![run(60.0, 50.0), run(30.0, 20.0), run(20.0, 20.0)],
+        };
+        let family = FAMILIES.iter().find(|family| (family.has)(kind)).unwrap();
+        let mut text = String::new();
+        of_family(family, &[(kind, &row)], &mut text);
+        assert!(
+            text.contains("| row, ours / before | a second |\n|---|---:|\n| commit/100x10 | 1.20 (1.00–1.50) |\n"),
+            "{text}"
+        );
     }
 
     #[test]

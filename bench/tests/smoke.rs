@@ -43,12 +43,20 @@ fn every_row_has_its_figures_once() {
         first.contains("| hostile | grown by, ours, MB | at most 64 |"),
         "{first}"
     );
+    for row in ROWS.split(',') {
+        assert!(
+            first.contains(&format!("| {row} | before |")),
+            "{row}: {first}"
+        );
+    }
+    assert!(first.contains("| row, ours / before |"), "{first}");
     // Measured again, a figure would be another one.
     assert_eq!(bench(folder.path()), first);
     assert_eq!(entries(folder.path()), ["results", "work"]);
     let left = entries(&folder.path().join("work"));
     assert!(
-        left.iter().all(|name| name.ends_with(".log")),
+        left.iter()
+            .all(|name| name.ends_with(".log") || name == "before"),
         "data was left over: {left:?}"
     );
 }
@@ -87,6 +95,9 @@ fn bench(folder: &Path) -> String {
             ROWS,
         ])
         .args(["--table", "-", "--callboard"])
+        .arg(std::env::current_exe().expect("this program"))
+        // Beside itself: the same figures again, under another name.
+        .arg("--before")
         .arg(std::env::current_exe().expect("this program"))
         .arg("--results")
         .arg(folder.join("results"))

@@ -1,6 +1,6 @@
 //! Commits, as durable as each broker makes them: each connection commits one partition of a group of its own.
 
-use super::{Amounts, KAFKA, KAFKA_FLUSHED, OURS, OURS_UNSYNCED};
+use super::{Amounts, BEFORE, KAFKA, KAFKA_FLUSHED, OURS, OURS_UNSYNCED};
 use crate::cluster::{self, Flush, PARTITIONS};
 use crate::commits::Commits;
 use crate::error::BenchError;
@@ -19,6 +19,10 @@ pub(super) async fn run(
     let mut run = Run::new();
     let figures = on(stage.ours().await?, connections, load).await?;
     run.insert(OURS.to_owned(), figures);
+    if let Some(before) = stage.before().await? {
+        let figures = on(before, connections, load).await?;
+        run.insert(BEFORE.to_owned(), figures);
+    }
     if amounts.kafka {
         let kafka = stage.kafka().await?;
         cluster::set_flush(&kafka.address, Flush::Every).await?;

@@ -3,7 +3,7 @@
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 use futures_util::future::try_join_all;
 
-use super::{Amounts, ECHO, KAFKA, OURS};
+use super::{Amounts, BEFORE, ECHO, KAFKA, OURS};
 use crate::error::{BenchError, accepted};
 use crate::load::{self, Lane, Load, Vary};
 use crate::member::{Absent, HEARTBEAT, Member};
@@ -24,6 +24,9 @@ pub(super) async fn run(
         OURS.to_owned(),
         on(stage.ours().await?, connections, load).await?,
     );
+    if let Some(before) = stage.before().await? {
+        run.insert(BEFORE.to_owned(), on(before, connections, load).await?);
+    }
     if amounts.kafka {
         run.insert(
             KAFKA.to_owned(),

@@ -3,7 +3,7 @@
 use callboard_protocol::messages::produce::ProduceRequest;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Amounts, KAFKA, OURS, figures};
+use super::{Amounts, KAFKA, figures};
 use crate::cluster;
 use crate::error::BenchError;
 use crate::results::{Figures, Run};
@@ -21,13 +21,15 @@ const POLL: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(places: &Places, amounts: &Amounts) -> Result<Run, BenchError> {
     let mut run = Run::new();
-    let data = places.work.join("hostile");
-    remove(&data)?;
-    let server = Server::ours(places, &data, &[]).await?;
-    cluster::make_ready(&server.address).await?;
-    run.insert(OURS.to_owned(), on(&server, amounts.hostile).await?);
-    server.kill().await?;
-    remove(&data)?;
+    for (who, places) in places.ours() {
+        let data = places.work.join("hostile");
+        remove(&data)?;
+        let server = Server::ours(&places, &data, &[]).await?;
+        cluster::make_ready(&server.address).await?;
+        run.insert(who.to_owned(), on(&server, amounts.hostile).await?);
+        server.kill().await?;
+        remove(&data)?;
+    }
     if amounts.kafka {
         let node = KafkaNode::prepare(places, &[]).await?;
         let server = node.start().await?;

@@ -3,7 +3,7 @@
 use tokio::process::Command;
 use tokio::time::{Duration, sleep};
 
-use super::{Amounts, KAFKA, OURS, figures, millis};
+use super::{Amounts, KAFKA, figures, millis};
 use crate::cluster;
 use crate::commits::Commits;
 use crate::error::BenchError;
@@ -27,12 +27,14 @@ const WATCHED: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(places: &Places, amounts: &Amounts) -> Result<Run, BenchError> {
     let mut run = Run::new();
-    let data = places.work.join("idle");
-    remove(&data)?;
-    let server = Server::ours(places, &data, &[]).await?;
-    run.insert(OURS.to_owned(), on(&server, amounts.groups).await?);
-    server.kill().await?;
-    remove(&data)?;
+    for (who, places) in places.ours() {
+        let data = places.work.join("idle");
+        remove(&data)?;
+        let server = Server::ours(&places, &data, &[]).await?;
+        run.insert(who.to_owned(), on(&server, amounts.groups).await?);
+        server.kill().await?;
+        remove(&data)?;
+    }
     if amounts.kafka {
         let node = KafkaNode::prepare(places, &[]).await?;
         let server = node.start().await?;

@@ -4,7 +4,7 @@
 use futures_util::future::{try_join, try_join_all};
 use tokio::time::{Duration, Instant};
 
-use super::{Amounts, KAFKA, OURS, figures, millis};
+use super::{Amounts, BEFORE, KAFKA, OURS, figures, millis};
 use crate::error::BenchError;
 use crate::member::Member;
 use crate::results::{Figures, Run};
@@ -22,6 +22,9 @@ pub(super) async fn run(
 ) -> Result<Run, BenchError> {
     let mut run = Run::new();
     run.insert(OURS.to_owned(), on(stage.ours().await?, members).await?);
+    if let Some(before) = stage.before().await? {
+        run.insert(BEFORE.to_owned(), on(before, members).await?);
+    }
     if amounts.kafka {
         run.insert(KAFKA.to_owned(), on(stage.kafka().await?, members).await?);
     }

@@ -19,6 +19,8 @@ use crate::stage::Stage;
 
 /// Our broker, as it ships.
 pub(crate) const OURS: &str = "ours";
+/// Our broker as it was: the program of `--before`.
+pub(crate) const BEFORE: &str = "before";
 /// Our broker with its data in memory, where fdatasync has nothing to do.
 pub(crate) const OURS_UNSYNCED: &str = "ours, no fsync";
 /// Apache Kafka with its defaults.

@@ -1,12 +1,13 @@
 //! A start after kill -9, with many commits in the log, up to the moment when every group's last commit reads back. The
 //! log is made once; each run starts on a copy of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use super::{Amounts, KAFKA, OURS, figures, millis};
+use super::{Amounts, KAFKA, figures, millis};
 use crate::cluster::{self, PARTITIONS};
 use crate::commits::Commits;
 use crate::error::{BenchError, Doing};
@@ -26,7 +27,8 @@ const POLL: Duration = Duration::from_millis(2);
 /// Logs that were made by the first run.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    ours: Option<PathBuf>,
+    /// Of each of our brokers, by its name.
+    ours: BTreeMap<&'static str, PathBuf>,
     kafka: Option<(KafkaNode, PathBuf)>,
 }
 
@@ -38,21 +40,25 @@ impl Prepared {
     ) -> Result<Run, BenchError> {
         let offset = last_offset(amounts);
         let mut run = Run::new();
-        let data = places.work.join("restart");
-        if self.ours.is_none() {
-            self.ours = Some(prepare_ours(places, amounts, &data).await?);
-        }
-        if let Some(saved) = &self.ours {
+        for (who, places) in places.ours() {
+            let data = places.work.join("restart");
+            if !self.ours.contains_key(who) {
+                let saved = prepare_ours(&places, amounts, &data).await?;
+                self.ours.insert(who, saved);
+            }
+            let Some(saved) = self.ours.get(who) else {
+                continue;
+            };
             copy(saved, &data).await?;
             let began = Instant::now();
-            let server = Server::ours(places, &data, &[]).await?;
+            let server = Server::ours(&places, &data, &[]).await?;
             reads_back(&server.address, offset).await?;
             let took = began.elapsed();
             let resident = server.process.resident_mb()?;
             server.kill().await?;
             remove(&data)?;
             let of_ours = [("start_ms", millis(took)), ("resident_mb", resident)];
-            run.insert(OURS.to_owned(), figures(of_ours));
+            run.insert(who.to_owned(), figures(of_ours));
         }
         if amounts.kafka && self.kafka.is_none() {
             self.kafka = Some(prepare_kafka(places, amounts).await?);
@@ -74,11 +80,9 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        let folders = [
-            &self.ours,
-            &self.kafka.as_ref().map(|(_, saved)| saved.clone()),
-        ];
-        for folder in folders.into_iter().flatten() {
+        let of_kafka = self.kafka.as_ref().map(|(_, saved)| saved);
+        let folders = self.ours.values().chain(of_kafka);
+        for folder in folders {
             // Left over is only room on the disk.
             let _ = std::fs::remove_dir_all(folder);
         }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Amounts, KAFKA, OURS, figures, millis};
+use super::{Amounts, KAFKA, figures, millis};
 use crate::error::BenchError;
 use crate::results::Run;
 use crate::server::{KafkaNode, Places, Server, serves};
@@ -10,19 +10,21 @@ use crate::stage::remove;
 
 pub(super) async fn run(places: &Places, amounts: &Amounts) -> Result<Run, BenchError> {
     let mut run = Run::new();
-    let data = places.work.join("start");
-    remove(&data)?;
-    let began = Instant::now();
-    let server = Server::ours(places, &data, &[]).await?;
-    if !serves(&server.address).await {
-        return Err(BenchError::Server(
-            "it was ready and did not serve".to_owned(),
-        ));
+    for (who, places) in places.ours() {
+        let data = places.work.join("start");
+        remove(&data)?;
+        let began = Instant::now();
+        let server = Server::ours(&places, &data, &[]).await?;
+        if !serves(&server.address).await {
+            return Err(BenchError::Server(
+                "it was ready and did not serve".to_owned(),
+            ));
+        }
+        let took = began.elapsed();
+        server.kill().await?;
+        remove(&data)?;
+        run.insert(who.to_owned(), figures([("start_ms", millis(took))]));
     }
-    let took = began.elapsed();
-    server.kill().await?;
-    remove(&data)?;
-    run.insert(OURS.to_owned(), figures([("start_ms", millis(took))]));
     if amounts.kafka {
         let node = KafkaNode::prepare(places, &[]).await?;
         let began = Instant::now();
