@@ -569,6 +569,28 @@ async fn the_series_of_a_topic_go_with_it_and_begin_anew() {
     broker.shutdown().await.unwrap();
 }
 
+/// Difference: `advertised-address`.
+#[tokio::test]
+async fn clients_are_told_the_address_they_connected_to() {
+    let _limit = Limit::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.set("listeners", ":0").unwrap();
+    let broker = Broker::start(config).await.unwrap();
+    let port = broker.address().port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut client = Client::connect(address).await;
+    let all = MetadataRequest {
+        topics: None,
+        ..Default::default()
+    };
+    let told = client.ask(&all, 9, |_, answer| {
+        (answer.brokers[0].host.to_string(), answer.brokers[0].port)
+    });
+    assert_eq!(told.await, ("127.0.0.1".to_owned(), i32::from(port)));
+    broker.shutdown().await.unwrap();
+}
+
 async fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");

@@ -289,6 +289,81 @@ fn no_test_waits_without_a_limit() {
     }
 }
 
+/// Names that stand in backticks after this.
+fn marked(text: &str, mark: &str) -> Vec<String> {
+    let marks = text.split(mark).skip(1);
+    let names = marks.filter_map(|rest| rest.split('`').next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn differences_from_kafka_are_on_their_page_and_shown_by_a_test() {
+    let page = read(&root().join("docs/differences.md"));
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let mut listed = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, name, theirs, ours, test, _] = cells[..] else {
+            panic!("not five cells: {row}");
+        };
+        assert!(
+            !theirs.is_empty() && !ours.is_empty(),
+            "{name} says nothing"
+        );
+        assert!(listed.insert(name, test).is_none(), "{name} is there twice");
+    }
+    assert!(listed.len() > 10, "only {} were found", listed.len());
+
+    let mut shown = BTreeSet::new();
+    for (path, source) in sources() {
+        if path.ends_with("tidy.rs") {
+            continue;
+        }
+        for name in marked(&source, "Difference: `") {
+            let test = listed
+                .get(name.as_str())
+                .unwrap_or_else(|| panic!("{path}: {name} is not in docs/differences.md"));
+            let after = source.split_once(&format!("Difference: `{name}`"));
+            let after = after.map(|(_, after)| after).unwrap_or_default();
+            // The mark stands before its test, and no other test between them.
+            let head = after.split_once('{').map_or(after, |(head, _)| head);
+            assert!(
+                head.contains(&format!("fn {test}()")),
+                "{path}: {name} does not stand before {test}"
+            );
+            shown.insert(name);
+        }
+    }
+    for name in listed.keys() {
+        assert!(
+            shown.contains(*name),
+            "no test is marked as the difference {name}"
+        );
+    }
+}
+
+#[test]
+fn what_is_better_than_kafka_is_a_difference() {
+    let page = read(&root().join("docs/differences.md"));
+    let rules = read(&root().join("coordinator/tests/RULES.md"));
+    let better = rules.lines().filter(|line| line.starts_with("| better:"));
+    let mut rows = 0;
+    for row in better {
+        rows += 1;
+        let shown = row.split('`').skip(1).step_by(2);
+        assert!(
+            shown
+                .into_iter()
+                .any(|test| page.contains(&format!("`{test}`"))),
+            "not in docs/differences.md: {row}"
+        );
+    }
+    assert!(rows > 3, "only {rows} rules are better");
+}
+
 #[test]
 fn a_signal_is_listened_for_once() {
     let mut texts = sources();

@@ -14,6 +14,7 @@ use crate::testing::{Bench, Wire};
 
 /// Apache Kafka 4.2.0 allocates the announced length of every frame at once: a few hundred such connections took it from
 /// 260 MB to 914 MB. Here a frame costs what has arrived of it.
+/// Difference: `announced-frames`.
 #[tokio::test]
 async fn hundreds_of_announced_frames_cost_the_bytes_that_came() {
     const CONNECTIONS: usize = 300;
@@ -38,6 +39,7 @@ async fn hundreds_of_announced_frames_cost_the_bytes_that_came() {
 
 /// Somebody has to give way, or connections that hold parts of requests would keep out all others: not who needs room,
 /// but who has it and does nothing.
+/// Difference: `pressed-connections`.
 #[tokio::test]
 async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_go_on() {
     const ALL: usize = 1_000_000;
@@ -83,6 +85,7 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
 }
 
 /// Answers that nobody reads are no activity: they would be kept for ever.
+/// Difference: `deaf-connections`.
 #[tokio::test]
 async fn who_does_not_read_its_answers_is_closed_as_idle() {
     const REQUESTS: usize = 20_000;

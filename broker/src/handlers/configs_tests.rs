@@ -183,6 +183,7 @@ async fn a_setting_holds_at_once() {
     bench.stop().await;
 }
 
+/// Difference: `unknown-broker-configs`.
 #[tokio::test]
 async fn what_may_not_change_says_why() {
     let mut bench = Bench::start().await;

@@ -386,6 +386,7 @@ async fn growth_and_settings_are_there_after_a_restart() {
     house.close().await;
 }
 
+/// Difference: `deleted-names`.
 #[tokio::test]
 async fn the_name_of_a_deleted_topic_is_free_when_its_offsets_are_forgotten() {
     let dir = tempfile::tempdir().unwrap();

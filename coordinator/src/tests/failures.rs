@@ -226,6 +226,7 @@ async fn a_plan_that_cannot_be_written_is_no_plan() {
 }
 
 /// The runtime has other things to do for a while: heartbeats wait as long as the timers do.
+/// Difference: `late-coordinators`.
 #[tokio::test(start_paused = true)]
 async fn a_coordinator_that_comes_late_evicts_nobody_who_was_waiting_for_it() {
     let house = House::new().await;

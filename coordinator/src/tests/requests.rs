@@ -11,6 +11,7 @@ use super::house::*;
 use crate::request::{self, TopicRef};
 use crate::{Call, Reply, response};
 
+/// Difference: `durable-commits`.
 #[tokio::test(start_paused = true)]
 async fn a_commit_is_durable_before_its_answer() {
     let house = House::new().await;

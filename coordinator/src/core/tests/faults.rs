@@ -36,6 +36,7 @@ fn a_superseded_sync_is_answered() {
     assert_eq!(second.answer().assignment.as_ref(), b"f");
 }
 
+/// Difference: `left-while-syncing`.
 #[test]
 fn a_member_that_leaves_while_it_syncs_is_answered() {
     let mut house = house();

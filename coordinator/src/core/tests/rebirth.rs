@@ -50,6 +50,7 @@ fn members_do_not_notice_a_restart() {
     assert_eq!(house.state(), "Empty");
 }
 
+/// Difference: `generations-once`.
 #[test]
 fn a_crash_before_the_plan_brings_the_last_stable_generation_back_and_none_is_given_twice() {
     let mut house = house();

@@ -34,6 +34,7 @@ fn s3_7_a_tie_goes_to_the_first_in_javas_map() {
     );
 }
 
+/// Difference: `listed-twice`.
 #[test]
 fn s3_7_a_name_listed_twice_is_one() {
     // Apache Kafka 4.2.0 throws while it counts such a vote, and the JoinGroups of the group are never answered.
@@ -113,6 +114,7 @@ fn s3_7_subscriptions_are_read_at_each_generation() {
     );
 }
 
+/// Difference: `unreadable-subscription`.
 #[test]
 fn s3_7_metadata_that_does_not_parse_leaves_nobody_unanswered() {
     // A huge array length. In Apache Kafka 4.2.0 it throws while the join phase ends: the request that ended it is

@@ -229,6 +229,7 @@ fn s3_1_r9_an_empty_group_ends_with_its_offsets_or_by_deletion() {
     );
 }
 
+/// Difference: `superseded-join`.
 #[test]
 fn s3_2_a_second_join_of_a_member_takes_the_place_of_the_first_which_is_answered() {
     // Apache Kafka 4.2.0 forgets the first request without an answer; its connection waits for ever.
@@ -243,6 +244,7 @@ fn s3_2_a_second_join_of_a_member_takes_the_place_of_the_first_which_is_answered
     );
 }
 
+/// Difference: `superseded-sync`.
 #[test]
 fn s3_2_a_second_sync_of_a_member_takes_the_place_of_the_first_which_is_answered() {
     // Apache Kafka 4.2.0 forgets the first request without an answer; its connection waits for ever.

@@ -454,6 +454,7 @@ fn s4_a_silent_static_member_goes_with_its_session() {
     );
 }
 
+/// Difference: `restart-before-sync`.
 #[test]
 fn s4_a_restart_before_the_first_sync_costs_no_rebalance_later() {
     // Apache Kafka 4.2.0 goes on waiting for a SyncGroup of the former id, and when that does not come within the rebalance

@@ -228,6 +228,7 @@ fn s3_3_a_plan_that_could_not_be_written_sends_everybody_back() {
     );
 }
 
+/// Difference: `plan-in-flight`.
 #[test]
 fn s3_3_a_plan_in_flight_and_a_newcomer() {
     // Ours lets the plan land first: whoever waits gets a part that is durable, and then the newcomer's rebalance begins.

@@ -192,6 +192,7 @@ fn the_index_of_what_stays_is_the_index_of_all() {
     }
 }
 
+/// Difference: `tombstones-at-once`.
 #[test]
 fn a_key_that_was_removed_is_gone_and_the_end_stays() {
     let mut desk = Desk::new();
