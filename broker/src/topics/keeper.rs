@@ -572,7 +572,7 @@ impl State {
             }
             let swept = tokio::task::spawn_blocking(move || store.sweep(id)).await;
             if let Ok(Err(error)) = swept {
-                warn!(topic = %name, %error, "the files of a deleted topic stay until the next start");
+                seldom!(warn, topic = %name, %error, "the files of a deleted topic stay until the next start");
             }
         });
     }
