@@ -18,11 +18,11 @@ use callboard_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
 use super::internal;
-use super::resolve::{LEADER_EPOCH, Named, check_leader_epoch};
+use super::resolve::{Named, OFFSETS_LEADER_EPOCH, check_leader_epoch};
 use crate::connection::budget::Room;
 use crate::connection::{Context, Request, Work};
 use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
-use crate::log::{AtLeast, Chunk, FetchWaiter, LogError, LogHandle, Offsets, Watch};
+use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, LogHandle, Offsets, Watch};
 use crate::shared::Shared;
 use crate::topics::TopicsSnapshot;
 
@@ -272,6 +272,7 @@ impl Fetch {
             };
             match found {
                 Ok((bytes, offsets)) => {
+                    look.settled |= !matches!(partition.diverged_at(offsets), Ok(None));
                     look.bytes += bytes.min(partition.max_bytes);
                     look.ends.push((place, offsets.end));
                 }
@@ -329,7 +330,7 @@ impl Fetch {
         look: &mut Look,
     ) -> PartitionData<'static> {
         let max_bytes = partition.max_bytes.min(left);
-        let read = match &partition.source {
+        let mut read = match &partition.source {
             Source::Refused(refusal) => {
                 look.settled |= refusal.at_once;
                 return PartitionData {
@@ -346,9 +347,21 @@ impl Fetch {
         if let Ok(chunk) = &read {
             look.ends.push((look.partitions.len(), chunk.offsets.end));
         }
-        if let Some(offsets) = partition.diverged_at(&read) {
-            look.settled = true;
-            return diverged(partition.index, offsets);
+        let offsets = match &read {
+            Ok(chunk) => Some(chunk.offsets),
+            Err(LogError::OffsetOutOfRange { start, end, .. }) => Some(Offsets {
+                log_start: *start,
+                end: *end,
+            }),
+            Err(_) => None,
+        };
+        match offsets.map(|offsets| (offsets, partition.diverged_at(offsets))) {
+            Some((offsets, Ok(Some(found)))) => {
+                look.settled = true;
+                return diverged(partition.index, offsets, found);
+            }
+            Some((_, Err(error))) => read = Err(error),
+            Some((_, Ok(None))) | None => {}
         }
         match read {
             Ok(chunk) => PartitionData {
@@ -379,20 +392,29 @@ impl Partition {
         }
     }
 
-    /// Where the log ends, if the client's log (its last fetched epoch and offset) goes on beyond it (KIP-595). There is
-    /// one epoch: it diverges at the end or not at all.
-    fn diverged_at(&self, read: &Result<Chunk, LogError>) -> Option<Offsets> {
-        match *read {
-            Err(LogError::OffsetOutOfRange { asked, start, end })
-                if self.last_fetched_epoch == LEADER_EPOCH && asked > end =>
-            {
-                Some(Offsets {
-                    log_start: start,
-                    end,
-                })
-            }
-            _ => None,
+    /// Where the epoch that the client fetched last ends in this log, if the client's log is another one from there on
+    /// (KIP-595): that epoch is not here, or ends before the offset that is asked for.
+    fn diverged_at(&self, offsets: Offsets) -> Result<Option<EpochEnd>, LogError> {
+        if self.last_fetched_epoch < 0 {
+            return Ok(None);
         }
+        let found = match &self.source {
+            Source::Log(log) => log.end_of_epoch(self.last_fetched_epoch)?,
+            _ if self.last_fetched_epoch == OFFSETS_LEADER_EPOCH => EpochEnd {
+                epoch: OFFSETS_LEADER_EPOCH,
+                end: offsets.end,
+            },
+            _ => EpochEnd::UNKNOWN,
+        };
+        if found == EpochEnd::UNKNOWN || self.from < offsets.log_start {
+            return Err(LogError::OffsetOutOfRange {
+                asked: self.from,
+                start: offsets.log_start,
+                end: offsets.end,
+            });
+        }
+        let diverged = found.epoch < self.last_fetched_epoch || found.end < self.from;
+        Ok(diverged.then_some(found))
     }
 }
 
@@ -418,13 +440,14 @@ fn source(wanted: &Wanted, snapshot: &TopicsSnapshot, follower: bool) -> Result<
         }
         None => return Err(waits(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
     };
-    check_leader_epoch(wanted.current_leader_epoch).map_err(at_once)?;
+    let present = match &source {
+        Source::Log(log) => log.leader_epoch(),
+        _ => OFFSETS_LEADER_EPOCH,
+    };
+    check_leader_epoch(wanted.current_leader_epoch, present).map_err(at_once)?;
     // Nobody replicates this broker.
     if follower {
         return Err(at_once(ErrorCode::NOT_LEADER_OR_FOLLOWER));
-    }
-    if wanted.last_fetched_epoch > LEADER_EPOCH {
-        return Err(at_once(ErrorCode::OFFSET_OUT_OF_RANGE));
     }
     Ok(source)
 }
@@ -445,14 +468,14 @@ fn failed(index: i32, code: ErrorCode) -> PartitionData<'static> {
     }
 }
 
-fn diverged(index: i32, offsets: Offsets) -> PartitionData<'static> {
+fn diverged(index: i32, offsets: Offsets, found: EpochEnd) -> PartitionData<'static> {
     PartitionData {
         high_watermark: offsets.end,
         last_stable_offset: offsets.end,
         log_start_offset: offsets.log_start,
         diverging_epoch: EpochEndOffset {
-            epoch: LEADER_EPOCH,
-            end_offset: offsets.end,
+            epoch: found.epoch,
+            end_offset: found.end,
             ..Default::default()
         },
         ..failed(index, ErrorCode::NONE)

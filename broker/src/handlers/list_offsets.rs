@@ -15,9 +15,10 @@ use callboard_protocol::messages::list_offsets::{
 };
 
 use super::internal;
-use super::resolve::{LEADER_EPOCH, check_leader_epoch, has_partition};
+use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
 use crate::connection::{Context, Request, Work};
-use crate::log::{FoundOffset, LogError, LogHandle, Unanswered};
+use crate::log::core::Epochs;
+use crate::log::{EpochEnd, FoundOffset, LogError, LogHandle, Unanswered};
 use crate::topics::TopicsSnapshot;
 
 /// The first version that tells leader epochs.
@@ -25,11 +26,9 @@ const LEADER_EPOCHS: i16 = 4;
 /// How long one log may take to come up with what was appended before.
 const SETTLE: Duration = Duration::from_secs(30);
 /// The timestamp that asks for the end of the log.
-pub(super) const END: i64 = -1;
+const END: i64 = -1;
 /// The timestamp that asks for the newest record.
 const NEWEST: i64 = -3;
-/// The timestamp that asks for its start.
-pub(super) const START: i64 = -2;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ListOffsetsRequest<'_>>() else {
@@ -77,7 +76,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             let topic: Option<&mut ListOffsetsTopicResponse<'_>> = topics.get_mut(topic);
             if let Some(place) = topic.and_then(|topic| topic.partitions.get_mut(at)) {
                 *place = match found {
-                    Ok(found) => answer(place.partition_index, ErrorCode::NONE, found, version),
+                    Ok(found) => {
+                        let found = found.map(|found| (found, source.epoch_of(found)));
+                        answer(place.partition_index, ErrorCode::NONE, found, version)
+                    }
                     Err(error) => answer(place.partition_index, error.code(), None, version),
                 };
             }
@@ -113,6 +115,45 @@ impl Source {
         }
     }
 
+    /// The leader epoch now.
+    pub(super) fn leader_epoch(&self) -> i32 {
+        match self {
+            Self::Log(log) => log.leader_epoch(),
+            Self::Offsets(_) => OFFSETS_LEADER_EPOCH,
+        }
+    }
+
+    /// The leader epoch of what was found: of the end the present one, as in Kafka.
+    fn epoch_of(&self, found: FoundOffset) -> i32 {
+        match self {
+            Self::Log(log) => log
+                .epoch_of(found.offset)
+                .unwrap_or_else(|_| log.leader_epoch()),
+            Self::Offsets(_) => OFFSETS_LEADER_EPOCH,
+        }
+    }
+
+    /// Where a leader epoch ends, as OffsetForLeaderEpoch answers it.
+    pub(super) async fn end_of_epoch(
+        &self,
+        epoch: i32,
+        context: &Arc<Context>,
+    ) -> Result<EpochEnd, LogError> {
+        match self {
+            Self::Log(log) => {
+                settle(log, context).await?;
+                log.end_of_epoch(epoch)
+            }
+            Self::Offsets(partition) => {
+                let end = internal::offset_for(&context.shared, *partition, END).await?;
+                let end = end.map_or(0, |found| found.offset);
+                let mut epochs = Epochs::default();
+                epochs.assign(OFFSETS_LEADER_EPOCH, 0);
+                Ok(epochs.end_of(epoch, end))
+            }
+        }
+    }
+
     /// As the log's own look-up.
     pub(super) async fn look_up(
         &self,
@@ -122,11 +163,7 @@ impl Source {
         let Context { shared, lane, .. } = context.as_ref();
         match self {
             Self::Log(log) => {
-                // Behind what this connection produced before: its appends may still be on their way to the log.
-                if !lane.is_idle() {
-                    shared.compute.run(lane, || ()).await;
-                }
-                log.opened(SETTLE).await?;
+                settle(log, context).await?;
                 if timestamp < 0 && timestamp != NEWEST {
                     return log.offset_for(timestamp);
                 }
@@ -140,6 +177,14 @@ impl Source {
     }
 }
 
+/// Waits for what this connection produced before: its appends may still be on their way to the log.
+async fn settle(log: &LogHandle, context: &Context) -> Result<(), LogError> {
+    if !context.lane.is_idle() {
+        context.shared.compute.run(&context.lane, || ()).await;
+    }
+    log.opened(SETTLE).await
+}
+
 fn source(
     asked: &ListOffsetsPartition,
     topic: &str,
@@ -150,7 +195,7 @@ fn source(
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
     let source = Source::find(topic, asked.partition_index, snapshot)?;
-    check_leader_epoch(asked.current_leader_epoch)?;
+    check_leader_epoch(asked.current_leader_epoch, source.leader_epoch())?;
     Ok(source)
 }
 
@@ -169,10 +214,10 @@ fn first_version(timestamp: i64) -> Option<i16> {
 fn answer(
     partition_index: i32,
     code: ErrorCode,
-    found: Option<FoundOffset>,
+    found: Option<(FoundOffset, i32)>,
     version: i16,
 ) -> ListOffsetsPartitionResponse<'static> {
-    let place = found.map(|found| (found.timestamp, found.offset, LEADER_EPOCH));
+    let place = found.map(|(found, epoch)| (found.timestamp, found.offset, epoch));
     let (timestamp, offset, leader_epoch) = place.unwrap_or((-1, -1, -1));
     ListOffsetsPartitionResponse {
         partition_index,

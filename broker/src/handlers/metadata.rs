@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use tracing::{debug, info};
 
 use super::operations;
-use super::resolve::LEADER_EPOCH;
+use super::resolve::OFFSETS_LEADER_EPOCH;
 use crate::connection::{Context, Request, Work};
 use crate::log::LogHandle;
 use crate::topics::{CREATED_AT_ONCE, NewTopic, Topic, TopicsSnapshot, check_name};
@@ -217,7 +217,8 @@ async fn create(name: String, context: &Context) {
 
 fn known(topic: &Arc<Topic>, node_id: i32) -> MetadataResponseTopic<'static> {
     let partition = |index: i32| {
-        let offline = topic.log(index).is_some_and(LogHandle::is_offline);
+        let log = topic.log(index);
+        let offline = log.is_some_and(LogHandle::is_offline);
         MetadataResponsePartition {
             error_code: if offline {
                 ErrorCode::LEADER_NOT_AVAILABLE.0
@@ -226,7 +227,7 @@ fn known(topic: &Arc<Topic>, node_id: i32) -> MetadataResponseTopic<'static> {
             },
             partition_index: index,
             leader_id: if offline { -1 } else { node_id },
-            leader_epoch: LEADER_EPOCH,
+            leader_epoch: log.map_or(OFFSETS_LEADER_EPOCH, LogHandle::leader_epoch),
             replica_nodes: vec![node_id],
             isr_nodes: vec![node_id],
             offline_replicas: if offline { vec![node_id] } else { Vec::new() },

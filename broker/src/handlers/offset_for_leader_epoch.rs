@@ -1,5 +1,5 @@
-//! OffsetForLeaderEpoch, versions 2 to 4 (KIP-320): where the epochs of leaders end. There is one epoch, of the one
-//! broker, and it goes on to the end of the log.
+//! OffsetForLeaderEpoch, versions 2 to 4 (KIP-320): where the epochs of leaders end. There is one broker; its epoch of a
+//! log rises when that was not closed in order, and a client finds out what was lost with the tail.
 
 use std::sync::Arc;
 
@@ -9,13 +9,11 @@ use callboard_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderPartition, OffsetForLeaderTopicResult,
 };
 
-use super::list_offsets::{END, START, Source};
-use super::resolve::{LEADER_EPOCH, check_leader_epoch};
+use super::list_offsets::Source;
+use super::resolve::check_leader_epoch;
 use crate::connection::{Context, Request, Work};
+use crate::log::EpochEnd;
 use crate::topics::TopicsSnapshot;
-
-/// No epoch.
-const UNDEFINED: i32 = -1;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<OffsetForLeaderEpochRequest<'_>>() else {
@@ -63,8 +61,10 @@ struct Asked {
 
 impl Asked {
     fn new(asked: &OffsetForLeaderPartition, topic: &str, snapshot: &TopicsSnapshot) -> Self {
-        let source = Source::find(topic, asked.partition, snapshot)
-            .and_then(|source| check_leader_epoch(asked.current_leader_epoch).map(|()| source));
+        let source = Source::find(topic, asked.partition, snapshot).and_then(|source| {
+            check_leader_epoch(asked.current_leader_epoch, source.leader_epoch())?;
+            Ok(source)
+        });
         Self {
             partition: asked.partition,
             epoch: asked.leader_epoch,
@@ -73,27 +73,23 @@ impl Asked {
     }
 
     async fn answer(self, context: &Arc<Context>) -> EpochEndOffset<'static> {
-        let answer = |code: ErrorCode, leader_epoch, end_offset| EpochEndOffset {
+        let found = match &self.source {
+            Ok(source) => source
+                .end_of_epoch(self.epoch, context)
+                .await
+                .map_err(|error| error.code()),
+            Err(code) => Err(*code),
+        };
+        let (code, found) = match found {
+            Ok(found) => (ErrorCode::NONE, found),
+            Err(code) => (code, EpochEnd::UNKNOWN),
+        };
+        EpochEndOffset {
             error_code: code.0,
             partition: self.partition,
-            leader_epoch,
-            end_offset,
+            leader_epoch: found.epoch,
+            end_offset: found.end,
             ..Default::default()
-        };
-        let source = match &self.source {
-            Ok(source) => source,
-            Err(code) => return answer(*code, UNDEFINED, -1),
-        };
-        let edge = match self.epoch {
-            LEADER_EPOCH => END,
-            // What an epoch before the first one ends with is where the first begins.
-            earlier if earlier < UNDEFINED => START,
-            _ => return answer(ErrorCode::NONE, UNDEFINED, -1),
-        };
-        match source.look_up(edge, context).await {
-            Ok(Some(found)) => answer(ErrorCode::NONE, self.epoch, found.offset),
-            Ok(None) => answer(ErrorCode::NONE, UNDEFINED, -1),
-            Err(error) => answer(error.code(), UNDEFINED, -1),
         }
     }
 }
@@ -174,6 +170,120 @@ mod tests {
                     "{asked:?}"
                 );
             }
+        }
+        bench.stop().await;
+    }
+
+    async fn append(log: &crate::log::LogHandle, records: usize) {
+        let (done, appended) = tokio::sync::oneshot::channel();
+        let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
+        log.append(test_batch(records), reply);
+        appended.await.unwrap().unwrap();
+    }
+
+    /// After a log was not closed in order every API that tells an epoch tells the new one, and fences the old.
+    #[tokio::test]
+    async fn a_crash_of_the_log_is_told_everywhere() {
+        use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+        use callboard_protocol::messages::list_offsets::{
+            ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+        };
+        use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+
+        let mut bench = Bench::start().await;
+        bench.create("t", 1).await;
+        let log = bench.shared.topics.snapshot().by_name("t").unwrap().logs()[0].clone();
+        append(&log, 3).await;
+        log.kill();
+        while log.leader_epoch() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        append(&log, 2).await;
+        let mut wire = bench.connect();
+        let (none, fenced) = (ErrorCode::NONE, ErrorCode::FENCED_LEADER_EPOCH);
+        let unknown = ErrorCode::UNKNOWN_LEADER_EPOCH;
+
+        for (current, epoch, expected) in [
+            (1, 0, (none, 0, 3)),
+            (-1, 1, (none, 1, 5)),
+            (-1, 2, (none, -1, -1)),
+            (0, 0, (fenced, -1, -1)),
+            (2, 0, (unknown, -1, -1)),
+        ] {
+            let answer = wire.ask(&request("t", 0, current, epoch), 4).await;
+            let one = &answer.read().topics[0].partitions[0];
+            let told = (ErrorCode(one.error_code), one.leader_epoch, one.end_offset);
+            assert_eq!(told, expected, "{current} {epoch}");
+        }
+
+        let metadata = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some("t".into()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let answer = wire.ask(&metadata, 9).await;
+        assert_eq!(answer.read().topics[0].partitions[0].leader_epoch, 1);
+
+        for (current, timestamp, expected) in [
+            (1, -1, (none, 5, 1)),
+            (-1, -2, (none, 0, 0)),
+            (-1, 0, (none, 0, 0)),
+            (0, -1, (fenced, -1, -1)),
+            (2, -1, (unknown, -1, -1)),
+        ] {
+            let asked = ListOffsetsRequest {
+                replica_id: -1,
+                topics: vec![ListOffsetsTopic {
+                    name: "t".into(),
+                    partitions: vec![ListOffsetsPartition {
+                        current_leader_epoch: current,
+                        timestamp,
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            let answer = wire.ask(&asked, 7).await;
+            let one = &answer.read().topics[0].partitions[0];
+            let told = (ErrorCode(one.error_code), one.offset, one.leader_epoch);
+            assert_eq!(told, expected, "{current} {timestamp}");
+        }
+
+        // Current epoch, last fetched epoch, offset; error, diverging epoch and its end.
+        let out_of_range = ErrorCode::OFFSET_OUT_OF_RANGE;
+        for (current, fetched, from, expected) in [
+            (1, -1, 5, (none, -1, -1)),
+            (0, -1, 0, (fenced, -1, -1)),
+            (2, -1, 0, (unknown, -1, -1)),
+            (1, 0, 3, (none, -1, -1)),
+            (1, 0, 4, (none, 0, 3)),
+            (1, 0, 9, (none, 0, 3)),
+            (1, 1, 9, (none, 1, 5)),
+            (1, 2, 3, (out_of_range, -1, -1)),
+        ] {
+            let asked = FetchRequest {
+                max_bytes: 1_000_000,
+                topics: vec![FetchTopic {
+                    topic: "t".into(),
+                    partitions: vec![FetchPartition {
+                        current_leader_epoch: current,
+                        last_fetched_epoch: fetched,
+                        fetch_offset: from,
+                        partition_max_bytes: 1_000_000,
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            let answer = wire.ask(&asked, 12).await;
+            let one = &answer.read().responses[0].partitions[0];
+            let end = &one.diverging_epoch;
+            let told = (ErrorCode(one.error_code), end.epoch, end.end_offset);
+            assert_eq!(told, expected, "{current} {fetched} {from}");
         }
         bench.stop().await;
     }

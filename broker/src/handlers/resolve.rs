@@ -68,18 +68,18 @@ pub(super) fn has_partition(topic: &Topic, partition: i32) -> bool {
     (0..topic.partitions).contains(&partition)
 }
 
-/// What Kafka says to a leader epoch the client believes in (KIP-320). The one broker has led since epoch 0; -1 means
-/// that the client does not care.
-pub(super) fn check_leader_epoch(believed: i32) -> Result<(), ErrorCode> {
+/// What Kafka says to a leader epoch the client believes in (KIP-320); -1 means that the client does not care.
+pub(super) fn check_leader_epoch(believed: i32, present: i32) -> Result<(), ErrorCode> {
     match believed {
-        -1 | LEADER_EPOCH => Ok(()),
-        older if older < LEADER_EPOCH => Err(ErrorCode::FENCED_LEADER_EPOCH),
-        _ => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        -1 => Ok(()),
+        older if older < present => Err(ErrorCode::FENCED_LEADER_EPOCH),
+        newer if newer > present => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
+        _ => Ok(()),
     }
 }
 
-/// The leader epoch of every partition.
-pub(super) const LEADER_EPOCH: i32 = 0;
+/// The leader epoch of a partition of `__consumer_offsets`: its log is the coordinators' own and fences by itself.
+pub(super) const OFFSETS_LEADER_EPOCH: i32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -87,9 +87,12 @@ mod tests {
 
     #[test]
     fn leader_epochs() {
-        assert_eq!(check_leader_epoch(-1), Ok(()));
-        assert_eq!(check_leader_epoch(0), Ok(()));
-        assert_eq!(check_leader_epoch(1), Err(ErrorCode::UNKNOWN_LEADER_EPOCH));
-        assert_eq!(check_leader_epoch(-2), Err(ErrorCode::FENCED_LEADER_EPOCH));
+        assert_eq!(check_leader_epoch(-1, 3), Ok(()));
+        assert_eq!(check_leader_epoch(3, 3), Ok(()));
+        let fenced = Err(ErrorCode::FENCED_LEADER_EPOCH);
+        assert_eq!(check_leader_epoch(2, 3), fenced);
+        assert_eq!(check_leader_epoch(-2, 0), fenced);
+        let unknown = Err(ErrorCode::UNKNOWN_LEADER_EPOCH);
+        assert_eq!(check_leader_epoch(4, 3), unknown);
     }
 }

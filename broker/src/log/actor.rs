@@ -8,6 +8,7 @@
 //! The mailbox is bounded by what connections may have in flight; a batch is held once, as the slice of its request.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
@@ -145,6 +146,8 @@ impl Actor for TopicLog {
         };
         match tokio::task::spawn_blocking(open).await? {
             (Ok(log), permit) => {
+                let epoch = log.reader().leader_epoch();
+                state.shared.leader_epoch.store(epoch, Ordering::Release);
                 state
                     .shared
                     .set(Stage::Open(state.myself.clone(), log.reader()));

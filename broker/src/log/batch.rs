@@ -22,6 +22,7 @@ pub(crate) struct BatchHeader {
     pub(crate) last_offset: i64,
     /// Bytes of the whole batch.
     pub(crate) size: u64,
+    pub(crate) leader_epoch: i32,
     pub(crate) max_timestamp: i64,
     pub(crate) attributes: i16,
     pub(crate) producer_id: i64,
@@ -29,8 +30,6 @@ pub(crate) struct BatchHeader {
     pub(crate) base_sequence: i32,
 }
 
-/// The leader epoch of every batch: the one broker has led since the beginning.
-const LEADER_EPOCH: i32 = 0;
 /// The attribute bit of timestamps that are the broker's.
 const APPEND_TIME: i16 = 1 << 3;
 /// The attribute bit of transactional batches.
@@ -74,6 +73,7 @@ struct Timestamps {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp {
     pub(crate) base_offset: i64,
+    pub(crate) leader_epoch: i32,
     pub(crate) stamped_by: StampedBy,
     /// The newest timestamp: of the records, or the broker's clock.
     pub(crate) newest: i64,
@@ -145,7 +145,7 @@ impl ValidBatch {
         let mut header = [0; HEADER_BYTES];
         header.copy_from_slice(&self.bytes[..HEADER_BYTES]);
         header[0..8].copy_from_slice(&stamp.base_offset.to_be_bytes());
-        header[12..16].copy_from_slice(&LEADER_EPOCH.to_be_bytes());
+        header[12..16].copy_from_slice(&stamp.leader_epoch.to_be_bytes());
         let attributes = match stamp.stamped_by {
             StampedBy::Producer => self.header.attributes,
             StampedBy::Broker => self.header.attributes | APPEND_TIME,
@@ -187,6 +187,7 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Option<BatchHeader> {
         base_offset,
         last_offset: base_offset.checked_add(i64::from(i32::from_be_bytes(field(bytes, 23)?)))?,
         size,
+        leader_epoch: i32::from_be_bytes(field(bytes, 12)?),
         attributes: i16::from_be_bytes(field(bytes, 21)?),
         max_timestamp: i64::from_be_bytes(field(bytes, 35)?),
         producer_id: i64::from_be_bytes(field(bytes, 43)?),

@@ -2,6 +2,7 @@
 //! a restarted `TopicLog` moves into the same handle. Never blocks but for the disk reads its methods say.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
-use super::core::LogConfig;
+use super::core::{EpochEnd, LogConfig};
 use super::count::Count;
 use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) appended_records: Count,
     pub(crate) appended_bytes: Count,
     fetched_bytes: Count,
+    /// Of the log that was open last: Metadata tells it of an offline partition too.
+    pub(crate) leader_epoch: AtomicI32,
     stage: RwLock<Stage>,
 }
 
@@ -85,6 +88,7 @@ impl LogHandle {
             config: RwLock::new(config),
             waiters: Arc::default(),
             writer: Arc::new(Semaphore::new(1)),
+            leader_epoch: AtomicI32::new(0),
             stage: RwLock::new(Stage::Opening(None)),
         };
         Self {
@@ -186,6 +190,28 @@ impl LogHandle {
         topic.size_bytes += self.shared.reader().map_or(0, |reader| reader.size());
     }
 
+    /// The leader epoch: it rises when the log is opened without having been closed in order.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        self.shared.leader_epoch.load(Ordering::Acquire)
+    }
+
+    /// Where a leader epoch ends; see [`LogReader::end_of_epoch`].
+    ///
+    /// # Errors
+    /// As [`offsets`](Self::offsets).
+    pub fn end_of_epoch(&self, epoch: i32) -> Result<EpochEnd, LogError> {
+        Ok(self.shared.reader()?.end_of_epoch(epoch))
+    }
+
+    /// The leader epoch of the record at `offset`.
+    ///
+    /// # Errors
+    /// As [`offsets`](Self::offsets).
+    pub fn epoch_of(&self, offset: i64) -> Result<i32, LogError> {
+        Ok(self.shared.reader()?.epoch_of(offset))
+    }
+
     /// The log start and end offsets.
     ///
     /// # Errors
@@ -276,6 +302,14 @@ impl LogHandle {
     /// The topic is deleted: reads and appends say so from now on, and who waits is woken.
     pub(crate) fn mark_deleted(&self) {
         self.shared.set(Stage::Gone(LogError::Deleted));
+    }
+
+    /// Kills the actor behind it.
+    #[cfg(test)]
+    pub(crate) fn kill(&self) {
+        if let Ok(address) = self.shared.address() {
+            address.actor().kill();
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

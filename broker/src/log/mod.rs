@@ -26,7 +26,7 @@ mod segment;
 mod testing;
 mod waiters;
 
-pub use self::core::{CleanupPolicy, LogConfig, StampedBy};
+pub use self::core::{CleanupPolicy, EpochEnd, LogConfig, StampedBy};
 pub(crate) use actor::{KIND, TopicLog};
 pub use batch::ValidBatch;
 pub(crate) use batch::{first_record_at_or_after, parse_header as batch_header};

@@ -7,6 +7,8 @@
 //! <dir>/00000000000000001200.log    the open segment
 //! <dir>/producers.snapshot          producer states at some offset; younger batches are read again
 //! <dir>/log-start-offset            in decimal, once it is not the first file's
+//! <dir>/leader-epoch-checkpoint     Kafka's: where each leader epoch begins
+//! <dir>/clean-shutdown              the end offset, while the log is closed in order or not written to since
 //! ```
 //!
 //! Durability is Kafka's: an append is acknowledged from the page cache unless `flush.messages` says otherwise, so a
@@ -24,19 +26,22 @@ use super::LogError;
 use super::batch::{Stamp, ValidBatch};
 use super::core::codec::ProducersFile;
 use super::core::{
-    BatchPlace, LogConfig, NO_TIMESTAMP, ProducerBatch, ProducerStates, StampedBy, Verdict,
+    BatchPlace, Epochs, LogConfig, NO_TIMESTAMP, ProducerBatch, ProducerStates, StampedBy, Verdict,
 };
 use super::core::{SegmentFacts, beyond_size, expired, must_roll};
 use super::files;
 use super::number;
-use super::reader::LogReader;
+use super::reader::{LogReader, View};
 use super::recovery::{
-    clean_and_list, modified, open_segments, read_log_start, recall_producers, view_of,
+    clean_and_list, modified, open_segments, read_clean_end, read_log_start, recall_epochs,
+    recall_producers, view_of,
 };
 use super::segment::Segment;
 
 pub(super) const PRODUCERS: &str = "producers.snapshot";
 pub(super) const LOG_START: &str = "log-start-offset";
+pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
+pub(super) const CLEAN_SHUTDOWN: &str = "clean-shutdown";
 
 /// A batch of up to so many bytes is written in less time than a hop to another thread and back is worth.
 const INLINE_BYTES: usize = 256 * 1024;
@@ -70,6 +75,8 @@ pub struct PartitionLog {
     dirty: bool,
     /// Whether a file was created whose name may not be durable yet.
     dir_dirty: bool,
+    /// Whether the disk knows that this log is written to: that it has an epoch, and is not closed in order.
+    begun: bool,
     /// Set when the disk refused in a way that leaves the files unknown. Nothing is written any more.
     failed: Option<LogError>,
 }
@@ -84,7 +91,9 @@ impl PartitionLog {
         let log_start = read_log_start(dir)?;
         let bases = clean_and_list(dir)?;
         let (segments, recovered) = open_segments(dir, &bases, log_start, &config)?;
-        let view = view_of(segments, log_start);
+        let mut view = view_of(segments, log_start);
+        view.epochs = recall_epochs(dir, &view)?;
+        let begun = rise(dir, &mut view)?;
         let mut producers = recall_producers(dir, &view)?;
         producers.expire(now, config.producer_expiration_ms);
         Ok(Self {
@@ -96,6 +105,7 @@ impl PartitionLog {
             // What was read again may not be on disk yet, and should not be read a third time.
             dirty: recovered,
             dir_dirty: recovered,
+            begun,
             failed: None,
         })
     }
@@ -125,7 +135,10 @@ impl PartitionLog {
             .unflushed
             .saturating_add(u64::from(batch.record_count()))
             >= self.config.flush_messages;
-        batch.size() > INLINE_BYTES || flushes || self.rolls_for(batch, self.newest_of(batch, now))
+        !self.begun
+            || batch.size() > INLINE_BYTES
+            || flushes
+            || self.rolls_for(batch, self.newest_of(batch, now))
     }
 
     /// Appends one batch, whole or not at all. `now` in milliseconds since 1970.
@@ -148,11 +161,13 @@ impl PartitionLog {
                 ..duplicate
             });
         }
+        self.begin()?;
         if self.rolls_for(batch, newest) {
             self.roll()?;
         }
         let stamp = Stamp {
             base_offset: offsets.end,
+            leader_epoch: self.reader.leader_epoch(),
             stamped_by: self.config.stamped_by,
             newest,
         };
@@ -336,6 +351,24 @@ impl PartitionLog {
         Ok(())
     }
 
+    /// Before the first append since the log was opened: its leader epoch is on disk, and the mark of its last end is gone.
+    /// From here on a start without that mark is one after a crash.
+    fn begin(&mut self) -> Result<(), LogError> {
+        if self.begun {
+            return Ok(());
+        }
+        if self.reader.view().epochs.is_empty() {
+            let end = self.reader.offsets().end;
+            self.reader.view_mut().epochs.assign(0, end);
+            save_epochs(&self.dir, &self.reader.view().epochs)?;
+        }
+        let path = self.dir.join(CLEAN_SHUTDOWN);
+        files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+        files::sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
+        self.begun = true;
+        Ok(())
+    }
+
     /// Closes the open segment and begins a new one. The closed one is on disk, index and producers with it, before the
     /// new name exists.
     fn roll(&mut self) -> Result<(), LogError> {
@@ -369,10 +402,14 @@ impl PartitionLog {
     /// [`LogError::Storage`]; what was acknowledged is in the files all the same, unless the machine dies.
     pub fn close(&mut self) -> Result<(), LogError> {
         if self.dirty {
-            self.checkpoint()
-        } else {
-            Ok(())
+            self.checkpoint()?;
         }
+        if self.begun && self.failed.is_none() {
+            let path = self.dir.join(CLEAN_SHUTDOWN);
+            number::replace(&path, self.reader.offsets().end)?;
+            self.begun = false;
+        }
+        Ok(())
     }
 
     /// Deletes what retention allows and forgets idle producers. Tells how many segments went.
@@ -466,8 +503,37 @@ impl PartitionLog {
         for segment in &gone {
             segment.remove()?;
         }
+        if self.reader.view_mut().epochs.advance_start(offset) {
+            save_epochs(&self.dir, &self.reader.view().epochs)?;
+        }
         Ok(())
     }
+}
+
+fn save_epochs(dir: &Path, epochs: &Epochs) -> Result<(), LogError> {
+    let path = dir.join(EPOCHS);
+    files::replace(&path, epochs.encode().as_bytes()).map_err(LogError::io("write", &path))
+}
+
+/// Begins another leader epoch, on disk before it is used, unless the log was closed in order or never written to: offsets
+/// beyond its end may have been given out and lost. Tells whether the log has [begun](PartitionLog::begin).
+fn rise(dir: &Path, view: &mut View) -> Result<bool, LogError> {
+    let end = view.end_offset;
+    let fresh = view.segments.is_empty() && view.epochs.is_empty();
+    if fresh || read_clean_end(dir)? == Some(end) {
+        return Ok(false);
+    }
+    // Also above those that end with the lost tail.
+    let epoch = match view.epochs.is_empty() {
+        true => 0,
+        false => view.epochs.latest().saturating_add(1),
+    };
+    view.epochs.truncate_end(end);
+    view.epochs.assign(epoch, end);
+    view.epochs.advance_start(view.log_start_offset);
+    save_epochs(dir, &view.epochs)?;
+    info!(dir = %dir.display(), epoch, end, "a log that was not closed in order begins another leader epoch");
+    Ok(true)
 }
 
 #[cfg(test)]

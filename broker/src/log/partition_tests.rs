@@ -452,7 +452,7 @@ proptest! {
             let appended = append(&mut log, &timestamps, *value);
             let mut bytes = batch_of(&timestamps, *value, None).to_vec();
             bytes[..8].copy_from_slice(&appended.base_offset.to_be_bytes());
-            bytes[12..16].fill(0);
+            bytes[12..16].copy_from_slice(&log.reader().leader_epoch().to_be_bytes());
             stored.push((appended.base_offset, appended.base_offset + i64::try_from(*records).unwrap() - 1, bytes));
         }
         let reader = log.reader();

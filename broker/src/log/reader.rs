@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::LogError;
 use super::batch::{first_record_at_or_after, whole_batches};
-use super::core::{BatchPlace, NO_TIMESTAMP};
+use super::core::{BatchPlace, EpochEnd, Epochs, NO_TIMESTAMP};
 use super::files;
 use super::segment::{Segment, Walk};
 
@@ -26,6 +26,7 @@ pub(crate) struct View {
     pub(crate) segments: Vec<Segment>,
     pub(crate) log_start_offset: i64,
     pub(crate) end_offset: i64,
+    pub(crate) epochs: Epochs,
 }
 
 /// The first and the next offset of a partition.
@@ -120,6 +121,25 @@ impl LogReader {
     #[must_use]
     pub fn offsets(&self) -> Offsets {
         self.view().offsets()
+    }
+
+    /// The leader epoch in which records are appended now.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        self.view().epochs.latest()
+    }
+
+    /// The leader epoch of the record at `offset`.
+    #[must_use]
+    pub fn epoch_of(&self, offset: i64) -> i32 {
+        self.view().epochs.of(offset)
+    }
+
+    /// Where a leader epoch ends, as OffsetForLeaderEpoch answers it: see [`EpochEnd`].
+    #[must_use]
+    pub fn end_of_epoch(&self, epoch: i32) -> EpochEnd {
+        let view = self.view();
+        view.epochs.end_of(epoch, view.end_offset)
     }
 
     /// Bytes of all segments.

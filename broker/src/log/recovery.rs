@@ -7,10 +7,10 @@ use tracing::warn;
 
 use super::LogError;
 use super::core::codec::ProducersFile;
-use super::core::{LogConfig, ProducerStates};
+use super::core::{EPOCHS_VERSION, Epochs, LogConfig, ProducerStates};
 use super::files;
 use super::number;
-use super::partition::{LOG_START, PRODUCERS};
+use super::partition::{CLEAN_SHUTDOWN, EPOCHS, LOG_START, PRODUCERS};
 use super::reader::View;
 use super::segment::{Segment, Tail, Walk, log_path};
 use crate::metrics::LOG_TRUNCATED_BYTES;
@@ -98,6 +98,39 @@ pub(super) fn open_segments(
     Ok((segments, recovered))
 }
 
+/// What a log that was closed in order left: its end, and so that nothing was lost since. None when it was not.
+pub(super) fn read_clean_end(dir: &Path) -> Result<Option<i64>, LogError> {
+    number::read(&dir.join(CLEAN_SHUTDOWN))
+}
+
+/// The leader epochs: the checkpoint's, or those the batches carry where there is none that can be read. An older version
+/// of this program wrote none.
+pub(super) fn recall_epochs(dir: &Path, view: &View) -> Result<Epochs, LogError> {
+    let path = dir.join(EPOCHS);
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => match Epochs::decode(&text) {
+            Ok(known) => known,
+            Err(version) => return Err(LogError::version(&path, &version, EPOCHS_VERSION)),
+        },
+        Err(_) => None,
+    };
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let mut epochs = Epochs::default();
+    if view.segments.is_empty() {
+        return Ok(epochs);
+    }
+    warn!(file = %path.display(), "no checkpoint of leader epochs can be read; they are taken from the batches");
+    for segment in &view.segments {
+        let mut walk = Walk::new(&segment.file, &segment.path, 0, segment.size);
+        while let Some((header, batch)) = walk.next()? {
+            epochs.seen(header.leader_epoch, batch.base_offset);
+        }
+    }
+    Ok(epochs)
+}
+
 pub(super) fn view_of(mut segments: Vec<Segment>, log_start: i64) -> View {
     let first = segments
         .first()
@@ -116,12 +149,14 @@ pub(super) fn view_of(mut segments: Vec<Segment>, log_start: i64) -> View {
             segments,
             log_start_offset: log_start,
             end_offset: log_start,
+            epochs: Epochs::default(),
         };
     }
     View {
         segments,
         log_start_offset: log_start.max(first),
         end_offset: end,
+        epochs: Epochs::default(),
     }
 }
 

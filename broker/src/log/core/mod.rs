@@ -3,11 +3,14 @@
 
 pub(crate) mod codec;
 mod config;
+mod epochs;
 mod index;
 mod producers;
 mod retention;
 
 pub use config::{CleanupPolicy, LogConfig, StampedBy};
+pub use epochs::EpochEnd;
+pub(crate) use epochs::{Epochs, VERSION as EPOCHS_VERSION};
 pub(crate) use index::{BatchPlace, Entry, SparseIndex};
 pub(crate) use producers::{KeptBatch, ProducerState};
 pub(crate) use producers::{ProducerBatch, ProducerStates, Verdict};
