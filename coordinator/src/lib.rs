@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as callboard_coordinator;
 
+mod beyond_end;
 mod call;
 mod config;
 mod coordinators;

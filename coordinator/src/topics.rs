@@ -11,6 +11,11 @@ pub trait TopicLookup: Send + Sync + 'static {
     /// Number of partitions; None if there is no such topic.
     fn partitions(&self, name: &str) -> Option<i32>;
 
+    /// The offset after the last record of a partition; None if that is not known.
+    fn end_offset(&self, _name: &str, _partition: i32) -> Option<i64> {
+        None
+    }
+
     /// Id of a topic; None if there is no such topic, or topics have no ids.
     fn id_of(&self, _name: &str) -> Option<Uuid> {
         None

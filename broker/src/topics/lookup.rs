@@ -12,6 +12,11 @@ impl TopicLookup for TopicsSnapshot {
         self.by_name(name).map(|topic| topic.partitions)
     }
 
+    fn end_offset(&self, name: &str, partition: i32) -> Option<i64> {
+        let log = self.by_name(name)?.log(partition)?;
+        Some(log.offsets().ok()?.end)
+    }
+
     fn id_of(&self, name: &str) -> Option<Uuid> {
         self.by_name(name).map(|topic| topic.id)
     }

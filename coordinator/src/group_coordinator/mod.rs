@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use callboard_offsets::index::Index;
 use callboard_offsets::log::LogError;
 use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
 use callboard_protocol::{ErrorCode, Uuid};
@@ -21,13 +22,14 @@ use tracing::{debug, warn};
 
 use self::owed::{Debts, Owed};
 use self::perform::code;
+use crate::beyond_end::beyond_end;
 use crate::core::{Groups, Input, Now, RequestId, StoredGroup, Ticket};
 use crate::metrics::{Api, CoordinatorMeter, PartitionState};
 use crate::port::Port;
 use crate::request;
 use crate::route::Routed;
 use crate::shared::Shared;
-use crate::{DeletedTopic, TopicsImage};
+use crate::{DeletedTopic, TopicLookup, TopicsImage};
 
 /// The kind coordinators are counted under.
 pub(crate) const KIND: &str = "group_coordinator";
@@ -112,6 +114,31 @@ enum Service {
     Refused(LogError),
 }
 
+/// Lines about committed offsets beyond the end of a log, of one partition of the offsets.
+const BEYOND_END_LINES: usize = 100;
+
+/// Says which groups will pass over records because what they had read was lost.
+fn tell_beyond_end(partition: u32, index: &Index, topics: &dyn TopicLookup) {
+    let mut all = beyond_end(index, topics);
+    for one in all.by_ref().take(BEYOND_END_LINES) {
+        warn!(
+            group = %one.group,
+            topic = %one.topic,
+            partition = one.partition,
+            committed = one.committed,
+            log_end_offset = one.end,
+            "an offset is committed beyond the end of its log: records were lost"
+        );
+    }
+    let more = all.count();
+    if more > 0 {
+        warn!(
+            partition,
+            more, "more offsets are committed beyond the ends of their logs"
+        );
+    }
+}
+
 #[ractor::async_trait]
 impl Actor for GroupCoordinator {
     type Msg = Envelope<CoordinatorMsg>;
@@ -127,11 +154,15 @@ impl Actor for GroupCoordinator {
         let cell = myself.get_cell();
         let myself = Addr::new(myself, KIND);
         let told = myself.clone();
+        let topics = Arc::clone(&shared.told.image().topics);
         let writer = WriterArgs {
             partition,
             log: Arc::clone(&shared.log),
             clock: shared.clock.clone(),
             loaded: Box::new(move |result| {
+                if let Ok(index) = result {
+                    tell_beyond_end(partition, index, topics.as_ref());
+                }
                 let loaded = result.map(StoredGroup::read_all).map_err(Clone::clone);
                 drop(told.cast(CoordinatorMsg::Loaded(loaded)));
             }),
