@@ -1,5 +1,5 @@
 //! Keeps a set of children alive, one for one: a child that fails is started again by the policy of its spec and
-//! its siblings do not notice. When a budget is used up the supervisor fails in turn. Never awaits a child's work:
+//! its siblings do not notice. When a budget is used up the supervisor fails in turn, or gives up that child alone. Never awaits a child's work:
 //! what it awaits is `pre_start`, which is cheap by rule.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,10 @@ pub struct ChildSpec {
     stop: StopHow,
     policy: RestartPolicy,
     start: Start,
+    give_up: Option<GiveUp>,
 }
+
+type GiveUp = Box<dyn Fn() + Send + Sync>;
 
 impl fmt::Debug for ChildSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +86,16 @@ impl ChildSpec {
             start: Box::new(move |supervisor, incarnation| {
                 Box::pin(start(supervisor, incarnation))
             }),
+            give_up: None,
         }
+    }
+
+    /// What is done when its restarts are used up, in place of the supervisor's own failure: the child is removed, and its
+    /// siblings go on. For a child whose work concerns nobody else.
+    #[must_use]
+    pub fn give_up(mut self, give_up: impl Fn() + Send + Sync + 'static) -> Self {
+        self.give_up = Some(Box::new(give_up));
+        self
     }
 
     /// Sets when it is started again.
@@ -311,7 +323,7 @@ impl SupervisorState {
         }
     }
 
-    /// Asks the core and arms the restart, or fails this supervisor.
+    /// Asks the core and arms the restart, or gives the child up, or fails this supervisor.
     fn schedule(&mut self, id: &ChildId, failure: Failure) -> Result<(), ActorProcessingErr> {
         let Some(child) = self.children.get_mut(id) else {
             return Ok(());
@@ -332,7 +344,12 @@ impl SupervisorState {
                 let kind = child.spec.kind;
                 counter!(ACTOR_ESCALATIONS_TOTAL, "actor" => kind).increment(1);
                 error!(actor = kind, child = %id, "restart budget used up");
-                Err(format!("{kind} {id} used up its restarts").into())
+                let Some(give_up) = &child.spec.give_up else {
+                    return Err(format!("{kind} {id} used up its restarts").into());
+                };
+                give_up();
+                self.remove(id);
+                Ok(())
             }
         }
     }

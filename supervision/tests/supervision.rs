@@ -165,6 +165,40 @@ async fn a_used_up_budget_fails_the_supervisor() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_child_may_be_given_up_and_its_siblings_go_on() {
+    let stage = Stage::new().await;
+    let (supervisor, _ended) = Supervisor::spawn_linked("supervisor", stage.cell())
+        .await
+        .unwrap();
+    let (ill, well, given_up) = (Arc::default(), Arc::default(), Arc::new(AtomicU64::new(0)));
+    let policy = RestartPolicy {
+        max_restarts: 2,
+        ..RestartPolicy::default()
+    };
+    let count = Arc::clone(&given_up);
+    let spec = worker("ill", &ill).policy(policy).give_up(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    start(&supervisor, spec).await;
+    start(&supervisor, worker("well", &well)).await;
+    for incarnation in 0..3 {
+        assert_eq!(given_up.load(Ordering::Relaxed), 0);
+        let address = now(&ill);
+        assert_eq!(ask(&address).await, Ok(incarnation));
+        address.cast(Msg::Fail).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stage.expect_failure("worker");
+    }
+    assert_eq!(given_up.load(Ordering::Relaxed), 1);
+    assert!(!now(&ill).is_alive());
+    assert_eq!(ask(&now(&well)).await, Ok(0));
+    // Its place is free.
+    start(&supervisor, worker("ill", &ill)).await;
+    assert_eq!(ask(&now(&ill)).await, Ok(0));
+    stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn normal_ends_restart_the_permanent_and_remove_the_transient() {
     let stage = Stage::new().await;
     let (supervisor, _) = Supervisor::spawn_linked("supervisor", stage.cell())

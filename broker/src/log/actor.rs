@@ -12,15 +12,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
-use metrics::{Gauge, gauge};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::batch::ValidBatch;
 use super::core::LogConfig;
 use super::handle::{AppendReply, Shared, Stage};
-use super::metrics::BROKER_OFFLINE_PARTITIONS;
 use super::{LogError, PartitionLog};
 
 /// The kind of this actor in metrics.
@@ -80,31 +78,9 @@ enum Writer {
     /// The log, and the permit that makes it the only one.
     Open(Box<PartitionLog>, OwnedSemaphorePermit),
     /// It failed, and a restart would not help.
-    Offline {
-        /// Why.
-        reason: LogError,
-        _counted: Counted,
-    },
+    Offline(LogError),
     /// Closed in order.
     Closed,
-}
-
-/// Counts one offline partition for as long as it lives.
-#[derive(Debug)]
-struct Counted(Gauge);
-
-impl Counted {
-    fn new() -> Self {
-        let gauge = gauge!(BROKER_OFFLINE_PARTITIONS);
-        gauge.increment(1.0);
-        Self(gauge)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.decrement(1.0);
-    }
 }
 
 #[ractor::async_trait]
@@ -285,7 +261,7 @@ impl State {
 
     fn why_not_open(&self) -> LogError {
         match &self.log {
-            Writer::Offline { reason, .. } => reason.clone(),
+            Writer::Offline(reason) => reason.clone(),
             Writer::Closed | Writer::Absent | Writer::Open(..) => LogError::Unavailable {
                 reason: "the broker is stopping".into(),
             },
@@ -295,12 +271,8 @@ impl State {
     /// Damage and refusals of the disk are not cured by a restart: the partition stays offline, loudly, and its
     /// neighbours serve.
     fn give_up(&mut self, reason: LogError) {
-        error!(topic = %self.shared.topic, partition = self.shared.partition, %reason, "partition is offline");
-        self.shared.set(Stage::Offline(reason.clone()));
-        self.log = Writer::Offline {
-            reason,
-            _counted: Counted::new(),
-        };
+        self.shared.give_up(reason.clone());
+        self.log = Writer::Offline(reason);
     }
 
     async fn close(&mut self) -> Result<(), ActorProcessingErr> {

@@ -124,6 +124,9 @@ pub enum LogError {
         /// Why.
         reason: Arc<str>,
     },
+    /// It failed more often than a log is opened again. The partition stays offline until the broker starts anew.
+    #[error("the log failed too often")]
+    Failed,
     /// The topic is deleted.
     #[error("the topic is deleted")]
     Deleted,
@@ -144,7 +147,7 @@ impl LogError {
             Self::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
             Self::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
             Self::Transactional => ErrorCode::INVALID_TXN_STATE,
-            Self::Storage { .. } | Self::Corrupt { .. } | Self::Version { .. } => {
+            Self::Failed | Self::Storage { .. } | Self::Corrupt { .. } | Self::Version { .. } => {
                 ErrorCode::KAFKA_STORAGE_ERROR
             }
             // Retriable, and makes the client look at the metadata again: it comes back to us when the log does.

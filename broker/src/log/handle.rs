@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_supervision::{Addr, CallError};
+use metrics::{Gauge, gauge};
 use tokio::sync::Semaphore;
+use tracing::error;
 
 use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
 use super::core::{EpochEnd, LogConfig};
 use super::count::Count;
+use super::metrics::BROKER_OFFLINE_PARTITIONS;
 use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
 use super::waiters::{FetchWaiter, Waiters, Watch};
@@ -59,9 +62,31 @@ pub(crate) enum Stage {
     /// Appends and reads.
     Open(Addr<TopicLogMsg>, LogReader),
     /// Given up after a failure that a restart does not cure.
-    Offline(LogError),
+    Offline {
+        /// Why.
+        reason: LogError,
+        _counted: Counted,
+    },
     /// The broker is stopping, or the topic is deleted.
     Gone(LogError),
+}
+
+/// Counts one offline partition for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    fn new() -> Self {
+        let gauge = gauge!(BROKER_OFFLINE_PARTITIONS);
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// Who waits for an append.
@@ -111,7 +136,7 @@ impl LogHandle {
     /// Whether the partition was given up after a failure that a restart does not cure.
     #[must_use]
     pub fn is_offline(&self) -> bool {
-        matches!(&*self.shared.stage(), Stage::Offline(_))
+        matches!(&*self.shared.stage(), Stage::Offline { .. })
     }
 
     /// Appends one batch, the bytes as the producer sent them, after all that were given before. Checks them here, on
@@ -397,6 +422,15 @@ impl Shared {
         self.waiters.wake_all();
     }
 
+    /// Takes the partition offline, loudly; its neighbours serve.
+    pub(crate) fn give_up(&self, reason: LogError) {
+        error!(topic = %self.topic, partition = self.partition, %reason, "partition is offline");
+        self.set(Stage::Offline {
+            reason,
+            _counted: Counted::new(),
+        });
+    }
+
     /// Whether the topic is deleted: its files are not worth another sync.
     pub(crate) fn is_deleted(&self) -> bool {
         matches!(&*self.stage(), Stage::Gone(LogError::Deleted))
@@ -406,7 +440,7 @@ impl Shared {
         match &*self.stage() {
             Stage::Open(_, reader) => Ok(reader.clone()),
             Stage::Opening(_) => Err(opening()),
-            Stage::Offline(error) | Stage::Gone(error) => Err(error.clone()),
+            Stage::Offline { reason, .. } | Stage::Gone(reason) => Err(reason.clone()),
         }
     }
 
@@ -414,7 +448,7 @@ impl Shared {
         match &*self.stage() {
             Stage::Open(address, _) | Stage::Opening(Some(address)) => Ok(address.clone()),
             Stage::Opening(None) => Err(opening()),
-            Stage::Offline(error) | Stage::Gone(error) => Err(error.clone()),
+            Stage::Offline { reason, .. } | Stage::Gone(reason) => Err(reason.clone()),
         }
     }
 }

@@ -34,7 +34,7 @@ use super::{
     ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
     TopicsError, TopicsSnapshot,
 };
-use crate::log::{self, LogHandle, Reply, TopicLog};
+use crate::log::{self, LogError, LogHandle, Reply, TopicLog};
 
 /// The kind of this actor in metrics.
 pub(crate) const KIND: &str = "topics";
@@ -595,7 +595,8 @@ fn child_id(id: Uuid, partition: i32) -> String {
     format!("{:032x}/{partition}", u128::from_be_bytes(id.0))
 }
 
-/// The child of one partition. A log that panics is opened again from its files.
+/// The child of one partition. A log that panics is opened again from its files; one that does so too often goes offline,
+/// and the others serve.
 fn log_child(id: Uuid, log: &LogHandle) -> ChildSpec {
     let shared = Arc::clone(log.shared());
     let start = move |supervisor, _incarnation| {
@@ -605,5 +606,8 @@ fn log_child(id: Uuid, log: &LogHandle) -> ChildSpec {
             Ok(address.actor().get_cell())
         }
     };
-    ChildSpec::new(child_id(id, log.partition()), log::KIND, start).policy(RestartPolicy::default())
+    let ill = Arc::clone(log.shared());
+    ChildSpec::new(child_id(id, log.partition()), log::KIND, start)
+        .policy(RestartPolicy::default())
+        .give_up(move || ill.give_up(LogError::Failed))
 }

@@ -524,3 +524,27 @@ async fn of_many_creations_at_once_each_has_its_own_answer() {
     assert_eq!(codes, [0, 17, 0, 37, 36, 17, 0]);
     house.close().await;
 }
+
+/// One bad log was the end of the broker.
+#[tokio::test]
+async fn a_log_that_fails_too_often_goes_offline_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open(dir.path()).await;
+    house.create(wanted("a", 2)).await.unwrap();
+    let topic = house.topics.snapshot().by_name("a").unwrap().clone();
+    let [ill, well] = [0, 1].map(|partition| topic.log(partition).unwrap().clone());
+    // As often as it is opened again, and once more.
+    while !ill.is_offline() {
+        ill.kill();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let refused = ill.offsets().unwrap_err();
+    assert_eq!(
+        refused.code(),
+        callboard_protocol::ErrorCode::KAFKA_STORAGE_ERROR
+    );
+    assert_eq!(well.offsets().unwrap().end, 0);
+    assert_eq!(house.append("a", 1).await, 0);
+    assert!(house.topics.delete_topic("a").await.is_ok());
+    house.close().await;
+}
