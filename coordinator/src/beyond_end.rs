@@ -28,7 +28,7 @@ pub(crate) fn beyond_end<'a>(
     });
     all.flat_map(move |(group, topic, offsets)| {
         offsets.iter().filter_map(move |(partition, stored)| {
-            let (partition, committed) = (*partition, stored.value.offset);
+            let (partition, committed) = (partition, stored.value.offset);
             let end = topics.end_offset(topic, partition)?;
             (committed > end).then(|| BeyondEnd {
                 group: Arc::clone(group),
