@@ -23,8 +23,8 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
-use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
+use crate::effects::Effects;
 use crate::listener::{self, ListenerMsg};
 use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};

@@ -12,10 +12,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Root, not_started};
+use crate::budget::{Budget, Waiting};
 use crate::compute::Compute;
-use crate::connection::budget::{Budget, Waiting};
-use crate::connection::effects::Effects;
 use crate::data_dir::DataDir;
+use crate::effects::Effects;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
 use crate::log::ProducerIds;

@@ -10,10 +10,10 @@ use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::compute::Compute;
 use crate::config::{BrokerConfig, ListenAddress};
-use crate::connection::budget::Budget;
-use crate::connection::effects::Effects;
+use crate::effects::Effects;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::APIS;
 use crate::log::ProducerIds;

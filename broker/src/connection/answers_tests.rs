@@ -14,8 +14,8 @@ use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 
-use super::budget::PRESSURE;
 use crate::BrokerConfig;
+use crate::budget::PRESSURE;
 use crate::log::test_batch_of;
 use crate::testing::{Bench, Wire};
 

@@ -9,7 +9,7 @@ use callboard_protocol::messages::describe_configs::{
 };
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 
-use super::budget::PRESSURE;
+use crate::budget::PRESSURE;
 use crate::testing::{Bench, Wire};
 
 /// Apache Kafka 4.2.0 allocates the announced length of every frame at once: a few hundred such connections took it from

@@ -24,21 +24,19 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::budget::{Room, SMALL, Share};
 use crate::handlers;
 use crate::metrics::{
     BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
     BROKER_PROTOCOL_ERRORS_TOTAL,
 };
+use crate::request::{Answer, Context, Follow, Maker, Request, Responder, Ticket, Work};
 use crate::shared::Shared;
 use crate::testing::Fault;
 use crate::testing::faults::detour;
 use crate::testing::refuse::refuse;
 
-pub(crate) mod budget;
 mod core;
-pub(crate) mod effects;
-mod request;
-mod shared_elements;
 
 #[cfg(test)]
 mod answers_tests;
@@ -49,13 +47,7 @@ mod memory_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use request::Maker;
-pub(crate) use request::{Answer, Context, Request, Responder, Work};
-
-use budget::{Room, Share};
-use core::pool::SMALL;
 use core::{Due, Flow, Late, Limits};
-pub(crate) use core::{Follow, Ticket};
 
 /// Bytes that a read takes at first.
 const SMALL_READ_BYTES: usize = 2 * 1024;

@@ -12,7 +12,7 @@ use callboard_protocol::messages::api_versions::{
 use callboard_protocol::{ApiKey, ErrorCode};
 
 use super::APIS;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     let served = APIS

@@ -9,7 +9,7 @@ use callboard_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 use crate::topics::{Growth, TopicError};
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {

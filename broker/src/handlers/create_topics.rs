@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 
 use super::describe_configs::of_topic;
 use crate::config::BrokerConfig;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 use crate::topics::{CREATED_AT_ONCE, CreatedTopic, NewTopic, TopicError};
 
 /// One broker keeps one copy.

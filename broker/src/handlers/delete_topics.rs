@@ -9,7 +9,7 @@ use callboard_protocol::messages::delete_topics::{
 use callboard_protocol::{ErrorCode, Uuid};
 
 use super::resolve::UNKNOWN;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 use crate::shared::Shared;
 use crate::topics::TopicError;
 

@@ -9,7 +9,7 @@ use callboard_protocol::messages::describe_cluster::{
 };
 
 use super::operations;
-use crate::connection::{Context, Request, Work};
+use crate::request::{Context, Request, Work};
 
 /// `endpoint_type` of brokers.
 const BROKERS: i8 = 1;

@@ -13,8 +13,8 @@ use callboard_protocol::messages::describe_configs::{
 
 use super::once_each;
 use crate::config::{BrokerConfig, KEYS, Key, Kind};
-use crate::connection::{Request, Work};
 use crate::log::LogConfig;
+use crate::request::{Request, Work};
 use crate::shared::Shared;
 use crate::topics::{TopicError, Type, check_name, shown};
 

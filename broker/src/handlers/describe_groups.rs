@@ -8,7 +8,7 @@ use callboard_protocol::messages::describe_groups::{
 };
 
 use super::{once_each, operations};
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 const KNOWS_NOT_FOUND: i16 = 6;
 

@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use super::internal;
 use super::resolve::{Named, OFFSETS_LEADER_EPOCH, check_leader_epoch};
-use crate::connection::budget::Room;
-use crate::connection::{Context, Request, Work};
+use crate::budget::Room;
 use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
 use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, LogHandle, Offsets, Watch};
+use crate::request::{Context, Request, Work};
 use crate::shared::Shared;
 use crate::topics::TopicsSnapshot;
 

@@ -7,7 +7,7 @@ use callboard_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;

@@ -4,7 +4,7 @@ use callboard_coordinator::{Call, Reply, request, response};
 use callboard_protocol::messages::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 
 use super::owned;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<HeartbeatRequest<'_>>() else {

@@ -12,7 +12,7 @@ use callboard_protocol::messages::incremental_alter_configs::{
 
 use super::describe_configs::{BROKER, GROUP, TOPIC};
 use crate::config::Key;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 use crate::shared::Shared;
 use crate::topics::{ConfigChange, ConfigOperation, TopicError};
 

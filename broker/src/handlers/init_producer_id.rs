@@ -9,7 +9,7 @@ use callboard_protocol::messages::init_producer_id::{
 };
 use callboard_supervision::seldom;
 
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<InitProducerIdRequest<'_>>() else {

@@ -11,7 +11,7 @@ use callboard_protocol::messages::join_group::{
 };
 
 use super::owned;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 const REBALANCE_TIMEOUT: i16 = 1;
 const MEMBER_ID_REQUIRED: i16 = 4;

@@ -6,7 +6,7 @@ use callboard_protocol::messages::leave_group::{
 };
 
 use super::owned;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 /// The first version with a list of members and an error for each.
 const SEVERAL: i16 = 3;

@@ -5,7 +5,7 @@ use callboard_protocol::messages::list_groups::{
     ListGroupsRequest, ListGroupsResponse, ListedGroup,
 };
 
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ListGroupsRequest<'_>>() else {

@@ -16,9 +16,9 @@ use callboard_protocol::messages::list_offsets::{
 
 use super::internal;
 use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
-use crate::connection::{Context, Request, Work};
 use crate::log::core::Epochs;
 use crate::log::{EpochEnd, FoundOffset, LogError, LogHandle, Unanswered};
+use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
 
 /// The first version that tells leader epochs.

@@ -15,8 +15,8 @@ use tracing::{debug, info};
 
 use super::operations;
 use super::resolve::OFFSETS_LEADER_EPOCH;
-use crate::connection::{Context, Request, Work};
 use crate::log::LogHandle;
+use crate::request::{Context, Request, Work};
 use crate::topics::{CREATED_AT_ONCE, NewTopic, Topic, TopicsSnapshot, check_name};
 
 /// The first version in which null, and not an empty list, asks for all topics.

@@ -8,7 +8,7 @@ use callboard_protocol::ApiKey;
 use callboard_protocol::Message;
 use callboard_protocol::messages as m;
 
-use crate::connection::{Follow, Request, Work};
+use crate::request::{Follow, Request, Work};
 
 mod api_versions;
 mod create_partitions;
@@ -160,7 +160,7 @@ pub(crate) const APIS: &[Api] = &[
 /// Whether the request in `frame` may have an answer of many times its own size, which only the broker's state bounds. Such
 /// an answer is paid for before it is made, and made where nobody waits ([`Responder::elsewhere`]).
 ///
-/// [`Responder::elsewhere`]: crate::connection::Responder::elsewhere
+/// [`Responder::elsewhere`]: crate::request::Responder::elsewhere
 pub(crate) fn has_large_answer(frame: &[u8]) -> bool {
     let Ok(head) = callboard_protocol::header::peek(frame) else {
         return false;

@@ -12,7 +12,7 @@ use callboard_protocol::messages::offset_commit::{
 
 use super::owned;
 use super::resolve::{topic_id, topic_name, topic_ref};
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 const KNOWS_NOT_FOUND: i16 = 9;
 const BY_ID: i16 = 10;

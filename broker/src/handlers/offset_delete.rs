@@ -6,7 +6,7 @@ use callboard_protocol::messages::offset_delete::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
 
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<OffsetDeleteRequest<'_>>() else {

@@ -15,7 +15,7 @@ use callboard_protocol::messages::offset_fetch::{
 
 use super::owned;
 use super::resolve::{topic_id, topic_name, topic_ref};
-use crate::connection::{Request, Responder, Work};
+use crate::request::{Request, Responder, Work};
 
 /// Partitions whose notes are no large answer.
 const FEW: usize = 64;

@@ -11,8 +11,8 @@ use callboard_protocol::messages::offset_for_leader_epoch::{
 
 use super::list_offsets::Source;
 use super::resolve::check_leader_epoch;
-use crate::connection::{Context, Request, Work};
 use crate::log::EpochEnd;
+use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {

@@ -11,8 +11,8 @@ use callboard_protocol::messages::produce::{
 };
 
 use super::resolve::{self, Named};
-use crate::connection::{Request, Responder, Work};
 use crate::log::{AppendReply, Appended, LogError, LogHandle};
+use crate::request::{Request, Responder, Work};
 use crate::topics::TopicsSnapshot;
 
 /// The first version that names topics by id.

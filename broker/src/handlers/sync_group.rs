@@ -7,7 +7,7 @@ use callboard_protocol::messages::sync_group::{
 };
 
 use super::owned;
-use crate::connection::{Request, Work};
+use crate::request::{Request, Work};
 
 const PROTOCOL_REQUIRED: i16 = 5;
 

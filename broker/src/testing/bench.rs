@@ -19,9 +19,10 @@ use tokio::task::JoinSet;
 
 use crate::BrokerConfig;
 use crate::broker::Root;
-use crate::connection::{Connection, Context};
+use crate::connection::Connection;
 use crate::data_dir::DataDir;
 use crate::parts::{Parts, Started};
+use crate::request::Context;
 use crate::shared::Shared;
 use crate::testing::faults::Faults;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use callboard_protocol::{ApiKey, ErrorCode};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
-use crate::connection::{Answer, Ticket, Work};
 use crate::handlers::APIS;
+use crate::request::{Answer, Ticket, Work};
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

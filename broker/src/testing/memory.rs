@@ -15,9 +15,10 @@ use tokio::time::Instant;
 
 use super::faults::Faults;
 use crate::broker::{Root, not_started};
-use crate::connection::{Connection, Context};
+use crate::connection::Connection;
 use crate::data_dir::DataDir;
 use crate::parts::Parts;
+use crate::request::Context;
 use crate::shared::Shared;
 use crate::{BrokerConfig, BrokerError};
 

@@ -3,7 +3,7 @@
 use callboard_protocol::messages as m;
 use callboard_protocol::{ApiKey, ErrorCode};
 
-use crate::connection::Request;
+use crate::request::Request;
 
 /// An answer with nothing but an error at its top.
 macro_rules! top {

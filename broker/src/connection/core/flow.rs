@@ -12,7 +12,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::order::{Follow, Order, Ticket};
+use super::order::Order;
+use crate::request::{Follow, Ticket};
 
 /// The bounds of one connection.
 #[derive(Clone, Copy, Debug)]

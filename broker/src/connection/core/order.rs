@@ -6,22 +6,11 @@
 
 use std::collections::VecDeque;
 
+use crate::request::{Follow, Ticket};
+
 #[cfg(test)]
 #[path = "order_tests.rs"]
 mod tests;
-
-/// The place of a request in its connection's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
-
-/// Whether what follows a started request may start before its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Follow {
-    /// It may.
-    AtOnce,
-    /// It has to wait for the answer.
-    Barrier,
-}
 
 #[derive(Debug)]
 enum Slot<A> {

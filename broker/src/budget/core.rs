@@ -1,5 +1,5 @@
 //! Bytes that all connections share, as a pure core: who may have how many, who waits, and who gives way when nothing
-//! else helps. Owned by a [`Budget`](super::super::budget::Budget).
+//! else helps. Owned by a [`Budget`](super::Budget).
 //!
 //! * A sixteenth is kept for small takers; the others are served first come, first served.
 //! * Who takes more than there ever is, gets it when nobody else has anything.
@@ -243,5 +243,5 @@ impl Pool {
 }
 
 #[cfg(test)]
-#[path = "pool_tests.rs"]
+#[path = "core_tests.rs"]
 mod tests;

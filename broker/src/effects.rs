@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::budget::Room;
+use crate::budget::Room;
 
 /// The effects in work. Their number is bounded by the bytes of their requests, which stay in the budget. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Effects(TaskTracker);
 
 impl Effects {
     /// Starts one. `held` is given back at its end.
-    pub(super) fn spawn(&self, effect: BoxFuture<()>, held: Room) {
+    pub(crate) fn spawn(&self, effect: BoxFuture<()>, held: Room) {
         self.0.spawn(async move {
             // Its responder closes the connection.
             if AssertUnwindSafe(effect).catch_unwind().await.is_err() {

@@ -9,8 +9,12 @@ use metrics::{Gauge, gauge};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::core::pool::{Holder, Pool, SMALL, Wait};
+use self::core::{Holder, Pool, Wait};
 use crate::metrics::{BROKER_BUDGET_BYTES, BROKER_BUDGET_LIMIT_BYTES};
+
+mod core;
+
+pub(crate) use self::core::SMALL;
 
 /// How long somebody waits for room before it is looked who gives way, and from look to look.
 pub(crate) const PRESSURE: Duration = Duration::from_secs(2);
