@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use callboard_coordinator::Coordinators;
 use callboard_offsets::journal::Journal;
-use callboard_supervision::{Addr, ChildSpec, JoinHandle, Supervisor, SupervisorMsg};
+use callboard_supervision::{Addr, Supervisor, SupervisorMsg};
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use crate::effects::Effects;
 use crate::listener::{self, ListenerMsg};
 use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};
+use crate::root::{Root, not_started};
 use crate::testing::faults::Faults;
 use crate::topics::Topics;
 use crate::{BrokerConfig, BrokerError};
@@ -38,8 +39,6 @@ pub(crate) const KIND: &str = "broker";
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long requests that change something may take to end, after their connections.
 const EFFECTS: Duration = Duration::from_secs(5);
-/// How long one part may take to start. What takes longer (recovery) happens behind its start.
-const START_PART: Duration = Duration::from_secs(60);
 /// How long one part may take to stop before it is killed.
 const STOP_PART: Duration = Duration::from_secs(10);
 /// What the coordinators are called under the root.
@@ -64,41 +63,6 @@ pub struct Broker {
     stopping: CancellationToken,
     effects: Effects,
     data: DataDir,
-}
-
-/// The supervisor of all parts, and its end.
-#[derive(Debug)]
-pub(crate) struct Root {
-    pub(crate) address: Addr<SupervisorMsg>,
-    pub(crate) ended: JoinHandle,
-}
-
-impl Root {
-    /// Starts a part and keeps it.
-    pub(crate) async fn adopt(&self, child: ChildSpec) -> Result<(), BrokerError> {
-        let started = self
-            .address
-            .call(|reply| SupervisorMsg::Start(child, reply), START_PART)
-            .await;
-        match started {
-            Ok(Ok(_cell)) => Ok(()),
-            Ok(Err(error)) => Err(not_started(&error)),
-            Err(error) => Err(not_started(&error)),
-        }
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        // Its children end with it. After a shutdown it has ended already.
-        self.address.actor().stop(None);
-    }
-}
-
-pub(crate) fn not_started(error: &dyn std::fmt::Display) -> BrokerError {
-    BrokerError::Start {
-        reason: error.to_string(),
-    }
 }
 
 impl Broker {

@@ -23,6 +23,7 @@ pub mod metrics;
 mod offsets_topic;
 mod parts;
 mod request;
+mod root;
 mod shared;
 pub mod testing;
 pub mod topics;

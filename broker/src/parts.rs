@@ -11,7 +11,6 @@ use callboard_offsets::log::OffsetsLog;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Root, not_started};
 use crate::budget::{Budget, Waiting};
 use crate::compute::Compute;
 use crate::data_dir::DataDir;
@@ -20,6 +19,7 @@ use crate::fetch_sessions::FetchSessions;
 use crate::handlers::internal::OFFSETS_TOPIC;
 use crate::log::ProducerIds;
 use crate::offsets_topic::OffsetsTopic;
+use crate::root::{Root, not_started};
 use crate::shared::{ApiMeters, Shared};
 use crate::testing::faults::Faults;
 use crate::topics::{Topics, TopicsConfig};

@@ -26,6 +26,7 @@ use tracing::debug;
 
 use crate::budget::{Room, SMALL, Share};
 use crate::handlers;
+use crate::handlers::refuse::refuse;
 use crate::metrics::{
     BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
     BROKER_PROTOCOL_ERRORS_TOTAL,
@@ -34,7 +35,6 @@ use crate::request::{Answer, Context, Follow, Maker, Request, Responder, Ticket,
 use crate::shared::Shared;
 use crate::testing::Fault;
 use crate::testing::faults::detour;
-use crate::testing::refuse::refuse;
 
 mod core;
 

@@ -35,6 +35,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+pub(crate) mod refuse;
 mod resolve;
 mod sync_group;
 

@@ -18,11 +18,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
 use crate::BrokerConfig;
-use crate::broker::Root;
 use crate::connection::Connection;
 use crate::data_dir::DataDir;
 use crate::parts::{Parts, Started};
 use crate::request::Context;
+use crate::root::Root;
 use crate::shared::Shared;
 use crate::testing::faults::Faults;
 

@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::faults::Faults;
-use crate::broker::{Root, not_started};
 use crate::connection::Connection;
 use crate::data_dir::DataDir;
 use crate::parts::Parts;
 use crate::request::Context;
+use crate::root::{Root, not_started};
 use crate::shared::Shared;
 use crate::{BrokerConfig, BrokerError};
 

@@ -20,7 +20,6 @@
 mod bench;
 pub(crate) mod faults;
 mod memory;
-pub(crate) mod refuse;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
