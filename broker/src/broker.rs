@@ -25,11 +25,11 @@ use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
 use crate::data_dir::DataDir;
 use crate::effects::Effects;
+use crate::hook::Hook;
 use crate::listener::{self, ListenerMsg};
 use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};
 use crate::root::{Root, not_started};
-use crate::testing::faults::Faults;
 use crate::topics::Topics;
 use crate::{BrokerConfig, BrokerError};
 
@@ -73,7 +73,7 @@ impl Broker {
     /// [`BrokerError`], each one sentence: a setting, the data directory (in use, with the pid; unwritable; of another
     /// shape), an address, or a part that did not come up. Nothing keeps running then.
     pub async fn start(config: BrokerConfig) -> Result<Self, BrokerError> {
-        Self::start_with(config, None, Faults::default()).await
+        Self::start_with(config, None, None).await
     }
 
     /// The same with a recorder that the admin port shows as `/metrics`; made by [`install`](crate::metrics::install)
@@ -85,14 +85,14 @@ impl Broker {
         config: BrokerConfig,
         recorder: Recorder,
     ) -> Result<Self, BrokerError> {
-        Self::start_with(config, Some(recorder), Faults::default()).await
+        Self::start_with(config, Some(recorder), None).await
     }
 
-    /// The same, in which things go wrong where a test wants it.
+    /// The same with something between requests and their handlers.
     pub(crate) async fn start_with(
         config: BrokerConfig,
         recorder: Option<Recorder>,
-        faults: Faults,
+        hook: Option<Arc<dyn Hook>>,
     ) -> Result<Self, BrokerError> {
         config.validate()?;
         let bounds = listener::bounds(&config).await?;
@@ -116,7 +116,7 @@ impl Broker {
             topics,
             journal,
             poisoned,
-        } = Parts::new(config, &data, faults).start(&mut root).await?;
+        } = Parts::new(config, &data, hook).start(&mut root).await?;
         let broker = Self {
             address,
             admin_address: admin_socket.as_ref().map(|(_, address)| *address),

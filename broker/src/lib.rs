@@ -17,6 +17,7 @@ mod effects;
 mod error;
 mod fetch_sessions;
 mod handlers;
+mod hook;
 mod listener;
 pub mod log;
 pub mod metrics;

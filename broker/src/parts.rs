@@ -16,12 +16,13 @@ use crate::compute::Compute;
 use crate::data_dir::DataDir;
 use crate::effects::Effects;
 use crate::fetch_sessions::FetchSessions;
+use crate::handlers::APIS;
 use crate::handlers::internal::OFFSETS_TOPIC;
+use crate::hook::Hook;
 use crate::log::ProducerIds;
 use crate::offsets_topic::OffsetsTopic;
 use crate::root::{Root, not_started};
 use crate::shared::{ApiMeters, Shared};
-use crate::testing::faults::Faults;
 use crate::topics::{Topics, TopicsConfig};
 use crate::{BrokerConfig, BrokerError};
 
@@ -32,7 +33,7 @@ const MAKERS: usize = 8;
 pub(crate) struct Parts<'a> {
     config: BrokerConfig,
     data: &'a DataDir,
-    faults: Faults,
+    hook: Option<Arc<dyn Hook>>,
 }
 
 /// What runs.
@@ -46,12 +47,12 @@ pub(crate) struct Started {
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn new(config: BrokerConfig, data: &'a DataDir, faults: Faults) -> Self {
-        Self {
-            config,
-            data,
-            faults,
-        }
+    pub(crate) fn new(
+        config: BrokerConfig,
+        data: &'a DataDir,
+        hook: Option<Arc<dyn Hook>>,
+    ) -> Self {
+        Self { config, data, hook }
     }
 
     /// Starts them. On an error those that run end with the root.
@@ -123,8 +124,8 @@ impl<'a> Parts<'a> {
             ),
             makers: Arc::new(Semaphore::new(MAKERS)),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
-            api_meters: ApiMeters::new(),
-            faults: self.faults,
+            api_meters: ApiMeters::new(APIS.iter().map(|api| api.key)),
+            hook: self.hook,
             stopping: CancellationToken::new(),
             config: self.config,
         }))

@@ -1,11 +1,13 @@
 //! What every connection of one broker shares. Made once by `Broker::start`, read by handlers, never
 //! locked as a whole.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_coordinator::Coordinators;
+use callboard_protocol::ApiKey;
 use metrics::{Counter, Histogram, counter, histogram};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +17,10 @@ use crate::compute::Compute;
 use crate::config::{BrokerConfig, ListenAddress};
 use crate::effects::Effects;
 use crate::fetch_sessions::FetchSessions;
-use crate::handlers::APIS;
+use crate::hook::Hook;
 use crate::log::ProducerIds;
 use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
 use crate::offsets_topic::OffsetsTopic;
-use crate::testing::faults::Faults;
 use crate::topics::Topics;
 
 /// The one thing handlers reach the broker's parts through.
@@ -41,8 +42,8 @@ pub(crate) struct Shared {
     pub(crate) effects: Effects,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) api_meters: ApiMeters,
-    /// What tests have go wrong; nothing otherwise.
-    pub(crate) faults: Faults,
+    /// What steps between requests and their handlers. Tests have one.
+    pub(crate) hook: Option<Arc<dyn Hook>>,
     /// Cancelled when the broker begins to stop.
     pub(crate) stopping: CancellationToken,
 }
@@ -75,28 +76,24 @@ impl Shared {
     }
 }
 
-/// Handles of the per-API metrics, looked up once, by place in [`APIS`].
-pub(crate) struct ApiMeters {
-    meters: Vec<(Counter, Histogram)>,
-}
+/// Handles of the metrics by API, looked up once.
+pub(crate) struct ApiMeters(BTreeMap<ApiKey, (Counter, Histogram)>);
 
 impl ApiMeters {
-    pub(crate) fn new() -> Self {
-        let meters = APIS.iter().map(|api| {
-            let name = api.key.name();
-            (
-                counter!(BROKER_REQUESTS_TOTAL, "api" => name),
-                histogram!(BROKER_REQUEST_DURATION_SECONDS, "api" => name),
-            )
+    /// Of the APIs that are served.
+    pub(crate) fn new(served: impl Iterator<Item = ApiKey>) -> Self {
+        let meters = served.map(|key| {
+            let name = key.name();
+            let requests = counter!(BROKER_REQUESTS_TOTAL, "api" => name);
+            let duration = histogram!(BROKER_REQUEST_DURATION_SECONDS, "api" => name);
+            (key, (requests, duration))
         });
-        Self {
-            meters: meters.collect(),
-        }
+        Self(meters.collect())
     }
 
-    /// One request of the API at `place` was answered.
-    pub(crate) fn answered(&self, place: usize, took: Duration) {
-        if let Some((requests, duration)) = self.meters.get(place) {
+    /// A request of that API was answered.
+    pub(crate) fn answered(&self, key: ApiKey, took: Duration) {
+        if let Some((requests, duration)) = self.0.get(&key) {
             requests.increment(1);
             duration.record(took);
         }

@@ -26,15 +26,13 @@ use tracing::debug;
 
 use crate::budget::{Room, SMALL, Share};
 use crate::handlers;
-use crate::handlers::refuse::refuse;
+use crate::hook::Turn;
 use crate::metrics::{
     BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
     BROKER_PROTOCOL_ERRORS_TOTAL,
 };
 use crate::request::{Answer, Context, Follow, Maker, Request, Responder, Ticket, Work};
 use crate::shared::Shared;
-use crate::testing::Fault;
-use crate::testing::faults::detour;
 
 mod core;
 
@@ -88,7 +86,7 @@ enum Arrived {
 /// What is kept of a started request until its answer leaves.
 struct Started {
     at: Instant,
-    meters: Option<usize>,
+    api: Option<ApiKey>,
     _held: Option<Room>,
     bytes: usize,
 }
@@ -286,7 +284,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     if large {
                         self.flow.promise(ticket);
                     }
-                    let (follow, meters) = self.dispatch(ticket, &bytes, &mut work);
+                    let (follow, api) = self.dispatch(ticket, &bytes, &mut work);
                     let size = bytes.len() + 4;
                     let held = held.busy();
                     // Its bytes are in the budget until it has ended, be the connection gone.
@@ -299,7 +297,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     };
                     self.started.push_back(Started {
                         at: Instant::now(),
-                        meters,
+                        api,
                         _held: held,
                         bytes: size,
                     });
@@ -311,7 +309,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 Arrived::Broken(kind) => {
                     self.started.push_back(Started {
                         at: Instant::now(),
-                        meters: None,
+                        api: None,
                         _held: None,
                         bytes: 0,
                     });
@@ -363,7 +361,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         ticket: Ticket,
         frame: &Bytes,
         work: &mut Work,
-    ) -> (Follow, Option<usize>) {
+    ) -> (Follow, Option<ApiKey>) {
         let (key, version) = match header::peek(frame) {
             Ok(head) => (head.api_key, head.api_version),
             Err(error) => {
@@ -372,7 +370,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return (Follow::AtOnce, None);
             }
         };
-        let Some((place, api)) = handlers::find(key) else {
+        let Some(api) = handlers::find(key) else {
             seldom!(warn, client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
             self.flow.answer(ticket, Answer::Close("unknown_api"));
             return (Follow::AtOnce, None);
@@ -396,26 +394,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return (Follow::AtOnce, None);
             }
         };
-        let fault = self.context.shared.faults.take(key);
-        let sink = match &fault {
-            Some(fault) => detour(fault, &self.sink, work),
-            None => self.sink.clone(),
-        };
+        let sink = self.sink.clone();
         let maker = self.maker.take();
         let maker = maker.map(|permit| Maker::new(&self.context, permit));
-        let request = Request {
+        let request = |sink| Request {
             responder: Responder::new(ticket, &header, sink, maker),
             header,
             context: &self.context,
             frame,
             body,
         };
-        match fault {
-            Some(Fault::Cut) => request.responder.close("fault"),
-            Some(Fault::Error(code)) => refuse(request, code),
-            Some(Fault::Delay(_) | Fault::LoseAnswer) | None => (api.handle)(request, work),
+        let hook = self.context.shared.hook.as_ref();
+        match hook.map_or(Turn::Handle, |hook| hook.turn(key)) {
+            Turn::Handle => (api.handle)(request(sink), work),
+            Turn::HoldBack(until) => {
+                let sink = held_back(until, sink, work);
+                (api.handle)(request(sink), work);
+            }
+            Turn::Refuse(code) => (api.refuse)(request(sink), code),
+            Turn::Close(kind) => request(sink).responder.close(kind),
         }
-        (api.follow, Some(place))
+        (api.follow, Some(key))
     }
 
     /// Moves the answers whose turn it is to the socket's queue.
@@ -425,11 +424,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             let mut request = 0;
             if let Some(started) = self.started.pop_front() {
                 request = started.bytes;
-                if let Some(place) = started.meters {
+                if let Some(api) = started.api {
                     self.context
                         .shared
                         .api_meters
-                        .answered(place, started.at.elapsed());
+                        .answered(api, started.at.elapsed());
                 }
             }
             let (mut bytes, mut charged) = (0, 0);
@@ -523,6 +522,26 @@ async fn granted<T>(wait: &mut Option<BoxFuture<T>>) -> T {
         Some(wait) => wait.await,
         None => std::future::pending().await,
     }
+}
+
+type Sink = UnboundedSender<(Ticket, Answer)>;
+
+/// Where a request's answer goes that is held back.
+fn held_back(until: BoxFuture<Result<(), &'static str>>, sink: Sink, work: &mut Work) -> Sink {
+    let (before, mut answers) = mpsc::unbounded_channel();
+    work.read(async move {
+        // Every responder sends one answer, at the latest when it is dropped.
+        let Some((ticket, answer)) = answers.recv().await else {
+            return;
+        };
+        let answer = match until.await {
+            Ok(()) => answer,
+            Err(kind) => Answer::Close(kind),
+        };
+        // The connection may be gone.
+        let _ = sink.send((ticket, answer));
+    });
+    before
 }
 
 /// One read, through the stack: an idle connection owns no buffer. 0 is the end. Most requests are small, and a socket that

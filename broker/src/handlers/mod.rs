@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use callboard_protocol::ApiKey;
-use callboard_protocol::Message;
 use callboard_protocol::messages as m;
+use callboard_protocol::{ApiKey, ErrorCode, Message};
 
 use crate::request::{Follow, Request, Work};
 
@@ -35,7 +34,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
-pub(crate) mod refuse;
+mod refuse;
 mod resolve;
 mod sync_group;
 
@@ -49,6 +48,8 @@ pub(crate) struct Api {
     /// Whether what follows on the connection waits for the answer.
     pub(crate) follow: Follow,
     pub(crate) handle: for<'a> fn(Request<'a>, &mut Work),
+    /// Answers with an error and does nothing.
+    pub(crate) refuse: for<'a> fn(Request<'a>, ErrorCode),
 }
 
 impl Api {
@@ -57,18 +58,19 @@ impl Api {
     }
 }
 
-/// An API in all versions of its table.
+/// An API in all versions of its table, or up to one of them. It has a file of its name, and a refusal.
 macro_rules! api {
-    ($request:ty, $follow:ident, $handle:path) => {
-        api!($request, *<$request>::VERSIONS.end(), $follow, $handle)
+    ($request:ident, $follow:ident, $name:ident) => {
+        api!($request, *m::$request::VERSIONS.end(), $follow, $name)
     };
-    ($request:ty, $max:expr, $follow:ident, $handle:path) => {
+    ($request:ident, $max:expr, $follow:ident, $name:ident) => {
         Api {
-            key: <$request as Message<'static>>::KEY,
-            min: *<$request>::VERSIONS.start(),
+            key: <m::$request<'static> as Message<'static>>::KEY,
+            min: *m::$request::VERSIONS.start(),
             max: $max,
             follow: Follow::$follow,
-            handle: $handle,
+            handle: $name::handle,
+            refuse: refuse::$name,
         }
     };
 }
@@ -78,84 +80,35 @@ macro_rules! api {
 /// Barriers are the requests that can wait for somebody else, and those that change topics: what follows
 /// them must see the change.
 pub(crate) const APIS: &[Api] = &[
-    api!(m::ProduceRequest<'static>, AtOnce, produce::handle),
-    api!(m::FetchRequest<'static>, Barrier, fetch::handle),
-    api!(m::ListOffsetsRequest<'static>, AtOnce, list_offsets::handle),
-    api!(m::MetadataRequest<'static>, Barrier, metadata::handle),
-    api!(
-        m::OffsetCommitRequest<'static>,
-        AtOnce,
-        offset_commit::handle
-    ),
-    api!(m::OffsetFetchRequest<'static>, AtOnce, offset_fetch::handle),
-    api!(
-        m::FindCoordinatorRequest<'static>,
-        AtOnce,
-        find_coordinator::handle
-    ),
-    api!(m::JoinGroupRequest<'static>, Barrier, join_group::handle),
-    api!(m::HeartbeatRequest<'static>, AtOnce, heartbeat::handle),
-    api!(m::LeaveGroupRequest<'static>, AtOnce, leave_group::handle),
-    api!(m::SyncGroupRequest<'static>, Barrier, sync_group::handle),
-    api!(
-        m::DescribeGroupsRequest<'static>,
-        AtOnce,
-        describe_groups::handle
-    ),
-    api!(m::ListGroupsRequest<'static>, AtOnce, list_groups::handle),
-    api!(m::ApiVersionsRequest<'static>, AtOnce, api_versions::handle),
-    api!(
-        m::CreateTopicsRequest<'static>,
-        Barrier,
-        create_topics::handle
-    ),
-    api!(
-        m::DeleteTopicsRequest<'static>,
-        Barrier,
-        delete_topics::handle
-    ),
+    api!(ProduceRequest, AtOnce, produce),
+    api!(FetchRequest, Barrier, fetch),
+    api!(ListOffsetsRequest, AtOnce, list_offsets),
+    api!(MetadataRequest, Barrier, metadata),
+    api!(OffsetCommitRequest, AtOnce, offset_commit),
+    api!(OffsetFetchRequest, AtOnce, offset_fetch),
+    api!(FindCoordinatorRequest, AtOnce, find_coordinator),
+    api!(JoinGroupRequest, Barrier, join_group),
+    api!(HeartbeatRequest, AtOnce, heartbeat),
+    api!(LeaveGroupRequest, AtOnce, leave_group),
+    api!(SyncGroupRequest, Barrier, sync_group),
+    api!(DescribeGroupsRequest, AtOnce, describe_groups),
+    api!(ListGroupsRequest, AtOnce, list_groups),
+    api!(ApiVersionsRequest, AtOnce, api_versions),
+    api!(CreateTopicsRequest, Barrier, create_topics),
+    api!(DeleteTopicsRequest, Barrier, delete_topics),
     // Version 6 is not offered by Kafka 4.2.0 either: it belongs to two-phase commit.
+    api!(InitProducerIdRequest, 5, AtOnce, init_producer_id),
+    api!(OffsetForLeaderEpochRequest, AtOnce, offset_for_leader_epoch),
+    api!(DescribeConfigsRequest, AtOnce, describe_configs),
+    api!(CreatePartitionsRequest, Barrier, create_partitions),
+    api!(DeleteGroupsRequest, AtOnce, delete_groups),
     api!(
-        m::InitProducerIdRequest<'static>,
-        5,
-        AtOnce,
-        init_producer_id::handle
-    ),
-    api!(
-        m::OffsetForLeaderEpochRequest<'static>,
-        AtOnce,
-        offset_for_leader_epoch::handle
-    ),
-    api!(
-        m::DescribeConfigsRequest<'static>,
-        AtOnce,
-        describe_configs::handle
-    ),
-    api!(
-        m::CreatePartitionsRequest<'static>,
+        IncrementalAlterConfigsRequest,
         Barrier,
-        create_partitions::handle
+        incremental_alter_configs
     ),
-    api!(
-        m::DeleteGroupsRequest<'static>,
-        AtOnce,
-        delete_groups::handle
-    ),
-    api!(
-        m::IncrementalAlterConfigsRequest<'static>,
-        Barrier,
-        incremental_alter_configs::handle
-    ),
-    api!(
-        m::OffsetDeleteRequest<'static>,
-        AtOnce,
-        offset_delete::handle
-    ),
-    api!(
-        m::DescribeClusterRequest<'static>,
-        AtOnce,
-        describe_cluster::handle
-    ),
+    api!(OffsetDeleteRequest, AtOnce, offset_delete),
+    api!(DescribeClusterRequest, AtOnce, describe_cluster),
 ];
 
 /// Whether the request in `frame` may have an answer of many times its own size, which only the broker's state bounds. Such
@@ -199,7 +152,7 @@ fn owned(text: Option<Cow<'_, str>>) -> Option<String> {
     text.map(Cow::into_owned)
 }
 
-/// The place in [`APIS`] of an API, and its line.
-pub(crate) fn find(key: ApiKey) -> Option<(usize, &'static Api)> {
-    APIS.iter().enumerate().find(|(_, api)| api.key == key)
+/// The line in [`APIS`] of an API.
+pub(crate) fn find(key: ApiKey) -> Option<&'static Api> {
+    APIS.iter().find(|api| api.key == key)
 }

@@ -1,17 +1,20 @@
-//! Answers that are nothing but an error, in the place where each API has its errors.
+//! Answers that are nothing but an error, in the place where each API has its errors. Each line of [`APIS`](super::APIS)
+//! names its own. Where an answer has no such place, the connection closes.
 
+use callboard_protocol::ErrorCode;
 use callboard_protocol::messages as m;
-use callboard_protocol::{ApiKey, ErrorCode};
 
 use crate::request::Request;
 
-/// An answer with nothing but an error at its top.
+/// The refusal of an API whose answers have an error at their top.
 macro_rules! top {
-    ($request:ident, $response:ident, $code:ident) => {
-        $request.responder.send(&m::$response {
-            error_code: $code,
-            ..Default::default()
-        })
+    ($name:ident, $response:ident) => {
+        pub(super) fn $name(request: Request<'_>, error: ErrorCode) {
+            request.responder.send(&m::$response {
+                error_code: error.0,
+                ..Default::default()
+            });
+        }
     };
 }
 
@@ -31,49 +34,32 @@ macro_rules! each {
     }};
 }
 
-/// Answers with the error.
-pub(crate) fn refuse(request: Request<'_>, code: ErrorCode) {
-    let code = code.0;
-    match request.header.api_key {
-        ApiKey::API_VERSIONS => top!(request, ApiVersionsResponse, code),
-        ApiKey::DESCRIBE_CLUSTER => top!(request, DescribeClusterResponse, code),
-        ApiKey::HEARTBEAT => top!(request, HeartbeatResponse, code),
-        ApiKey::INIT_PRODUCER_ID => top!(request, InitProducerIdResponse, code),
-        ApiKey::JOIN_GROUP => top!(request, JoinGroupResponse, code),
-        ApiKey::LEAVE_GROUP => top!(request, LeaveGroupResponse, code),
-        ApiKey::LIST_GROUPS => top!(request, ListGroupsResponse, code),
-        ApiKey::OFFSET_DELETE => top!(request, OffsetDeleteResponse, code),
-        ApiKey::SYNC_GROUP => top!(request, SyncGroupResponse, code),
-        ApiKey::DESCRIBE_GROUPS | ApiKey::DELETE_GROUPS => groups(request, code),
-        ApiKey::CREATE_TOPICS | ApiKey::CREATE_PARTITIONS | ApiKey::DELETE_TOPICS => {
-            topics(request, code);
+top!(api_versions, ApiVersionsResponse);
+top!(describe_cluster, DescribeClusterResponse);
+top!(heartbeat, HeartbeatResponse);
+top!(init_producer_id, InitProducerIdResponse);
+top!(join_group, JoinGroupResponse);
+top!(leave_group, LeaveGroupResponse);
+top!(list_groups, ListGroupsResponse);
+top!(offset_delete, OffsetDeleteResponse);
+top!(sync_group, SyncGroupResponse);
+
+pub(super) fn delete_groups(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
+    each!(
+        request,
+        DeleteGroupsRequest by groups_names,
+        DeleteGroupsResponse by results,
+        |group_id| m::delete_groups::DeletableGroupResult {
+            group_id,
+            error_code,
+            ..Default::default()
         }
-        ApiKey::DESCRIBE_CONFIGS | ApiKey::INCREMENTAL_ALTER_CONFIGS => configs(request, code),
-        ApiKey::FETCH => fetch(request, code),
-        ApiKey::METADATA => metadata(request, code),
-        ApiKey::OFFSET_FOR_LEADER_EPOCH => offset_for_leader_epoch(request, code),
-        ApiKey::FIND_COORDINATOR => find_coordinator(request, code),
-        ApiKey::OFFSET_FETCH => offset_fetch(request, code),
-        ApiKey::OFFSET_COMMIT => offset_commit(request, code),
-        ApiKey::LIST_OFFSETS => list_offsets(request, code),
-        ApiKey::PRODUCE => produce(request, code),
-        _ => request.responder.close("fault"),
-    }
+    );
 }
 
-fn groups(request: Request<'_>, error_code: i16) {
-    if request.header.api_key == ApiKey::DELETE_GROUPS {
-        return each!(
-            request,
-            DeleteGroupsRequest by groups_names,
-            DeleteGroupsResponse by results,
-            |group_id| m::delete_groups::DeletableGroupResult {
-                group_id,
-                error_code,
-                ..Default::default()
-            }
-        );
-    }
+pub(super) fn describe_groups(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     each!(
         request,
         DescribeGroupsRequest by groups,
@@ -86,31 +72,40 @@ fn groups(request: Request<'_>, error_code: i16) {
     );
 }
 
-fn topics(request: Request<'_>, error_code: i16) {
+pub(super) fn create_topics(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
+    each!(
+        request,
+        CreateTopicsRequest by topics,
+        CreateTopicsResponse,
+        |topic| m::create_topics::CreatableTopicResult {
+            name: topic.name,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+pub(super) fn create_partitions(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
+    each!(
+        request,
+        CreatePartitionsRequest by topics,
+        CreatePartitionsResponse by results,
+        |topic| m::create_partitions::CreatePartitionsTopicResult {
+            name: topic.name,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+pub(super) fn delete_topics(request: Request<'_>, error: ErrorCode) {
     use m::delete_topics::DeletableTopicResult;
-    match request.header.api_key {
-        ApiKey::CREATE_TOPICS => each!(
-            request,
-            CreateTopicsRequest by topics,
-            CreateTopicsResponse,
-            |topic| m::create_topics::CreatableTopicResult {
-                name: topic.name,
-                error_code,
-                ..Default::default()
-            }
-        ),
-        ApiKey::CREATE_PARTITIONS => each!(
-            request,
-            CreatePartitionsRequest by topics,
-            CreatePartitionsResponse by results,
-            |topic| m::create_partitions::CreatePartitionsTopicResult {
-                name: topic.name,
-                error_code,
-                ..Default::default()
-            }
-        ),
-        // The list of names gave way to one of names or ids.
-        _ if request.version() < 6 => each!(
+    let error_code = error.0;
+    // The list of names gave way to one of names or ids.
+    if request.version() < 6 {
+        return each!(
             request,
             DeleteTopicsRequest by topic_names,
             DeleteTopicsResponse by responses,
@@ -119,35 +114,38 @@ fn topics(request: Request<'_>, error_code: i16) {
                 error_code,
                 ..Default::default()
             }
-        ),
-        _ => each!(
-            request,
-            DeleteTopicsRequest by topics,
-            DeleteTopicsResponse by responses,
-            |topic| DeletableTopicResult {
-                name: topic.name,
-                topic_id: topic.topic_id,
-                error_code,
-                ..Default::default()
-            }
-        ),
-    }
-}
-
-fn configs(request: Request<'_>, error_code: i16) {
-    if request.header.api_key == ApiKey::DESCRIBE_CONFIGS {
-        return each!(
-            request,
-            DescribeConfigsRequest by resources,
-            DescribeConfigsResponse by results,
-            |resource| m::describe_configs::DescribeConfigsResult {
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name,
-                error_code,
-                ..Default::default()
-            }
         );
     }
+    each!(
+        request,
+        DeleteTopicsRequest by topics,
+        DeleteTopicsResponse by responses,
+        |topic| DeletableTopicResult {
+            name: topic.name,
+            topic_id: topic.topic_id,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+pub(super) fn describe_configs(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
+    each!(
+        request,
+        DescribeConfigsRequest by resources,
+        DescribeConfigsResponse by results,
+        |resource| m::describe_configs::DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name,
+            error_code,
+            ..Default::default()
+        }
+    );
+}
+
+pub(super) fn incremental_alter_configs(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     each!(
         request,
         IncrementalAlterConfigsRequest by resources,
@@ -162,14 +160,15 @@ fn configs(request: Request<'_>, error_code: i16) {
 }
 
 /// Which broker there is stays told, or a client would have nobody to ask again.
-fn metadata(request: Request<'_>, error_code: i16) {
+pub(super) fn metadata(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::metadata::{MetadataResponseBroker, MetadataResponseTopic};
     let Some((asked, request)) = request.decode::<m::MetadataRequest<'_>>() else {
         return;
     };
     if asked.topics.is_none() && request.version() < 13 {
         // There is no place for an error that is nobody's.
-        return request.responder.close("fault");
+        return request.responder.close("refused");
     }
     let node_id = request.shared().config.node_id;
     let topics = asked.topics.into_iter().flatten();
@@ -204,7 +203,8 @@ const OF_SESSIONS: [ErrorCode; 3] = [
 
 /// The code stands at the partitions that are named. At the top it stands where none is (a session that goes on), or
 /// where it is about sessions; versions without sessions have no such place.
-fn fetch(request: Request<'_>, error_code: i16) {
+pub(super) fn fetch(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::fetch::{FetchableTopicResponse, PartitionData};
     let Some((asked, request)) = request.decode::<m::FetchRequest<'_>>() else {
         return;
@@ -240,7 +240,8 @@ fn fetch(request: Request<'_>, error_code: i16) {
     });
 }
 
-fn offset_for_leader_epoch(request: Request<'_>, error_code: i16) {
+pub(super) fn offset_for_leader_epoch(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::offset_for_leader_epoch::{EpochEndOffset, OffsetForLeaderTopicResult};
     each!(
         request,
@@ -262,7 +263,8 @@ fn offset_for_leader_epoch(request: Request<'_>, error_code: i16) {
     );
 }
 
-fn find_coordinator(request: Request<'_>, error_code: i16) {
+pub(super) fn find_coordinator(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     let Some((asked, request)) = request.decode::<m::FindCoordinatorRequest<'_>>() else {
         return;
     };
@@ -283,7 +285,8 @@ fn find_coordinator(request: Request<'_>, error_code: i16) {
     });
 }
 
-fn offset_fetch(request: Request<'_>, error_code: i16) {
+pub(super) fn offset_fetch(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::offset_fetch::{
         OffsetFetchRequestGroup, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
         OffsetFetchResponseTopic,
@@ -325,7 +328,8 @@ fn offset_fetch(request: Request<'_>, error_code: i16) {
     });
 }
 
-fn offset_commit(request: Request<'_>, error_code: i16) {
+pub(super) fn offset_commit(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::offset_commit::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
     let Some((asked, request)) = request.decode::<m::OffsetCommitRequest<'_>>() else {
         return;
@@ -353,7 +357,8 @@ fn offset_commit(request: Request<'_>, error_code: i16) {
     });
 }
 
-fn list_offsets(request: Request<'_>, error_code: i16) {
+pub(super) fn list_offsets(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::list_offsets::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
     let Some((asked, request)) = request.decode::<m::ListOffsetsRequest<'_>>() else {
         return;
@@ -380,14 +385,15 @@ fn list_offsets(request: Request<'_>, error_code: i16) {
     });
 }
 
-fn produce(request: Request<'_>, error_code: i16) {
+pub(super) fn produce(request: Request<'_>, error: ErrorCode) {
+    let error_code = error.0;
     use m::produce::{PartitionProduceResponse, TopicProduceResponse};
     let Some((asked, request)) = request.decode::<m::ProduceRequest<'_>>() else {
         return;
     };
     if asked.acks == 0 {
         // Kafka's only way to tell who wants no answers.
-        return request.responder.close("fault");
+        return request.responder.close("unacknowledged");
     }
     let topics = asked
         .topic_data

@@ -1,5 +1,6 @@
 //! An error that was asked for is what the client reads, of every API in every version.
 
+use callboard_protocol::ApiKey;
 use callboard_protocol::messages::{
     create_partitions, create_topics, delete_topics, describe_configs, incremental_alter_configs,
     list_offsets, metadata, offset_commit, offset_for_leader_epoch,
@@ -18,7 +19,7 @@ macro_rules! refused {
         let api = APIS.iter().find(|api| api.key == key).unwrap();
         for $version in api.min..=api.max {
             let code = Fault::Error(CODE);
-            $bench.shared.faults.add(key, code, 1).unwrap();
+            $bench.faults.add(key, code, 1).unwrap();
             let request: $request = $ask;
             let told = $wire.ask(&request, $version).await;
             let $answer = told.read();
@@ -313,7 +314,7 @@ async fn a_fetch_that_names_nothing_is_refused_as_a_whole() {
     let mut bench = Bench::start().await;
     let mut wire = bench.connect();
     let code = Fault::Error(CODE);
-    bench.shared.faults.add(ApiKey::FETCH, code, 1).unwrap();
+    bench.faults.add(ApiKey::FETCH, code, 1).unwrap();
     let told = wire.ask(&m::FetchRequest::default(), 7).await;
     assert_eq!(told.read().error_code, CODE.0);
     bench.stop().await;

@@ -94,7 +94,7 @@ pub(crate) const CONNECTIONS_BEHIND: CounterFamily = CounterFamily::new(
 pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
     BROKER_PROTOCOL_ERRORS_TOTAL,
     Unit::Count,
-    "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, pressure (it held most and moved least while others found no room), frame_timeout (a request that was begun and did not go on), answer_too_large, unacknowledged (a Produce without acks that failed), internal.",
+    "Connections closed for what they sent: malformed, unsupported_version, unknown_api, too_large, pressure (it held most and moved least while others found no room), frame_timeout (a request that was begun and did not go on), answer_too_large, unacknowledged (a Produce without acks that failed), refused (an error that its answer has no place for), internal.",
     &[(
         "kind",
         &[
@@ -106,6 +106,7 @@ pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
             "frame_timeout",
             "answer_too_large",
             "unacknowledged",
+            "refused",
             "internal",
         ],
     )],

@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The parts of a broker.
 pub(crate) struct Bench {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) faults: Faults,
     root: Root,
     connections: JoinSet<()>,
     _data: DataDir,
@@ -69,7 +70,8 @@ impl Bench {
         let data = DataDir::open(&config).unwrap();
         let (address, ended) = Supervisor::spawn("broker").await.unwrap();
         let mut root = Root { address, ended };
-        let parts = Parts::new(config, &data, Faults::default());
+        let faults = Faults::default();
+        let parts = Parts::new(config, &data, faults.hook());
         let shared = match log {
             Some(log) => parts.start_on(&mut root, log, WallClock::system()).await,
             None => parts
@@ -83,6 +85,7 @@ impl Bench {
         }
         Self {
             shared,
+            faults,
             root,
             connections: JoinSet::new(),
             _data: data,

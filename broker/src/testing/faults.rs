@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use callboard_protocol::{ApiKey, ErrorCode};
-use tokio::sync::mpsc::{self, UnboundedSender};
 
 use crate::handlers::APIS;
-use crate::request::{Answer, Ticket, Work};
+use crate::hook::{Hook, Turn};
+
+/// Why a connection closes, for the metric.
+const KIND: &str = "fault";
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,11 @@ struct Waiting {
 }
 
 impl Faults {
+    /// What a broker asks them through.
+    pub(crate) fn hook(&self) -> Option<Arc<dyn Hook>> {
+        Some(Arc::new(self.clone()))
+    }
+
     pub(crate) fn add(&self, api: ApiKey, fault: Fault, times: u32) -> Result<(), NotServed> {
         if !APIS.iter().any(|served| served.key == api) {
             return Err(NotServed(api));
@@ -73,7 +80,7 @@ impl Faults {
     }
 
     /// What goes wrong with the request of that API that has just come.
-    pub(crate) fn take(&self, api: ApiKey) -> Option<Fault> {
+    fn take(&self, api: ApiKey) -> Option<Fault> {
         if !self.0.armed.load(Ordering::Acquire) {
             return None;
         }
@@ -94,31 +101,17 @@ impl Faults {
     }
 }
 
-type Sink = UnboundedSender<(Ticket, Answer)>;
-
-/// Where a request's answer goes that has this fault.
-pub(crate) fn detour(fault: &Fault, sink: &Sink, work: &mut Work) -> Sink {
-    let fault = *fault;
-    if matches!(fault, Fault::Error(_) | Fault::Cut) {
-        return sink.clone();
-    }
-    let (detour, mut answers) = mpsc::unbounded_channel();
-    let sink = sink.clone();
-    work.read(async move {
-        // Every responder sends one answer, at the latest when it is dropped.
-        let Some((ticket, answer)) = answers.recv().await else {
-            return;
-        };
-        let answer = match fault {
-            Fault::LoseAnswer => Answer::Close("fault"),
-            Fault::Delay(time) => {
+impl Hook for Faults {
+    fn turn(&self, api: ApiKey) -> Turn {
+        match self.take(api) {
+            None => Turn::Handle,
+            Some(Fault::Error(code)) => Turn::Refuse(code),
+            Some(Fault::Cut) => Turn::Close(KIND),
+            Some(Fault::LoseAnswer) => Turn::HoldBack(Box::pin(async { Err(KIND) })),
+            Some(Fault::Delay(time)) => Turn::HoldBack(Box::pin(async move {
                 tokio::time::sleep(time).await;
-                answer
-            }
-            Fault::Error(_) | Fault::Cut => answer,
-        };
-        // The connection may be gone.
-        let _ = sink.send((ticket, answer));
-    });
-    detour
+                Ok(())
+            })),
+        }
+    }
 }

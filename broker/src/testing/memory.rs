@@ -13,9 +13,9 @@ use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::faults::Faults;
 use crate::connection::Connection;
 use crate::data_dir::DataDir;
+use crate::hook::Hook;
 use crate::parts::Parts;
 use crate::request::Context;
 use crate::root::{Root, not_started};
@@ -87,7 +87,7 @@ impl Memory {
         config: BrokerConfig,
         log: Arc<MemoryLog>,
         wires: Wires,
-        faults: Faults,
+        hook: Option<Arc<dyn Hook>>,
     ) -> Result<Self, BrokerError> {
         config.validate()?;
         let data = DataDir::open(&config)?;
@@ -99,7 +99,7 @@ impl Memory {
         let clock = WallClock::new(move || {
             wall.saturating_add(i64::try_from(begin.elapsed().as_millis()).unwrap_or(i64::MAX))
         });
-        let parts = Parts::new(config, &data, faults);
+        let parts = Parts::new(config, &data, hook);
         let engine = Arc::clone(&log) as _;
         let shared = parts.start_on(&mut root, engine, clock).await?;
         while !shared.coordinators.ready() {

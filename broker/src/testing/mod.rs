@@ -63,7 +63,7 @@ impl TestBrokerBuilder {
     pub async fn start(self) -> Result<TestBroker, BrokerError> {
         let (mut config, directory) = self.prepare()?;
         let faults = Faults::default();
-        let broker = Broker::start_with(config.clone(), None, faults.clone()).await?;
+        let broker = Broker::start_with(config.clone(), None, faults.hook()).await?;
         let address = broker.address();
         // Restarts come back where the clients look.
         config.listeners.port = address.port();
@@ -87,7 +87,7 @@ impl TestBrokerBuilder {
         let log = MemoryLog::new(config.offsets_topic_num_partitions)
             .batch_bytes_max(config.offsets_batch_max_bytes);
         let log = Arc::new(log);
-        let started = Memory::start(config.clone(), log, Wires::default(), faults.clone()).await?;
+        let started = Memory::start(config.clone(), log, Wires::default(), faults.hook()).await?;
         Ok(TestBroker {
             running: Some(Running::Memory(started)),
             address: SocketAddr::from(memory::ADDRESS),
@@ -202,16 +202,16 @@ impl TestBroker {
     /// # Errors
     /// As [`Broker::start`] and [`Broker::shutdown`]. Nothing runs then.
     pub async fn restart_from_disk(&mut self) -> Result<(), BrokerError> {
-        let (config, faults) = (self.config.clone(), self.faults.clone());
+        let (config, hook) = (self.config.clone(), self.faults.hook());
         self.running = match self.running.take() {
             Some(Running::Loopback(broker)) => {
                 broker.shutdown().await?;
-                let started = Broker::start_with(config, None, faults).await?;
+                let started = Broker::start_with(config, None, hook).await?;
                 Some(Running::Loopback(Box::new(started)))
             }
             Some(Running::Memory(memory)) => {
                 let (log, wires) = memory.crash().await;
-                let started = Memory::start(config, log, wires, faults).await?;
+                let started = Memory::start(config, log, wires, hook).await?;
                 Some(Running::Memory(started))
             }
             None => None,
