@@ -190,6 +190,7 @@ async fn large_answers_are_made_one_after_the_other_and_what_is_behind_them_wait
     bench.stop().await;
 }
 
+/// Difference: `answer-budgets`.
 #[tokio::test]
 async fn an_answer_that_is_larger_than_there_may_be_closes_its_connection() {
     let mut bench = Bench::start_with(|config| {

@@ -151,6 +151,7 @@ async fn who_is_to_close_and_does_not_read_is_closed_whatever_is_owed() {
     bench.stop().await;
 }
 
+/// Difference: `frame-timeout`.
 #[tokio::test]
 async fn a_request_that_does_not_go_on_closes_its_connection_and_no_other() {
     let mut bench =

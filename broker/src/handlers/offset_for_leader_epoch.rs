@@ -181,6 +181,38 @@ mod tests {
         appended.await.unwrap().unwrap();
     }
 
+    /// Difference: `epoch-of-offsets`.
+    #[tokio::test]
+    async fn the_epoch_of_the_offsets_topic_stays_zero() {
+        use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+
+        let mut bench = Bench::start().await;
+        let mut wire = bench.connect();
+        let metadata = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some("__consumer_offsets".into()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let answer = wire.ask(&metadata, 9).await;
+        let partitions = &answer.read().topics[0].partitions;
+        assert!(!partitions.is_empty());
+        assert!(partitions.iter().all(|one| one.leader_epoch == 0));
+        for (current, epoch, expected) in [
+            (0, 0, (ErrorCode::NONE, 0, 0)),
+            (-1, 1, (ErrorCode::NONE, -1, -1)),
+            (1, 0, (ErrorCode::UNKNOWN_LEADER_EPOCH, -1, -1)),
+        ] {
+            let asked = request("__consumer_offsets", 0, current, epoch);
+            let answer = wire.ask(&asked, 4).await;
+            let one = &answer.read().topics[0].partitions[0];
+            let told = (ErrorCode(one.error_code), one.leader_epoch, one.end_offset);
+            assert_eq!(told, expected, "{current} {epoch}");
+        }
+        bench.stop().await;
+    }
+
     /// After a log was not closed in order every API that tells an epoch tells the new one, and fences the old.
     #[tokio::test]
     async fn a_crash_of_the_log_is_told_everywhere() {

@@ -350,6 +350,24 @@ fn an_unclean_start_begins_a_leader_epoch_and_a_clean_one_does_not() {
     assert_eq!(epochs_of(dir), (2, "0\n2\n0 0\n2 5\n".to_owned()));
 }
 
+/// Difference: `epochs-of-quiet-logs`.
+#[test]
+fn a_log_that_nobody_wrote_to_keeps_its_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    append_to(dir, 3).close().unwrap();
+    for _ in 0..3 {
+        let log = open(dir);
+        assert!(log.reader().read(0, 1_000, AtLeast::OneBatch).is_ok());
+        assert_eq!(log.reader().leader_epoch(), 0);
+        // Not closed.
+        drop(log);
+    }
+    // The first append makes the difference.
+    drop(append_to(dir, 1));
+    assert_eq!(open(dir).reader().leader_epoch(), 1);
+}
+
 /// Offsets that were lost are given out again in another epoch, wherever the file ends.
 #[test]
 fn a_lost_tail_ends_its_epoch_where_the_log_ends_now() {

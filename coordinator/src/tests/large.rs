@@ -146,6 +146,7 @@ async fn round(house: &House) -> Vec<(response::JoinGroup, response::SyncGroup)>
     round
 }
 
+/// Difference: `offsets-batches`.
 #[tokio::test(start_paused = true)]
 async fn a_thousand_members_become_stable_and_stay_so_over_a_restart() {
     let mut house = House::over(log(None)).await;
