@@ -159,7 +159,7 @@ impl Broker {
     /// programs that show their metrics themselves.
     #[must_use]
     pub fn topic_counts(&self) -> Vec<TopicCounts> {
-        crate::metrics::topic_counts(&self.topics.snapshot())
+        crate::topics::counts(&self.topics.snapshot())
     }
 
     /// Where clients connect.

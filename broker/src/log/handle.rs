@@ -16,12 +16,12 @@ use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
 use super::core::{EpochEnd, LogConfig};
 use super::count::Count;
-use super::metrics::BROKER_OFFLINE_PARTITIONS;
 use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
 use super::waiters::{FetchWaiter, Waiters, Watch};
 use super::{Appended, LogError};
 use crate::compute::{Compute, Job, Lane, Progress};
+use crate::metrics::BROKER_OFFLINE_PARTITIONS;
 use crate::metrics::TopicCounts;
 
 /// Of the bytes that may be checked where requests are read, the share that may come compressed.

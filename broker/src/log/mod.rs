@@ -14,7 +14,6 @@ mod count;
 mod error;
 pub(crate) mod files;
 mod handle;
-pub mod metrics;
 mod number;
 mod partition;
 mod producer_ids;

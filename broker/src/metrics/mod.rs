@@ -1,5 +1,6 @@
 //! Names of the broker's metrics, their help, units and buckets, and a Prometheus recorder for those who want one.
 
+mod logs;
 mod page;
 mod recorder;
 mod topics;
@@ -7,10 +8,13 @@ mod topics;
 use callboard_supervision::metrics::CounterFamily;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
+pub use logs::{
+    BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
+    BROKER_LOG_SIZE_BYTES, BROKER_LOG_TRUNCATED_BYTES_TOTAL, BROKER_OFFLINE_PARTITIONS,
+};
 pub(crate) use page::Page;
 pub use recorder::{Buckets, Recorder, install};
 pub use topics::TopicCounts;
-pub(crate) use topics::counts as topic_counts;
 
 /// Constant 1, labelled with the version.
 pub const BUILD_INFO: &str = "callboard_build_info";
@@ -112,7 +116,7 @@ pub(crate) const PROTOCOL_ERRORS: CounterFamily = CounterFamily::new(
     )],
 );
 pub(crate) const LOG_TRUNCATED_BYTES: CounterFamily = CounterFamily::new(
-    crate::log::metrics::BROKER_LOG_TRUNCATED_BYTES_TOTAL,
+    BROKER_LOG_TRUNCATED_BYTES_TOTAL,
     Unit::Bytes,
     "Bytes of torn tails cut off topic logs when they were opened.",
     &[],
@@ -125,10 +129,10 @@ pub(crate) const SERIES_DROPPED: CounterFamily = CounterFamily::new(
     &[(
         "metric",
         &[
-            crate::log::metrics::BROKER_APPENDED_RECORDS_TOTAL,
-            crate::log::metrics::BROKER_APPENDED_BYTES_TOTAL,
-            crate::log::metrics::BROKER_FETCHED_BYTES_TOTAL,
-            crate::log::metrics::BROKER_LOG_SIZE_BYTES,
+            BROKER_APPENDED_RECORDS_TOTAL,
+            BROKER_APPENDED_BYTES_TOTAL,
+            BROKER_FETCHED_BYTES_TOTAL,
+            BROKER_LOG_SIZE_BYTES,
         ],
     )],
 );
@@ -177,7 +181,7 @@ pub fn describe() {
     for family in COUNTERS {
         family.describe();
     }
-    crate::log::metrics::describe();
+    logs::describe();
     callboard_coordinator::metrics::describe();
     callboard_offsets::metrics::describe();
     callboard_supervision::metrics::describe();

@@ -4,10 +4,9 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{METRICS_SERIES, SERIES_DROPPED};
-use crate::log::metrics::{
+use super::{
     BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
-    BROKER_LOG_SIZE_BYTES,
+    BROKER_LOG_SIZE_BYTES, METRICS_SERIES, SERIES_DROPPED,
 };
 use crate::topics::TopicsSnapshot;
 
@@ -62,22 +61,6 @@ const BY_TOPIC: [ByTopic; 4] = [
     },
 ];
 
-/// The counts of every topic that has logs here, in order of the names.
-pub(crate) fn counts(topics: &TopicsSnapshot) -> Vec<TopicCounts> {
-    let with_logs = topics.iter().filter(|topic| !topic.internal);
-    let counted = with_logs.map(|topic| {
-        let mut counts = TopicCounts {
-            topic: Arc::clone(&topic.name),
-            ..TopicCounts::default()
-        };
-        for log in topic.logs() {
-            log.count_into(&mut counts);
-        }
-        counts
-    });
-    counted.collect()
-}
-
 /// Appends the series of these topics in Prometheus' text format, at most `series_max` of them: topics with the least
 /// traffic are left out first, whole. Gives how many topics were.
 fn write(mut topics: Vec<TopicCounts>, series_max: usize, text: &mut String) -> usize {
@@ -121,7 +104,7 @@ fn write(mut topics: Vec<TopicCounts>, series_max: usize, text: &mut String) -> 
 
 /// The series of all topics within the budget; counts those that did not fit.
 pub(super) fn render(topics: &TopicsSnapshot, series_max: usize) -> String {
-    let counts = counts(topics);
+    let counts = crate::topics::counts(topics);
     let all = counts.len();
     let mut text = String::new();
     let left_out = write(counts, series_max, &mut text);

@@ -19,6 +19,7 @@ use crate::metrics::BROKER_TOPICS_TO_FORGET;
 
 mod changes;
 mod core;
+mod counts;
 mod creating;
 mod forgetting;
 mod from_broker;
@@ -29,6 +30,7 @@ mod store;
 
 pub use self::core::{Growth, NewTopic, TopicError, check_name};
 use self::core::{Limits, approve};
+pub(crate) use self::counts::counts;
 pub(crate) use self::creating::CREATED_AT_ONCE;
 use self::forgetting::Announced;
 pub use self::forgetting::TopicsListener;

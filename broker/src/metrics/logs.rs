@@ -16,7 +16,7 @@ pub const BROKER_LOG_TRUNCATED_BYTES_TOTAL: &str = "callboard_broker_log_truncat
 pub const BROKER_OFFLINE_PARTITIONS: &str = "callboard_broker_offline_partitions";
 
 /// Registers help texts and units with the installed recorder.
-pub fn describe() {
+pub(super) fn describe() {
     describe_gauge!(
         BROKER_OFFLINE_PARTITIONS,
         Unit::Count,
