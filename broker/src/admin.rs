@@ -14,13 +14,11 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 
 use crate::metrics::Page;
+use crate::metrics::kinds::ADMIN as KIND;
 
 mod places;
 
 use places::Bounded;
-
-/// The kind of this actor in metrics and logs.
-pub(crate) const KIND: &str = "admin";
 
 /// Whether the broker can do its work, asked anew for each `/readyz`. The error says what is missing.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

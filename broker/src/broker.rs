@@ -27,14 +27,13 @@ use crate::data_dir::DataDir;
 use crate::effects::Effects;
 use crate::hook::Hook;
 use crate::listener::{self, ListenerMsg};
+use crate::metrics::kinds;
 use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};
 use crate::root::{Root, not_started};
 use crate::topics::Topics;
 use crate::{BrokerConfig, BrokerError};
 
-/// The kind of the supervisor of all parts in metrics and logs.
-pub(crate) const KIND: &str = "broker";
 /// How long connections may take to flush their last answers.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How long requests that change something may take to end, after their connections.
@@ -104,7 +103,7 @@ impl Broker {
             Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
             None => None,
         };
-        let (root, ended) = Supervisor::spawn(KIND)
+        let (root, ended) = Supervisor::spawn(kinds::BROKER)
             .await
             .map_err(|error| not_started(&error))?;
         let mut root = Root {
@@ -139,7 +138,9 @@ impl Broker {
         if let Some((socket, _)) = admin_socket {
             let ready = readiness(&broker);
             let most = shared.config.admin_max_connections;
-            let metrics = Arc::new(Page::new(recorder, broker.topics.clone(), series_max));
+            let topics = broker.topics.clone();
+            let count = Arc::new(move || crate::topics::counts(&topics.snapshot()));
+            let metrics = Arc::new(Page::new(recorder, count, series_max));
             let pages = AdminPages {
                 metrics,
                 ready,

@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::debug;
 
 use crate::connection;
+use crate::metrics::kinds::LISTENER as KIND;
 use crate::metrics::{BROKER_CONNECTIONS, CONNECTIONS};
 use crate::shared::Shared;
 use crate::{BrokerConfig, ConfigError};
@@ -24,8 +25,6 @@ pub(crate) mod core;
 
 use core::{Bounds, Places};
 
-/// The kind of this actor in metrics and logs.
-pub(crate) const KIND: &str = "listener";
 /// The wait after an accept that failed: the process is out of descriptors, and trying at once would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 

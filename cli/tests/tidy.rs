@@ -123,13 +123,28 @@ fn is_test(path: &str) -> bool {
         || path.ends_with("testing.rs")
 }
 
-/// A source without its comments and without what follows `#[cfg(test)]`.
-fn code(source: &str) -> impl Iterator<Item = (usize, &str)> {
-    source
-        .lines()
-        .enumerate()
-        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
-        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+/// A source without its comments and without what only tests see.
+fn code(source: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut lines = source.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            let ends = [format!("{indent}}}"), format!("{indent}}};")];
+            let mut item = lines
+                .by_ref()
+                .map(|(_, line)| line)
+                .skip_while(|line| line.trim_start().starts_with("#[") || line.contains("///"));
+            let first = item.next().unwrap_or_default();
+            if !first.ends_with([';', '}', ',']) {
+                item.find(|line| ends.iter().any(|end| line == end));
+            }
+            continue;
+        }
+        let code = line.split("//").next().unwrap_or_default();
+        found.push((number + 1, code));
+    }
+    found
 }
 
 fn is_core(path: &str) -> bool {
@@ -420,5 +435,151 @@ fn every_file_says_what_it_is() {
             first.starts_with("//!"),
             "{path} opens with {first:?}, not with what it is"
         );
+    }
+}
+
+/// The module of the broker that a source belongs to, and how deep below the crate it is.
+fn module(path: &str) -> Option<(&str, usize)> {
+    let inside = path.strip_prefix("broker/src/")?.strip_suffix(".rs")?;
+    let inside = inside.strip_suffix("/mod").unwrap_or(inside);
+    let mut parts = inside.split('/');
+    let first = parts.next().filter(|first| *first != "lib")?;
+    Some((first, 1 + parts.count()))
+}
+
+/// What a text names right behind `prefix`: `a` and `B` of `crate::a::x` and `crate::{a::{x, y}, B}`.
+fn named<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let word = |text: &'a str| {
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+        &text[..end.unwrap_or(text.len())]
+    };
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(prefix) {
+        // Not the end of a longer path.
+        if text[..at].ends_with(|c: char| c.is_alphanumeric() || "_:$".contains(c)) {
+            continue;
+        }
+        let rest = &text[at + prefix.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            found.push(word(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (0, true);
+        for (at, c) in group.char_indices() {
+            match c {
+                '}' if depth == 0 => break,
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                c if begins && !c.is_whitespace() => {
+                    found.push(word(&group[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_are_read() {
+    let text = "use crate::a::x;\nuse crate::{\n    b::{c, d},\n    E, f,\n};\nlet g = crate::g::h(); mycrate::i; $crate::j";
+    assert_eq!(named(text, "crate::"), ["a", "b", "E", "f", "g"]);
+    let source = "a // b\n#[cfg(test)]\n#[path = \"x\"]\nmod x;\nc\n#[cfg(test)]\nmod y {\n    d\n}\nimpl Z {\n    #[cfg(test)]\n    fn e(\n        f,\n    ) {\n    }\n    g\n}\n#[cfg(test)]\nuse h::{\n    i,\n};\nj";
+    let kept: Vec<&str> = code(source)
+        .into_iter()
+        .map(|(_, line)| line.trim())
+        .collect();
+    assert_eq!(kept, ["a", "c", "impl Z {", "g", "}", "j"]);
+    assert_eq!(module("broker/src/log/core/mod.rs"), Some(("log", 2)));
+    assert_eq!(module("broker/src/listener.rs"), Some(("listener", 1)));
+}
+
+/// Which modules of the broker each of them imports, and where. A module is a file or a folder right below `broker/src`.
+fn broker_imports() -> BTreeMap<String, BTreeMap<String, String>> {
+    let sources = sources();
+    let mut homes = BTreeMap::new();
+    for line in sources["broker/src/lib.rs"].lines() {
+        let Some((home, names)) = line
+            .strip_prefix("pub use ")
+            .and_then(|line| line.split_once("::"))
+        else {
+            continue;
+        };
+        let names = names.split(|c: char| !c.is_alphanumeric() && c != '_');
+        homes.extend(names.map(|name| (name, home)));
+    }
+    let mut imports = BTreeMap::new();
+    for (path, source) in &sources {
+        let Some((module, depth)) = module(path).filter(|_| !is_test(path)) else {
+            continue;
+        };
+        let of_module: &mut BTreeMap<_, _> = imports.entry(module.to_owned()).or_default();
+        let lines: Vec<&str> = code(source).into_iter().map(|(_, line)| line).collect();
+        let text = lines.join("\n");
+        let up = "super::".repeat(depth);
+        for name in named(&text, "crate::").into_iter().chain(named(&text, &up)) {
+            let to = homes.get(name).copied().unwrap_or(name);
+            if to != module {
+                of_module.insert(to.to_owned(), path.clone());
+            }
+        }
+    }
+    imports
+}
+
+/// Goes on from the last module of `way`; panics when it comes back to one of them.
+fn walk(
+    imports: &BTreeMap<String, BTreeMap<String, String>>,
+    way: &mut Vec<(String, String)>,
+    done: &mut BTreeSet<String>,
+) {
+    let Some((module, _)) = way.last().cloned() else {
+        return;
+    };
+    for (to, path) in imports.get(&module).into_iter().flatten() {
+        let begin = way.iter().position(|(module, _)| module == to);
+        way.push((to.clone(), path.clone()));
+        if let Some(begin) = begin {
+            let steps = way[begin + 1..].iter();
+            let steps: Vec<String> = steps
+                .map(|(to, path)| format!("{path} imports {to}"))
+                .collect();
+            panic!(
+                "modules of the broker import each other in a circle: {}",
+                steps.join(", ")
+            );
+        }
+        if !done.contains(to) {
+            walk(imports, way, done);
+        }
+        way.pop();
+    }
+    done.insert(module);
+}
+
+#[test]
+fn modules_of_the_broker_do_not_import_each_other_in_a_circle() {
+    let imports = broker_imports();
+    let edges: usize = imports.values().map(BTreeMap::len).sum();
+    assert!(
+        imports.len() > 20 && edges > 50,
+        "only {edges} imports of {} modules were found",
+        imports.len()
+    );
+    let mut done = BTreeSet::new();
+    for module in imports.keys() {
+        let mut way = vec![(module.clone(), String::new())];
+        walk(&imports, &mut way, &mut done);
+    }
+}
+
+#[test]
+fn what_ships_does_not_know_the_tests() {
+    for (module, imports) in broker_imports() {
+        if let Some(path) = imports.get("testing") {
+            panic!("{path}, of {module}, imports testing: what ships has no part of it");
+        }
     }
 }

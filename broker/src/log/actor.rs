@@ -20,9 +20,7 @@ use super::batch::ValidBatch;
 use super::core::LogConfig;
 use super::handle::{AppendReply, Shared, Stage};
 use super::{LogError, PartitionLog};
-
-/// The kind of this actor in metrics.
-pub(crate) const KIND: &str = "topic_log";
+use crate::metrics::kinds::TOPIC_LOG as KIND;
 
 /// Messages of a topic log.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ mod testing;
 mod waiters;
 
 pub use self::core::{CleanupPolicy, EpochEnd, LogConfig, StampedBy};
-pub(crate) use actor::{KIND, TopicLog};
+pub(crate) use actor::TopicLog;
 pub use batch::ValidBatch;
 pub(crate) use batch::{first_record_at_or_after, parse_header as batch_header};
 pub use error::LogError;

@@ -1,5 +1,6 @@
 //! Names of the broker's metrics, their help, units and buckets, and a Prometheus recorder for those who want one.
 
+pub(crate) mod kinds;
 mod logs;
 mod page;
 mod recorder;
@@ -153,12 +154,12 @@ pub const COUNTERS: &[CounterFamily] = &[
 /// The kinds of actors in a broker.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     let own = [
-        crate::broker::KIND,
-        crate::listener::KIND,
-        crate::admin::KIND,
-        crate::topics::KIND,
-        crate::topics::LOGS_KIND,
-        crate::log::KIND,
+        kinds::BROKER,
+        kinds::LISTENER,
+        kinds::ADMIN,
+        kinds::TOPICS,
+        kinds::TOPIC_LOGS,
+        kinds::TOPIC_LOG,
     ];
     own.into_iter()
         .chain(callboard_coordinator::metrics::KINDS.iter().copied())

@@ -8,7 +8,6 @@ use super::{
     BROKER_APPENDED_BYTES_TOTAL, BROKER_APPENDED_RECORDS_TOTAL, BROKER_FETCHED_BYTES_TOTAL,
     BROKER_LOG_SIZE_BYTES, METRICS_SERIES, SERIES_DROPPED,
 };
-use crate::topics::TopicsSnapshot;
 
 /// What the logs of one topic have counted since the topic was created or the broker started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,8 +102,7 @@ fn write(mut topics: Vec<TopicCounts>, series_max: usize, text: &mut String) -> 
 }
 
 /// The series of all topics within the budget; counts those that did not fit.
-pub(super) fn render(topics: &TopicsSnapshot, series_max: usize) -> String {
-    let counts = crate::topics::counts(topics);
+pub(super) fn render(counts: Vec<TopicCounts>, series_max: usize) -> String {
     let all = counts.len();
     let mut text = String::new();
     let left_out = write(counts, series_max, &mut text);

@@ -34,12 +34,8 @@ use super::{
     ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
     TopicsError, TopicsSnapshot,
 };
-use crate::log::{self, LogError, LogHandle, Reply, TopicLog};
-
-/// The kind of this actor in metrics.
-pub(crate) const KIND: &str = "topics";
-/// The kind of the supervisor of topic logs.
-pub(crate) const LOGS_KIND: &str = "topic_logs";
+use crate::log::{LogError, LogHandle, Reply, TopicLog};
+use crate::metrics::kinds;
 
 /// How long one call to the supervisor of the logs may take: it starts or stops one actor.
 const CALL: Duration = Duration::from_secs(10);
@@ -145,7 +141,7 @@ impl Actor for Keeper {
     ) -> Result<State, ActorProcessingErr> {
         let config = shared.config.clone();
         let (store, found) = tokio::task::spawn_blocking(move || open(&config)).await??;
-        let myself = Addr::new(myself, KIND);
+        let myself = Addr::new(myself, kinds::TOPICS);
         *shared
             .keeper
             .write()
@@ -170,7 +166,8 @@ impl Actor for Keeper {
         myself: ActorRef<Self::Msg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let (supervisor, _join) = Supervisor::spawn_linked(LOGS_KIND, myself.get_cell()).await?;
+        let (supervisor, _join) =
+            Supervisor::spawn_linked(kinds::TOPIC_LOGS, myself.get_cell()).await?;
         state.supervisor = Some(supervisor);
         let earlier = state.shared.snapshot();
         let mut snapshot = TopicsSnapshot::default();
@@ -602,12 +599,13 @@ fn log_child(id: Uuid, log: &LogHandle) -> ChildSpec {
     let start = move |supervisor, _incarnation| {
         let shared = Arc::clone(&shared);
         async move {
-            let (address, _join) = spawn_linked(log::KIND, TopicLog, shared, supervisor).await?;
+            let (address, _join) =
+                spawn_linked(kinds::TOPIC_LOG, TopicLog, shared, supervisor).await?;
             Ok(address.actor().get_cell())
         }
     };
     let ill = Arc::clone(log.shared());
-    ChildSpec::new(child_id(id, log.partition()), log::KIND, start)
+    ChildSpec::new(child_id(id, log.partition()), kinds::TOPIC_LOG, start)
         .policy(RestartPolicy::default())
         .give_up(move || ill.give_up(LogError::Failed))
 }

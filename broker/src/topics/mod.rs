@@ -15,7 +15,7 @@ use metrics::gauge;
 use tokio::sync::{oneshot, watch};
 
 use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
-use crate::metrics::BROKER_TOPICS_TO_FORGET;
+use crate::metrics::{BROKER_TOPICS_TO_FORGET, kinds};
 
 mod changes;
 mod core;
@@ -34,7 +34,6 @@ pub(crate) use self::counts::counts;
 pub(crate) use self::creating::CREATED_AT_ONCE;
 use self::forgetting::Announced;
 pub use self::forgetting::TopicsListener;
-pub(crate) use self::keeper::{KIND, LOGS_KIND};
 pub use self::settings::{ConfigChange, ConfigOperation};
 pub(crate) use self::settings::{Type, shown};
 use keeper::{Keeper, KeeperMsg};
@@ -281,11 +280,11 @@ impl Topics {
             let shared = Arc::clone(&shared);
             async move {
                 let (keeper, _join) =
-                    spawn_linked(keeper::KIND, Keeper, shared, supervisor).await?;
+                    spawn_linked(kinds::TOPICS, Keeper, shared, supervisor).await?;
                 Ok(keeper.actor().get_cell())
             }
         };
-        ChildSpec::new("topics", keeper::KIND, start).stop(StopHow::Drain)
+        ChildSpec::new("topics", kinds::TOPICS, start).stop(StopHow::Drain)
     }
 
     /// Returns when every log is open, or known to be offline. Never if the child was not started.
