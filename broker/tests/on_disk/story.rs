@@ -20,6 +20,7 @@ use callboard_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentit
 use callboard_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use callboard_protocol::messages::metadata::MetadataRequestTopic;
 use callboard_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -153,6 +154,29 @@ pub async fn write_on(address: &str) {
     let mut client = Client::connect(address).await;
     produce(&mut client, "plain", 0, Compression::None, None, "h").await;
     commit(&mut client, "simple", "plain", 0, 3, "note").await;
+}
+
+/// The leader epochs of `plain`. Partition 0 was written to before the end without any, partition 1 was not.
+pub async fn epochs(address: &str) -> Vec<i32> {
+    let mut client = Client::connect(address).await;
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some("plain".into()),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    };
+    client
+        .ask(&request, 12, |_, answer| {
+            let mut partitions: Vec<_> = answer.topics[0]
+                .partitions
+                .iter()
+                .map(|one| (one.partition_index, one.leader_epoch))
+                .collect();
+            partitions.sort_unstable();
+            partitions.into_iter().map(|(_, epoch)| epoch).collect()
+        })
+        .await
 }
 
 /// Everything is there, and goes on.
