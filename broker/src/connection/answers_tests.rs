@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use callboard_protocol::ApiKey;
 use callboard_protocol::messages::api_versions::ApiVersionsRequest;
+use callboard_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use callboard_protocol::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource,
 };
@@ -223,5 +224,48 @@ async fn an_answer_that_is_larger_than_there_may_be_closes_its_connection() {
     other.ask(&ApiVersionsRequest::default(), 0).await;
     other.send_body(ApiKey::API_VERSIONS, 0, b"").await;
     assert!(other.frame().await.is_some());
+    bench.stop().await;
+}
+
+/// A trial of so many topics.
+fn trial(topics: usize) -> CreateTopicsRequest<'static> {
+    let topic = |number| CreatableTopic {
+        name: format!("{number:05}").into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    CreateTopicsRequest {
+        // The other way round: the answer is in order of the names.
+        topics: (0..topics).rev().map(topic).collect(),
+        validate_only: true,
+        ..Default::default()
+    }
+}
+
+/// A name of five bytes has some two kilobytes of settings for an answer.
+#[tokio::test]
+async fn a_trial_of_many_topics_is_paid_for_before_it_is_told() {
+    let mut bench = Bench::start_with(|config| {
+        config.queued_max_response_bytes = MIB;
+        config.connection_max_response_bytes = MIB;
+    })
+    .await;
+    let mut wire = bench.connect();
+    let answer = wire.ask(&trial(200), 7).await;
+    let told = answer.read();
+    let names: Vec<String> = told
+        .topics
+        .iter()
+        .map(|told| told.name.to_string())
+        .collect();
+    let expected: Vec<String> = (0..200).map(|number| format!("{number:05}")).collect();
+    assert_eq!(names, expected);
+    let settings = |at: usize| told.topics[at].configs.as_ref().map_or(0, Vec::len);
+    assert!(settings(0) > 20 && settings(199) == settings(0));
+    wire.send(&trial(3_000), 7).await;
+    assert_eq!(wire.frame().await, None);
+    bench.hung_up().await;
+    assert_eq!(bench.shared.answers.free(), MIB);
     bench.stop().await;
 }

@@ -251,7 +251,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             match self.frames.pop() {
                 Ok(Some(bytes)) => {
                     let held = self.partial.split(bytes.len() + 4);
-                    let large = handlers::has_large_answer(&bytes);
+                    let large = handlers::has_large_answer(&bytes, &self.context.shared);
                     self.flow
                         .arrived(Arrived::Frame { bytes, held, large }, now());
                 }

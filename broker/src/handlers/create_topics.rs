@@ -19,6 +19,8 @@ use crate::topics::{CREATED_AT_ONCE, CreatedTopic, NewTopic, TopicError};
 
 /// One broker keeps one copy.
 const REPLICAS: i16 = 1;
+/// Topics whose trial has no large answer.
+const FEW: usize = 10;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<CreateTopicsRequest<'_>>() else {
@@ -30,25 +32,50 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let patience = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
     let wanted: Vec<NewTopic> = body.topics.into_iter().map(new_topic).collect();
     let responder = request.responder;
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for topic in &wanted {
+        *times.entry(topic.name.clone()).or_default() += 1;
+    }
+    let check = move |topic: &NewTopic| match times.get(&topic.name) {
+        Some(2..) => Err(TopicError {
+            code: ErrorCode::INVALID_REQUEST,
+            message: "Duplicate topic name.".to_owned(),
+        }),
+        _ => Ok(()),
+    };
+    if validate_only {
+        let validate = move |topic: NewTopic| {
+            let outcome = check(&topic).and_then(|()| shared.topics.validate(&topic));
+            (topic.name, outcome)
+        };
+        let context = Arc::clone(request.context);
+        return responder.elsewhere(move |responder| {
+            let outcomes: BTreeMap<String, _> = wanted.into_iter().map(validate).collect();
+            // A short name has all settings for an answer: each is made when it is paid for.
+            let outcomes: Vec<_> = outcomes.into_iter().collect();
+            let places: Vec<usize> = (0..outcomes.len()).collect();
+            let config = &context.shared.config;
+            let of = |place: Option<usize>| CreateTopicsResponse {
+                topics: place
+                    .and_then(|place| outcomes.get(place))
+                    .map(|(name, outcome)| result(name, outcome, config))
+                    .into_iter()
+                    .collect(),
+                ..Default::default()
+            };
+            responder.send_shared(outcomes.len(), &places, of);
+        });
+    }
     work.effect(async move {
-        let mut times: HashMap<String, usize> = HashMap::new();
-        for topic in &wanted {
-            *times.entry(topic.name.clone()).or_default() += 1;
-        }
         // A lot at a time, and not all: others have their turn with the keeper between.
         let create = async |topic: NewTopic| {
             let name = topic.name.clone();
-            let outcome = if times.get(&name).is_some_and(|times| *times > 1) {
-                Err(TopicError {
-                    code: ErrorCode::INVALID_REQUEST,
-                    message: "Duplicate topic name.".to_owned(),
-                })
-            } else if validate_only {
-                shared.topics.validate(&topic)
-            } else {
-                shared.topics.create_topic(topic, patience).await
+            let outcome = match check(&topic) {
+                Ok(()) => shared.topics.create_topic(topic, patience).await,
+                Err(refused) => Err(refused),
             };
-            (name.clone(), result(name, outcome, &shared.config))
+            let told = result(&name, &outcome, &shared.config);
+            (name, told)
         };
         let creating = futures_util::stream::iter(wanted.into_iter().map(create));
         let topics: BTreeMap<String, _> = creating.buffered(CREATED_AT_ONCE).collect().await;
@@ -57,6 +84,11 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             ..Default::default()
         });
     });
+}
+
+/// A trial of many names. One that creates is bounded by the topics there may be, and may have to wait.
+pub(super) fn has_large_answer(body: CreateTopicsRequest<'_>) -> bool {
+    body.validate_only && body.topics.len() > FEW
 }
 
 fn new_topic(topic: CreatableTopic<'_>) -> NewTopic {
@@ -83,13 +115,13 @@ fn new_topic(topic: CreatableTopic<'_>) -> NewTopic {
 }
 
 fn result(
-    name: String,
-    outcome: Result<CreatedTopic, TopicError>,
+    name: &str,
+    outcome: &Result<CreatedTopic, TopicError>,
     config: &BrokerConfig,
 ) -> CreatableTopicResult<'static> {
     match outcome {
         Ok(created) => CreatableTopicResult {
-            name: name.into(),
+            name: name.to_owned().into(),
             topic_id: created.id,
             error_message: None,
             num_partitions: created.partitions,
@@ -98,9 +130,9 @@ fn result(
             ..Default::default()
         },
         Err(refused) => CreatableTopicResult {
-            name: name.into(),
+            name: name.to_owned().into(),
             error_code: refused.code.0,
-            error_message: Some(refused.message.into()),
+            error_message: Some(refused.message.clone().into()),
             ..Default::default()
         },
     }

@@ -23,6 +23,8 @@ use crate::topics::{CREATED_AT_ONCE, NewTopic, Topic, TopicsSnapshot, check_name
 const NULL_IS_ALL: i16 = 1;
 /// Topics whose description is not large.
 const FEW: usize = 10;
+/// Partitions, of all of them together, whose description is not large: some 40 bytes each.
+const FEW_PARTITIONS: i64 = 500;
 /// The first version that may name topics by id in a request.
 const BY_ID: i16 = 12;
 /// How long a topic that is asked for may wait for its name, when its last owner is not forgotten. A client that hears
@@ -63,10 +65,21 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     });
 }
 
-/// A few topics are not, unless they have thousands of partitions.
-pub(super) fn has_large_answer(body: MetadataRequest<'_>) -> bool {
-    body.topics
-        .is_none_or(|topics| topics.is_empty() || topics.len() > FEW)
+/// All topics, many, or a few that have many partitions.
+pub(super) fn has_large_answer(body: &MetadataRequest<'_>, snapshot: &TopicsSnapshot) -> bool {
+    let Some(topics) = &body.topics else {
+        return true;
+    };
+    let partitions = |topic: &MetadataRequestTopic<'_>| {
+        let found = match topic.name.as_deref() {
+            Some(name) if topic.topic_id == Uuid::ZERO => snapshot.by_name(name),
+            _ => snapshot.by_id(topic.topic_id),
+        };
+        found.map_or(0, |topic| i64::from(topic.partitions))
+    };
+    topics.is_empty()
+        || topics.len() > FEW
+        || topics.iter().map(partitions).sum::<i64>() > FEW_PARTITIONS
 }
 
 /// Versions 10 and 11 have ids in the request's layout and refuse to be asked by them, and names may not be null.

@@ -3,6 +3,7 @@
 use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use callboard_protocol::{ErrorCode, Uuid};
 
+use super::{FEW_PARTITIONS, has_large_answer};
 use crate::testing::{Bench, Wire};
 
 fn named(names: &[&str]) -> MetadataRequest<'static> {
@@ -179,5 +180,33 @@ async fn operations_are_told_to_who_asks() {
         answer.read().topics[0].topic_authorized_operations,
     );
     assert_eq!(told, (8096, 3576));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn few_topics_with_many_partitions_are_a_large_answer() {
+    let bench = Bench::start().await;
+    let partitions = i32::try_from(FEW_PARTITIONS).unwrap();
+    bench.create("small", partitions).await;
+    bench.create("one_more", 1).await;
+    let snapshot = bench.shared.topics.snapshot();
+    let by_id = snapshot.by_name("one_more").unwrap().id;
+    let of = |name: Option<&'static str>, topic_id| MetadataRequestTopic {
+        name: name.map(Into::into),
+        topic_id,
+        ..Default::default()
+    };
+    let is_large = |topics| {
+        let request = MetadataRequest {
+            topics: Some(topics),
+            ..Default::default()
+        };
+        has_large_answer(&request, &snapshot)
+    };
+    let small = || of(Some("small"), Uuid::ZERO);
+    assert!(!is_large(vec![small()]));
+    assert!(!is_large(vec![small(), of(Some("none"), Uuid::ZERO)]));
+    assert!(is_large(vec![small(), of(Some("one_more"), Uuid::ZERO)]));
+    assert!(is_large(vec![small(), of(None, by_id)]));
     bench.stop().await;
 }

@@ -8,6 +8,7 @@ use callboard_protocol::messages as m;
 use callboard_protocol::{ApiKey, ErrorCode, Message};
 
 use crate::request::{Follow, Request, Work};
+use crate::shared::Shared;
 
 mod api_versions;
 mod create_partitions;
@@ -115,13 +116,15 @@ pub(crate) const APIS: &[Api] = &[
 /// an answer is paid for before it is made, and made where nobody waits ([`Responder::elsewhere`]).
 ///
 /// [`Responder::elsewhere`]: crate::request::Responder::elsewhere
-pub(crate) fn has_large_answer(frame: &[u8]) -> bool {
+pub(crate) fn has_large_answer(frame: &[u8], shared: &Shared) -> bool {
     let Ok(head) = callboard_protocol::header::peek(frame) else {
         return false;
     };
     match head.api_key {
         ApiKey::LIST_GROUPS | ApiKey::DESCRIBE_GROUPS | ApiKey::DESCRIBE_CONFIGS => true,
-        ApiKey::METADATA => body_of(frame).is_none_or(metadata::has_large_answer),
+        ApiKey::METADATA => body_of(frame)
+            .is_none_or(|body| metadata::has_large_answer(&body, &shared.topics.snapshot())),
+        ApiKey::CREATE_TOPICS => body_of(frame).is_none_or(create_topics::has_large_answer),
         ApiKey::OFFSET_FETCH => body_of(frame).is_none_or(offset_fetch::has_large_answer),
         _ => false,
     }
