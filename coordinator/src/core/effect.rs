@@ -5,8 +5,8 @@ use std::sync::Arc;
 use callboard_offsets::record::Record;
 use callboard_protocol::{ErrorCode, Uuid};
 
-use super::expiry::Retention;
 use super::input::{Fetch, RequestId, Ticket};
+use super::offsets::expiry::Retention;
 use crate::response;
 
 /// One thing to do. All effects of a step concern the group of its input, if that concerns one.

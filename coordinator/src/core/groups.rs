@@ -1,7 +1,7 @@
 //! All groups of one offsets partition: the core of a GroupCoordinator.
 //!
 //! A step takes one input about one group, and never looks at another. What a group that is not there answers is here;
-//! the rules of one that is are in [`group`](super::group) and the files beside it.
+//! the rules of one that is are in [`group`](super::classic::group) and the files beside it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use callboard_protocol::ErrorCode;
 
-use super::commit::{absent_refusal, commit_to};
-use super::describe::Filter;
+use super::classic::describe::Filter;
+use super::classic::group::{Group, InFlight, State, Waiting};
+use super::classic::leave;
 use super::effect::{Effect, RebalanceReason, Response};
-use super::group::{Group, InFlight, State, Waiting};
 use super::input::{Input, Now, Request, RequestId, StoredGroup, Ticket};
-use super::leave;
+use super::offsets::commit::{absent_refusal, commit_to};
 use super::refusal::{early_refusal, loading, refused};
 use super::step::{Settings, Step, Tickets};
 use super::timers::{Millis, Timers};

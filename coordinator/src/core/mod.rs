@@ -7,42 +7,25 @@
 //!   wait for each other: they go to the writer one behind the other, and the writer keeps them in order.
 //! * The committed offsets live in the writer's index: [`fetch`] and [`Removal::records`] read it there.
 
-mod closing;
-mod commit;
-mod delete;
-mod describe;
+mod classic;
 mod effect;
-mod expiry;
-mod group;
 mod groups;
-mod heartbeat;
-mod image;
 mod input;
-mod join;
-mod landed;
-mod leave;
-mod members;
-mod rare;
-mod read;
-mod rebalance;
+mod offsets;
 mod refusal;
-mod static_member;
 mod step;
-mod subscription;
-mod sync;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topics;
-mod votes;
 
+pub use classic::group::State;
 pub use effect::{CommitOutcome, Effect, Event, ExitReason, RebalanceReason, Removal, Response};
-pub use expiry::Retention;
-pub use group::State;
 pub use groups::{Census, Groups};
 pub use input::{
     Commit, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Input, Now, Request,
     RequestId, StoredGroup, Ticket,
 };
-pub use read::fetch;
+pub use offsets::expiry::Retention;
+pub use offsets::fetch::fetch;
 pub use refusal::remap;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
+use super::classic::{join, sync};
 use super::effect::{CommitOutcome, Response};
 use super::input::Request;
 use super::step::Step;
-use super::{join, sync};
 use crate::response::{
     DescribedGroup, FetchedGroup, JoinGroup, LeaveGroup, OffsetDelete, SyncGroup,
 };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::members::Seq;
+use super::classic::members::Seq;
 
 /// Milliseconds on the shell's steady clock.
 pub(super) type Millis = u64;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Effect, Removal, Response};
-use super::group::{Group, InFlight, Phase, Subscribed};
-use super::input::{DeleteOffsets, RequestId, Ticket};
-use super::step::Step;
+use crate::core::classic::group::{Group, InFlight, Phase, Subscribed};
+use crate::core::effect::{Effect, Removal, Response};
+use crate::core::input::{DeleteOffsets, RequestId, Ticket};
+use crate::core::step::Step;
 use crate::response::{DeletedTopicOffsets, OffsetDelete};
 
 impl Group {
-    pub(super) fn delete(&mut self, step: &mut Step<'_>, id: RequestId) {
+    pub(in crate::core) fn delete(&mut self, step: &mut Step<'_>, id: RequestId) {
         if !matches!(self.phase, Phase::Empty) {
             return step.answer(id, Response::Delete(ErrorCode::NON_EMPTY_GROUP));
         }
@@ -20,7 +20,7 @@ impl Group {
         self.in_flight = Some((ticket, InFlight::Deleting(id)));
     }
 
-    pub(super) fn delete_offsets(
+    pub(in crate::core) fn delete_offsets(
         &mut self,
         step: &mut Step<'_>,
         id: RequestId,
@@ -55,14 +55,14 @@ impl Group {
     }
 
     /// By the subscriptions of the last completed join. Consumers whose metadata does not parse may read anything.
-    pub(super) fn is_subscribed(&self, topic: &str) -> bool {
+    pub(in crate::core) fn is_subscribed(&self, topic: &str) -> bool {
         match &self.subscribed {
             Subscribed::To(topics) => topics.contains(topic),
             Subscribed::Unknown => self.is_consumer(),
         }
     }
 
-    pub(super) fn remove(&self, step: &mut Step<'_>, removal: Removal) -> Ticket {
+    pub(in crate::core) fn remove(&self, step: &mut Step<'_>, removal: Removal) -> Ticket {
         let ticket = step.tickets.give(&self.id);
         step.effects.push(Effect::Remove {
             ticket,

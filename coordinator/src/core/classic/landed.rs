@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Effect, Response};
 use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
-use super::input::{Request, Ticket};
-use super::remap;
-use super::step::Step;
-use super::timers::TimerKind;
+use crate::core::effect::{Effect, Response};
+use crate::core::input::{Request, Ticket};
+use crate::core::remap;
+use crate::core::step::Step;
+use crate::core::timers::TimerKind;
 use crate::response;
 
 /// When to try again to end a join phase for which no generation could be reserved.
 const RESERVE_RETRY_MS: u64 = 1_000;
 
 impl Group {
-    pub(super) fn landed(
+    pub(in crate::core) fn landed(
         &mut self,
         step: &mut Step<'_>,
         ticket: Ticket,

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_protocol::ErrorCode;
 
-use super::input::RequestId;
-use super::timers::Timer;
 use super::votes::{Protocol, Votes};
+use crate::core::input::RequestId;
+use crate::core::timers::Timer;
 use crate::request::JoinProtocol;
 
 /// A member's place in its group: the order of joining, kept when a static member's process is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seq(u64);
+pub(in crate::core) struct Seq(u64);
 
 /// The request of a member that waits for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parked {
+pub(in crate::core) enum Parked {
     Nothing,
     /// Until the join phase ends. A newcomer does not know its id, or has not yet used it: its silence is measured by
     /// its patience and not by its session (KAFKA-7610).
@@ -34,24 +34,24 @@ pub(super) enum Parked {
 
 /// One member.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) id: Arc<str>,
-    pub(super) instance_id: Option<Arc<str>>,
+pub(in crate::core) struct Member {
+    pub(in crate::core) id: Arc<str>,
+    pub(in crate::core) instance_id: Option<Arc<str>>,
     /// Of the process that first joined: a static member keeps it.
-    pub(super) client_id: Arc<str>,
-    pub(super) client_host: Arc<str>,
-    pub(super) session_timeout_ms: i32,
-    pub(super) rebalance_timeout_ms: i32,
+    pub(in crate::core) client_id: Arc<str>,
+    pub(in crate::core) client_host: Arc<str>,
+    pub(in crate::core) session_timeout_ms: i32,
+    pub(in crate::core) rebalance_timeout_ms: i32,
     /// Changed by [`Members::set_protocols`] alone.
     protocols: Vec<Protocol>,
-    pub(super) assignment: Bytes,
+    pub(in crate::core) assignment: Bytes,
     /// Changed by [`Members::park`] alone.
     parked: Parked,
-    pub(super) session: Timer,
+    pub(in crate::core) session: Timer,
 }
 
 impl Member {
-    pub(super) fn new(
+    pub(in crate::core) fn new(
         id: Arc<str>,
         instance_id: Option<Arc<str>>,
         protocols: Vec<Protocol>,
@@ -70,20 +70,20 @@ impl Member {
         }
     }
 
-    pub(super) fn parked(&self) -> Parked {
+    pub(in crate::core) fn parked(&self) -> Parked {
         self.parked
     }
 
-    pub(super) fn has_joined(&self) -> bool {
+    pub(in crate::core) fn has_joined(&self) -> bool {
         matches!(self.parked, Parked::Join { .. })
     }
 
-    pub(super) fn protocols(&self) -> &[Protocol] {
+    pub(in crate::core) fn protocols(&self) -> &[Protocol] {
         &self.protocols
     }
 
     /// Its metadata for a protocol; empty if it does not list it.
-    pub(super) fn metadata(&self, protocol: &str) -> Bytes {
+    pub(in crate::core) fn metadata(&self, protocol: &str) -> Bytes {
         let listed = self
             .protocols
             .iter()
@@ -96,7 +96,7 @@ impl Member {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(in crate::core) struct Members {
     by_seq: BTreeMap<Seq, Member>,
     by_id: BTreeMap<Arc<str>, Seq>,
     by_instance: BTreeMap<Arc<str>, Seq>,
@@ -107,7 +107,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) const fn new() -> Self {
+    pub(in crate::core) const fn new() -> Self {
         Self {
             by_seq: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -118,44 +118,48 @@ impl Members {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::core) fn len(&self) -> usize {
         self.by_seq.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::core) fn is_empty(&self) -> bool {
         self.by_seq.is_empty()
     }
 
-    pub(super) fn parked_joins(&self) -> usize {
+    pub(in crate::core) fn parked_joins(&self) -> usize {
         self.parked_joins
     }
 
-    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (Seq, &Member)> {
+    pub(in crate::core) fn iter(&self) -> impl ExactSizeIterator<Item = (Seq, &Member)> {
         self.by_seq.iter().map(|(seq, member)| (*seq, member))
     }
 
-    pub(super) fn seqs(&self) -> Vec<Seq> {
+    pub(in crate::core) fn seqs(&self) -> Vec<Seq> {
         self.by_seq.keys().copied().collect()
     }
 
-    pub(super) fn get(&self, seq: Seq) -> Option<&Member> {
+    pub(in crate::core) fn get(&self, seq: Seq) -> Option<&Member> {
         self.by_seq.get(&seq)
     }
 
-    pub(super) fn get_mut(&mut self, seq: Seq) -> Option<&mut Member> {
+    pub(in crate::core) fn get_mut(&mut self, seq: Seq) -> Option<&mut Member> {
         self.by_seq.get_mut(&seq)
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Seq> {
+    pub(in crate::core) fn find(&self, id: &str) -> Option<Seq> {
         self.by_id.get(id).copied()
     }
 
-    pub(super) fn find_instance(&self, instance_id: &str) -> Option<Seq> {
+    pub(in crate::core) fn find_instance(&self, instance_id: &str) -> Option<Seq> {
         self.by_instance.get(instance_id).copied()
     }
 
     /// Who speaks: an instance id that is sent is looked at first (KIP-345).
-    pub(super) fn identify(&self, id: &str, instance_id: Option<&str>) -> Result<Seq, ErrorCode> {
+    pub(in crate::core) fn identify(
+        &self,
+        id: &str,
+        instance_id: Option<&str>,
+    ) -> Result<Seq, ErrorCode> {
         if let Some(instance_id) = instance_id {
             let seq = self
                 .find_instance(instance_id)
@@ -168,7 +172,7 @@ impl Members {
     }
 
     /// The ids must be new to the group.
-    pub(super) fn insert(&mut self, member: Member) -> Seq {
+    pub(in crate::core) fn insert(&mut self, member: Member) -> Seq {
         debug_assert!(
             self.find(&member.id).is_none(),
             "a member id is given out once"
@@ -185,7 +189,7 @@ impl Members {
         seq
     }
 
-    pub(super) fn remove(&mut self, seq: Seq) -> Option<Member> {
+    pub(in crate::core) fn remove(&mut self, seq: Seq) -> Option<Member> {
         let member = self.by_seq.remove(&seq)?;
         self.by_id.remove(&member.id);
         if let Some(instance_id) = &member.instance_id {
@@ -197,7 +201,7 @@ impl Members {
     }
 
     /// Gives a static member's place to its next process.
-    pub(super) fn rename(&mut self, seq: Seq, id: Arc<str>) {
+    pub(in crate::core) fn rename(&mut self, seq: Seq, id: Arc<str>) {
         if let Some(member) = self.by_seq.get_mut(&seq) {
             self.by_id.remove(&member.id);
             self.by_id.insert(Arc::clone(&id), seq);
@@ -206,7 +210,7 @@ impl Members {
     }
 
     /// Parks a request, or takes it back with `Nothing`. Gives what was parked.
-    pub(super) fn park(&mut self, seq: Seq, parked: Parked) -> Parked {
+    pub(in crate::core) fn park(&mut self, seq: Seq, parked: Parked) -> Parked {
         let Some(member) = self.by_seq.get_mut(&seq) else {
             return Parked::Nothing;
         };
@@ -217,12 +221,16 @@ impl Members {
     }
 
     /// The list of a member in the group's words; see [`Votes::adopt`].
-    pub(super) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {
+    pub(in crate::core) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {
         self.votes.adopt(listed)
     }
 
     /// Gives what the member listed before.
-    pub(super) fn set_protocols(&mut self, seq: Seq, protocols: Vec<Protocol>) -> Vec<Protocol> {
+    pub(in crate::core) fn set_protocols(
+        &mut self,
+        seq: Seq,
+        protocols: Vec<Protocol>,
+    ) -> Vec<Protocol> {
         let Some(member) = self.by_seq.get_mut(&seq) else {
             return Vec::new();
         };
@@ -233,7 +241,7 @@ impl Members {
     }
 
     /// Whether all members list one of these; where nobody is left, whether it lists any.
-    pub(super) fn share(&self, listed: &[JoinProtocol]) -> bool {
+    pub(in crate::core) fn share(&self, listed: &[JoinProtocol]) -> bool {
         match self.len() {
             0 => !listed.is_empty(),
             members => self.votes.any_common(members, listed),
@@ -241,13 +249,13 @@ impl Members {
     }
 
     /// The protocol the members choose; none if there are none.
-    pub(super) fn elect_protocol(&self) -> Option<Arc<str>> {
+    pub(in crate::core) fn elect_protocol(&self) -> Option<Arc<str>> {
         self.votes
             .elect(self.by_seq.values().map(Member::protocols))
     }
 
     /// The longest of the members' rebalance timeouts. Clients send anything: a negative one counts as zero.
-    pub(super) fn rebalance_timeout_ms(&self) -> u64 {
+    pub(in crate::core) fn rebalance_timeout_ms(&self) -> u64 {
         let longest = self
             .by_seq
             .values()

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::group::Waiting;
 use super::members::Members;
-use super::timers::Timer;
+use crate::core::timers::Timer;
 
 /// Something that can be empty, and has an instance that always is.
-pub(super) trait Empty: Default + 'static {
+pub(in crate::core) trait Empty: Default + 'static {
     fn empty() -> &'static Self;
     fn is_empty(&self) -> bool;
 }
 
 /// Reads as `T`; takes memory of its own from the first change until [`trim`](Self::trim) finds it empty.
 #[derive(Debug)]
-pub(super) struct Rare<T>(Option<Box<T>>);
+pub(in crate::core) struct Rare<T>(Option<Box<T>>);
 
 impl<T> Default for Rare<T> {
     fn default() -> Self {
@@ -25,12 +25,12 @@ impl<T> Default for Rare<T> {
 }
 
 impl<T: Empty> Rare<T> {
-    pub(super) fn trim(&mut self) {
+    pub(in crate::core) fn trim(&mut self) {
         self.0.take_if(|inner| inner.is_empty());
     }
 
     /// All of it; nothing is left.
-    pub(super) fn take(&mut self) -> T {
+    pub(in crate::core) fn take(&mut self) -> T {
         self.0.take().map(|inner| *inner).unwrap_or_default()
     }
 }

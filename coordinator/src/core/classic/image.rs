@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_offsets::record::{GroupMetadataValue, MemberValue, Record};
 
-use super::effect::Effect;
 use super::group::{Group, Marks, Phase, Subscribed};
-use super::input::{StoredGroup, Ticket};
 use super::members::Member;
-use super::step::Step;
 use super::subscription;
 use super::votes::Protocol;
+use crate::core::effect::Effect;
+use crate::core::input::{StoredGroup, Ticket};
+use crate::core::step::Step;
 
 /// Generations reserved at a time: what a crash can make the next generation jump.
 const RESERVE: i32 = 16;
@@ -21,7 +21,7 @@ const RESERVE_LOW: i32 = 8;
 
 impl Group {
     /// The group as it would be stored now.
-    pub(super) fn to_value(&self, wall_ms: i64) -> GroupMetadataValue {
+    pub(in crate::core) fn to_value(&self, wall_ms: i64) -> GroupMetadataValue {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();
         let member = |member: &Member| MemberValue {
             member_id: member.id.to_string(),
@@ -47,7 +47,7 @@ impl Group {
     }
 
     /// The same with the leader's plan: who is not in it gets nothing, and ids that are no members' are not looked at.
-    pub(super) fn to_planned_value(
+    pub(in crate::core) fn to_planned_value(
         &self,
         wall_ms: i64,
         plan: &BTreeMap<&str, &Bytes>,
@@ -64,7 +64,7 @@ impl Group {
 
     /// Takes a stored value in: the one way in which what is persisted changes, live and in replay. Members that are
     /// there stay as they are but for what is stored of them; deadlines and phase-bound things are the caller's.
-    pub(super) fn apply(&mut self, value: &GroupMetadataValue) {
+    pub(in crate::core) fn apply(&mut self, value: &GroupMetadataValue) {
         // The value of a founding has no type: nobody has joined yet.
         if !value.protocol_type.is_empty() {
             self.protocol_type = Some(Arc::from(value.protocol_type.as_str()));
@@ -126,7 +126,7 @@ impl Group {
     }
 
     /// A group that was stored, as its coordinator begins: members with a session that begins now. None if nothing is.
-    pub(super) fn restore(step: &mut Step<'_>, stored: StoredGroup) -> Option<Self> {
+    pub(in crate::core) fn restore(step: &mut Step<'_>, stored: StoredGroup) -> Option<Self> {
         if stored.metadata.is_none() && !stored.has_offsets {
             return None;
         }
@@ -147,7 +147,7 @@ impl Group {
     }
 
     /// What the members read, by their metadata of the selected protocol.
-    pub(super) fn note_subscriptions(&mut self) {
+    pub(in crate::core) fn note_subscriptions(&mut self) {
         self.subscribed = Subscribed::Unknown;
         if self.protocol_type.is_none() {
             // Nobody has joined yet: of the first that does nothing is known until its generation begins.
@@ -167,7 +167,11 @@ impl Group {
     }
 
     /// Appends a value, with a mark if generations are running low.
-    pub(super) fn append(&mut self, step: &mut Step<'_>, value: &GroupMetadataValue) -> Ticket {
+    pub(in crate::core) fn append(
+        &mut self,
+        step: &mut Step<'_>,
+        value: &GroupMetadataValue,
+    ) -> Ticket {
         let ticket = step.tickets.give(&self.id);
         let mut records = vec![Record::GroupMetadata {
             group: Arc::clone(&self.id),
@@ -186,15 +190,15 @@ impl Group {
         ticket
     }
 
-    pub(super) fn is_mark_low(&self) -> bool {
+    pub(in crate::core) fn is_mark_low(&self) -> bool {
         self.marks.reserved.saturating_sub(self.next_generation()) < RESERVE_LOW
     }
 
-    pub(super) fn mark_to_reserve(&self) -> i32 {
+    pub(in crate::core) fn mark_to_reserve(&self) -> i32 {
         self.next_generation().saturating_add(RESERVE - 1)
     }
 
-    pub(super) fn mark_record(&self, generation: i32) -> Record {
+    pub(in crate::core) fn mark_record(&self, generation: i32) -> Record {
         Record::GenerationMark {
             group: Arc::clone(&self.id),
             generation,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::Response;
 use super::group::{Group, State};
-use super::input::RequestId;
-use super::step::Step;
+use crate::core::effect::Response;
+use crate::core::input::RequestId;
+use crate::core::step::Step;
 use crate::request::ListGroups;
 use crate::response::{DescribedGroup, DescribedMember, ListedGroup};
 
@@ -15,7 +15,7 @@ use crate::response::{DescribedGroup, DescribedMember, ListedGroup};
 const CLASSIC: &str = "classic";
 
 impl Group {
-    pub(super) fn describe(&mut self, step: &mut Step<'_>, id: RequestId) {
+    pub(in crate::core) fn describe(&mut self, step: &mut Step<'_>, id: RequestId) {
         let stable = self.state() == State::Stable;
         // The selected protocol and what members said of it are the group's only while it is Stable.
         let protocol_name = self
@@ -47,7 +47,7 @@ impl Group {
         step.answer(id, Response::Describe(described));
     }
 
-    pub(super) fn list(&self) -> ListedGroup {
+    pub(in crate::core) fn list(&self) -> ListedGroup {
         ListedGroup {
             group_id: Arc::clone(&self.id),
             protocol_type: self.protocol_type.clone().unwrap_or_else(|| Arc::from("")),
@@ -58,14 +58,14 @@ impl Group {
 }
 
 /// Which groups a ListGroups wants. Names of states are trimmed and of any case, names of types of any case only.
-pub(super) struct Filter {
+pub(in crate::core) struct Filter {
     states: Vec<String>,
     all_types: bool,
     classic: bool,
 }
 
 impl Filter {
-    pub(super) fn new(request: &ListGroups) -> Self {
+    pub(in crate::core) fn new(request: &ListGroups) -> Self {
         Self {
             states: request
                 .states
@@ -80,7 +80,7 @@ impl Filter {
         }
     }
 
-    pub(super) fn takes(&self, group: &ListedGroup) -> bool {
+    pub(in crate::core) fn takes(&self, group: &ListedGroup) -> bool {
         (self.all_types || self.classic)
             && (self.states.is_empty()
                 || self

@@ -10,13 +10,13 @@ use crate::request::JoinProtocol;
 
 /// A protocol as a member listed it. The name is shared by all members that list it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Protocol {
-    pub(super) name: Arc<str>,
-    pub(super) metadata: Bytes,
+pub(in crate::core) struct Protocol {
+    pub(in crate::core) name: Arc<str>,
+    pub(in crate::core) metadata: Bytes,
 }
 
 /// Whether these are the protocols of that list: names, order and bytes, a name listed twice counting once.
-pub(super) fn lists(protocols: &[Protocol], listed: &[JoinProtocol]) -> bool {
+pub(in crate::core) fn lists(protocols: &[Protocol], listed: &[JoinProtocol]) -> bool {
     let is = |protocol: &Protocol, listed: &JoinProtocol| {
         protocol.name.as_ref() == listed.name && protocol.metadata == listed.metadata
     };
@@ -32,12 +32,12 @@ pub(super) fn lists(protocols: &[Protocol], listed: &[JoinProtocol]) -> bool {
 
 /// How many members list each protocol.
 #[derive(Debug, Default)]
-pub(super) struct Votes {
+pub(in crate::core) struct Votes {
     supporters: BTreeMap<Arc<str>, usize>,
 }
 
 impl Votes {
-    pub(super) const fn new() -> Self {
+    pub(in crate::core) const fn new() -> Self {
         Self {
             supporters: BTreeMap::new(),
         }
@@ -45,7 +45,7 @@ impl Votes {
 
     /// The list of a member in our words: shared names, and a protocol listed twice counts once, as it was listed first.
     /// (In Kafka 4.2.0 such a member breaks the vote of its group.)
-    pub(super) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {
+    pub(in crate::core) fn adopt(&self, listed: Vec<JoinProtocol>) -> Vec<Protocol> {
         let mut protocols: Vec<Protocol> = Vec::with_capacity(listed.len());
         let mut seen = std::collections::BTreeSet::new();
         for protocol in listed {
@@ -63,7 +63,7 @@ impl Votes {
         protocols
     }
 
-    pub(super) fn add(&mut self, protocols: &[Protocol]) {
+    pub(in crate::core) fn add(&mut self, protocols: &[Protocol]) {
         for protocol in protocols {
             *self
                 .supporters
@@ -72,7 +72,7 @@ impl Votes {
         }
     }
 
-    pub(super) fn remove(&mut self, protocols: &[Protocol]) {
+    pub(in crate::core) fn remove(&mut self, protocols: &[Protocol]) {
         for protocol in protocols {
             if let Some(supporters) = self.supporters.get_mut(&protocol.name) {
                 *supporters -= 1;
@@ -84,7 +84,7 @@ impl Votes {
     }
 
     /// Whether all `members` list one of `listed`.
-    pub(super) fn any_common(&self, members: usize, listed: &[JoinProtocol]) -> bool {
+    pub(in crate::core) fn any_common(&self, members: usize, listed: &[JoinProtocol]) -> bool {
         listed
             .iter()
             .any(|protocol| self.is_common(members, &protocol.name))
@@ -96,7 +96,7 @@ impl Votes {
 
     /// Each member votes for the first it lists of those that all list; the most votes win, and of equals whose name comes
     /// first in Kafka's map of votes. None if nothing is common.
-    pub(super) fn elect<'a>(
+    pub(in crate::core) fn elect<'a>(
         &self,
         lists: impl ExactSizeIterator<Item = &'a [Protocol]>,
     ) -> Option<Arc<str>> {

@@ -10,34 +10,34 @@ use std::sync::Arc;
 
 use callboard_offsets::record::GroupMetadataValue;
 
-use super::input::{Request, RequestId, Ticket};
 use super::members::{Members, Seq};
 use super::rare::Rare;
-use super::step::Step;
-use super::timers::{Due, Millis, Place, Timer, TimerKind};
+use crate::core::input::{Request, RequestId, Ticket};
+use crate::core::step::Step;
+use crate::core::timers::{Due, Millis, Place, Timer, TimerKind};
 use crate::{request, response};
 
 /// Who must still fetch an assignment of this generation, and until when.
 #[derive(Debug, Default)]
-pub(super) struct Syncing {
-    pub(super) missing: BTreeSet<Seq>,
-    pub(super) timer: Timer,
+pub(in crate::core) struct Syncing {
+    pub(in crate::core) missing: BTreeSet<Seq>,
+    pub(in crate::core) timer: Timer,
 }
 
 /// The delay before the first rebalance of an Empty group.
 #[derive(Debug)]
-pub(super) struct InitialDelay {
+pub(in crate::core) struct InitialDelay {
     /// Of the delay that runs now.
-    pub(super) delay_ms: u64,
+    pub(in crate::core) delay_ms: u64,
     /// What of the rebalance timeout is left behind it.
-    pub(super) remaining_ms: u64,
+    pub(in crate::core) remaining_ms: u64,
     /// Whether a member was added since it began to run.
-    pub(super) newcomer: bool,
+    pub(in crate::core) newcomer: bool,
 }
 
 /// Where a classic group stands. Kafka's fifth state, Dead, is a group that is not in the map any more.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(in crate::core) enum Phase {
     /// Nobody is in it. JoinGroup founds it anew, commits come from simple consumers, a member is unknown to it.
     /// Goes to Preparing with the first member, or away.
     Empty,
@@ -56,7 +56,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) fn state(&self) -> State {
+    pub(in crate::core) fn state(&self) -> State {
         match self {
             Self::Empty => State::Empty,
             Self::Preparing { .. } => State::PreparingRebalance,
@@ -102,7 +102,7 @@ impl State {
 
 /// What the members read, as of the last completed join phase.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Subscribed {
+pub(in crate::core) enum Subscribed {
     /// To these topics.
     To(BTreeSet<Arc<str>>),
     /// Not known: another protocol type, or bytes that do not parse.
@@ -111,7 +111,7 @@ pub(super) enum Subscribed {
 
 /// The append everything else about the group waits for, and what its landing means.
 #[derive(Debug)]
-pub(super) enum InFlight {
+pub(in crate::core) enum InFlight {
     /// The first there is of the group. Until it lands the group does not exist for anybody.
     Founding(Option<Box<GroupMetadataValue>>),
     /// The leader's plan.
@@ -141,7 +141,7 @@ pub(super) enum InFlight {
 
 /// What waits for the append in flight.
 #[derive(Debug)]
-pub(super) enum Waiting {
+pub(in crate::core) enum Waiting {
     Ask(RequestId, Request),
     Timer(Place, Due),
     Expire,
@@ -149,33 +149,33 @@ pub(super) enum Waiting {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Group {
-    pub(super) id: Arc<str>,
-    pub(super) phase: Phase,
+pub(in crate::core) struct Group {
+    pub(in crate::core) id: Arc<str>,
+    pub(in crate::core) phase: Phase,
     /// When the persisted state was entered, for the retention of an Empty group. -1 if unknown.
-    pub(super) since_wall_ms: i64,
+    pub(in crate::core) since_wall_ms: i64,
     /// When the rebalance in progress began.
-    pub(super) rebalancing_since: Millis,
+    pub(in crate::core) rebalancing_since: Millis,
     /// Stays when the last member goes. None: only simple consumers so far.
-    pub(super) protocol_type: Option<Arc<str>>,
-    pub(super) protocol_name: Option<Arc<str>>,
-    pub(super) generation: i32,
-    pub(super) marks: Marks,
+    pub(in crate::core) protocol_type: Option<Arc<str>>,
+    pub(in crate::core) protocol_name: Option<Arc<str>>,
+    pub(in crate::core) generation: i32,
+    pub(in crate::core) marks: Marks,
     /// Whether a record of the group itself is stored. Groups of simple consumers have none.
-    pub(super) recorded: bool,
+    pub(in crate::core) recorded: bool,
     /// Some as long as there are members.
-    pub(super) leader: Option<Seq>,
-    pub(super) members: Rare<Members>,
+    pub(in crate::core) leader: Option<Seq>,
+    pub(in crate::core) members: Rare<Members>,
     /// Ids that were given out (79) and not yet used.
-    pub(super) pending: Rare<BTreeMap<Arc<str>, Timer>>,
-    pub(super) subscribed: Subscribed,
+    pub(in crate::core) pending: Rare<BTreeMap<Arc<str>, Timer>>,
+    pub(in crate::core) subscribed: Subscribed,
     /// The append everything waits for.
-    pub(super) in_flight: Option<(Ticket, InFlight)>,
-    pub(super) waiting: Rare<VecDeque<Waiting>>,
+    pub(in crate::core) in_flight: Option<(Ticket, InFlight)>,
+    pub(in crate::core) waiting: Rare<VecDeque<Waiting>>,
     /// It is to be forgotten at the end of the step.
-    pub(super) gone: bool,
+    pub(in crate::core) gone: bool,
     /// What the census was last told: state and members.
-    pub(super) counted: Option<(State, usize)>,
+    pub(in crate::core) counted: Option<(State, usize)>,
 }
 
 // A million idle groups must fit.
@@ -185,18 +185,18 @@ const _: () = assert!(size_of::<Group>() <= 304);
 /// Kafka's says so before the plan is written. So generations are reserved ahead, several at a time, by a mark that
 /// mostly travels with a record that is written anyway: a rebalance does not wait for a sync of its own.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(in crate::core) struct Marks {
     /// Of an earlier life: everything up to it may have been given out.
-    pub(super) floor: i32,
+    pub(in crate::core) floor: i32,
     /// Durable: up to it may be given out now.
-    pub(super) reserved: i32,
+    pub(in crate::core) reserved: i32,
     /// In flight: ticket and mark.
-    pub(super) coming: Option<(Ticket, i32)>,
+    pub(in crate::core) coming: Option<(Ticket, i32)>,
 }
 
 impl Group {
     /// A group nobody has joined yet.
-    pub(super) fn new(id: Arc<str>) -> Self {
+    pub(in crate::core) fn new(id: Arc<str>) -> Self {
         Self {
             id,
             phase: Phase::Empty,
@@ -218,35 +218,35 @@ impl Group {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(in crate::core) fn state(&self) -> State {
         self.phase.state()
     }
 
     /// Whether it exists for others: its first record has landed.
-    pub(super) fn is_visible(&self) -> bool {
+    pub(in crate::core) fn is_visible(&self) -> bool {
         !matches!(self.in_flight, Some((_, InFlight::Founding(_))))
     }
 
-    pub(super) fn is_consumer(&self) -> bool {
+    pub(in crate::core) fn is_consumer(&self) -> bool {
         self.protocol_type.as_deref() == Some("consumer")
     }
 
     /// Whether every member waits in JoinGroup and nobody who was given an id is still to come.
-    pub(super) fn all_joined(&self) -> bool {
+    pub(in crate::core) fn all_joined(&self) -> bool {
         self.members.parked_joins() == self.members.len() && self.pending.is_empty()
     }
 
-    pub(super) fn is_leader(&self, seq: Seq) -> bool {
+    pub(in crate::core) fn is_leader(&self, seq: Seq) -> bool {
         self.leader == Some(seq)
     }
 
-    pub(super) fn leader_id(&self) -> Arc<str> {
+    pub(in crate::core) fn leader_id(&self) -> Arc<str> {
         let leader = self.leader.and_then(|seq| self.members.get(seq));
         leader.map_or_else(|| Arc::from(""), |leader| Arc::clone(&leader.id))
     }
 
     /// One request, now or when the append in flight has landed.
-    pub(super) fn ask(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
+    pub(in crate::core) fn ask(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
         match self.in_flight {
             Some(_) => self.waiting.push_back(Waiting::Ask(id, request)),
             None => self.answer(step, id, request),
@@ -268,7 +268,7 @@ impl Group {
     }
 
     /// A deadline whose place in the queue came up.
-    pub(super) fn timer(&mut self, step: &mut Step<'_>, place: Place, due: Due) {
+    pub(in crate::core) fn timer(&mut self, step: &mut Step<'_>, place: Place, due: Due) {
         if self.in_flight.is_some() {
             // What was asked before it may move it yet.
             return self.waiting.push_back(Waiting::Timer(place, due));
@@ -299,7 +299,7 @@ impl Group {
     }
 
     /// Goes on with what waited, until something has to wait again.
-    pub(super) fn go_on(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn go_on(&mut self, step: &mut Step<'_>) {
         while self.in_flight.is_none() && !self.gone {
             match self.waiting.pop_front() {
                 None => return,
@@ -311,14 +311,14 @@ impl Group {
     }
 
     /// Gives back what is empty: most groups stay so.
-    pub(super) fn trim(&mut self) {
+    pub(in crate::core) fn trim(&mut self) {
         self.members.trim();
         self.pending.trim();
         self.waiting.trim();
     }
 
     /// Leaves no deadline behind.
-    pub(super) fn clear_timers(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn clear_timers(&mut self, step: &mut Step<'_>) {
         for seq in self.members.seqs() {
             if let Some(member) = self.members.get_mut(seq) {
                 step.timers.clear(&mut member.session);
@@ -337,7 +337,7 @@ impl Group {
     }
 
     /// The session of a member begins anew.
-    pub(super) fn restart_session(&mut self, step: &mut Step<'_>, seq: Seq) {
+    pub(in crate::core) fn restart_session(&mut self, step: &mut Step<'_>, seq: Seq) {
         if let Some(member) = self.members.get_mut(seq) {
             let timeout_ms = u64::try_from(member.session_timeout_ms).unwrap_or(0);
             step.arm(&mut member.session, timeout_ms, &self.id, || {

@@ -6,16 +6,16 @@ use bytes::Bytes;
 use callboard_offsets::record::{GroupMetadataValue, Record};
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Effect, Event, ExitReason, RebalanceReason, Response};
 use super::group::{Group, InFlight, InitialDelay, Phase, Syncing};
-use super::input::Ticket;
 use super::members::{Parked, Seq};
-use super::step::Step;
-use super::timers::{Timer, TimerKind};
+use crate::core::effect::{Effect, Event, ExitReason, RebalanceReason, Response};
+use crate::core::input::Ticket;
+use crate::core::step::Step;
+use crate::core::timers::{Timer, TimerKind};
 
 impl Group {
     /// Something about the members changed: begins a join phase, or looks whether the one that is on can end.
-    pub(super) fn rebalance(&mut self, step: &mut Step<'_>, reason: RebalanceReason) {
+    pub(in crate::core) fn rebalance(&mut self, step: &mut Step<'_>, reason: RebalanceReason) {
         match self.phase {
             Phase::Preparing { .. } => self.end_join_if_complete(step),
             Phase::Empty | Phase::Completing(_) | Phase::Stable(_) => {
@@ -25,7 +25,11 @@ impl Group {
     }
 
     /// Not from Preparing.
-    pub(super) fn begin_rebalance(&mut self, step: &mut Step<'_>, reason: RebalanceReason) {
+    pub(in crate::core) fn begin_rebalance(
+        &mut self,
+        step: &mut Step<'_>,
+        reason: RebalanceReason,
+    ) {
         step.note(Event::RebalanceStarted {
             reason,
             generation_id: self.generation,
@@ -75,7 +79,7 @@ impl Group {
     }
 
     /// Parked SyncGroups are answered with an error, and nobody keeps an assignment that is only half given out.
-    pub(super) fn break_off_syncs(&mut self, step: &mut Step<'_>, error: ErrorCode) {
+    pub(in crate::core) fn break_off_syncs(&mut self, step: &mut Step<'_>, error: ErrorCode) {
         for seq in self.members.seqs() {
             if let Some(member) = self.members.get_mut(seq) {
                 member.assignment = Bytes::new();
@@ -91,14 +95,14 @@ impl Group {
     }
 
     /// Ends the join phase if everybody is there. During the initial delay only time ends it.
-    pub(super) fn end_join_if_complete(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn end_join_if_complete(&mut self, step: &mut Step<'_>) {
         if matches!(self.phase, Phase::Preparing { initial: None, .. }) && self.all_joined() {
             self.end_join(step);
         }
     }
 
     /// The join timer went off.
-    pub(super) fn join_time_over(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn join_time_over(&mut self, step: &mut Step<'_>) {
         if let Phase::Preparing {
             initial: Some(initial),
             timer,
@@ -120,7 +124,7 @@ impl Group {
     }
 
     /// Ends the join phase with whoever is there.
-    pub(super) fn end_join(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn end_join(&mut self, step: &mut Step<'_>) {
         let Phase::Preparing { initial, timer } = &mut self.phase else {
             return;
         };
@@ -226,7 +230,7 @@ impl Group {
     }
 
     /// The next generation there can be.
-    pub(super) fn next_generation(&self) -> i32 {
+    pub(in crate::core) fn next_generation(&self) -> i32 {
         // After two thousand million rebalances it begins anew.
         self.generation
             .max(self.marks.floor)

@@ -2,15 +2,15 @@
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{ExitReason, RebalanceReason, Response};
 use super::group::{Group, InFlight, Phase};
-use super::input::RequestId;
-use super::step::Step;
+use crate::core::effect::{ExitReason, RebalanceReason, Response};
+use crate::core::input::RequestId;
+use crate::core::step::Step;
 use crate::request::{LeaveGroup, LeavingMember};
 use crate::response;
 
 impl Group {
-    pub(super) fn leave(&mut self, step: &mut Step<'_>, id: RequestId, leave: LeaveGroup) {
+    pub(in crate::core) fn leave(&mut self, step: &mut Step<'_>, id: RequestId, leave: LeaveGroup) {
         let mut answer = response::LeaveGroup {
             error: ErrorCode::NONE,
             members: Vec::with_capacity(leave.members.len()),
@@ -72,7 +72,7 @@ impl Group {
 }
 
 /// What a group that does not exist answers.
-pub(super) fn absent(leave: LeaveGroup) -> response::LeaveGroup {
+pub(in crate::core) fn absent(leave: LeaveGroup) -> response::LeaveGroup {
     let unknown = |member: LeavingMember| response::LeftMember {
         member_id: member.member_id,
         group_instance_id: member.group_instance_id,

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::Response;
 use super::group::{Group, InFlight, Waiting};
-use super::input::RequestId;
 use super::members::Parked;
-use super::refusal::refused;
-use super::step::Step;
+use crate::core::effect::Response;
+use crate::core::input::RequestId;
+use crate::core::refusal::refused;
+use crate::core::step::Step;
 use crate::response;
 
 impl Group {
     /// Everybody who waits is told to look for another coordinator.
-    pub(super) fn close(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn close(&mut self, step: &mut Step<'_>) {
         let error = ErrorCode::NOT_COORDINATOR;
         for seq in self.members.seqs() {
             let member_id = self.members.get(seq).map(|member| Arc::clone(&member.id));
@@ -54,7 +54,7 @@ impl Group {
     }
 
     /// Every request it has not answered.
-    pub(super) fn owed(&self) -> Vec<RequestId> {
+    pub(in crate::core) fn owed(&self) -> Vec<RequestId> {
         let parked = self
             .members
             .iter()

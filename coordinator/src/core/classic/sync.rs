@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Event, ExitReason, RebalanceReason, Response};
 use super::group::{Group, InFlight, Phase};
-use super::input::RequestId;
 use super::members::{Parked, Seq};
-use super::step::Step;
+use crate::core::effect::{Event, ExitReason, RebalanceReason, Response};
+use crate::core::input::RequestId;
+use crate::core::step::Step;
 use crate::request::SyncGroup;
 use crate::response;
 
 /// What can be told from the request alone.
-pub(super) fn refusal(sync: &SyncGroup) -> Option<ErrorCode> {
+pub(in crate::core) fn refusal(sync: &SyncGroup) -> Option<ErrorCode> {
     if sync.protocol_required && (sync.protocol_type.is_none() || sync.protocol_name.is_none()) {
         Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL)
     } else if sync.group_id.is_empty() {
@@ -24,7 +24,7 @@ pub(super) fn refusal(sync: &SyncGroup) -> Option<ErrorCode> {
 }
 
 impl Group {
-    pub(super) fn sync(&mut self, step: &mut Step<'_>, id: RequestId, sync: &SyncGroup) {
+    pub(in crate::core) fn sync(&mut self, step: &mut Step<'_>, id: RequestId, sync: &SyncGroup) {
         let seq = match self.may_sync(sync) {
             Ok(seq) => seq,
             Err(error) => return step.refuse_sync(id, error),
@@ -91,7 +91,7 @@ impl Group {
     }
 
     /// The plan is durable: everybody who waits gets its part.
-    pub(super) fn plan_landed(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn plan_landed(&mut self, step: &mut Step<'_>) {
         for seq in self.members.seqs() {
             if let Parked::Sync { request } = self.members.park(seq, Parked::Nothing) {
                 self.answer_sync(step, request, seq);
@@ -112,7 +112,7 @@ impl Group {
     }
 
     /// The plan is lost: nobody gets any of it, and everybody comes back.
-    pub(super) fn plan_failed(&mut self, step: &mut Step<'_>, error: ErrorCode) {
+    pub(in crate::core) fn plan_failed(&mut self, step: &mut Step<'_>, error: ErrorCode) {
         self.break_off_syncs(step, error);
         self.begin_rebalance(step, RebalanceReason::AssignmentWriteError);
     }
@@ -131,7 +131,7 @@ impl Group {
     }
 
     /// Members that joined and never fetched their assignment hold partitions nobody works on (KAFKA-12890).
-    pub(super) fn sync_time_over(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn sync_time_over(&mut self, step: &mut Step<'_>) {
         let (Phase::Completing(syncing) | Phase::Stable(syncing)) = &mut self.phase else {
             return;
         };

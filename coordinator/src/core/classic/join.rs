@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Event, ExitReason, RebalanceReason, Response};
 use super::group::{Group, Phase};
-use super::input::RequestId;
 use super::members::{Member, Parked, Seq};
-use super::step::Step;
-use super::timers::{Timer, TimerKind};
 use super::votes::lists;
+use crate::core::effect::{Event, ExitReason, RebalanceReason, Response};
+use crate::core::input::RequestId;
+use crate::core::step::Step;
+use crate::core::timers::{Timer, TimerKind};
 use crate::request::JoinGroup;
 use crate::response;
 
@@ -18,10 +18,10 @@ use crate::response;
 /// (KAFKA-7610).
 const NEWCOMER_PATIENCE_MS: u64 = 5 * 60 * 1000;
 /// Ids that are given out and not used, of one group. Kafka has no bound; each ends with its session timeout.
-pub(super) const PENDING_MAX: usize = 100_000;
+pub(in crate::core) const PENDING_MAX: usize = 100_000;
 
 /// What can be told from the request alone.
-pub(super) fn refusal(step: &Step<'_>, join: &JoinGroup) -> Option<ErrorCode> {
+pub(in crate::core) fn refusal(step: &Step<'_>, join: &JoinGroup) -> Option<ErrorCode> {
     let allowed = step.settings.session_min_ms..=step.settings.session_max_ms;
     if join.group_id.is_empty() {
         Some(ErrorCode::INVALID_GROUP_ID)
@@ -33,7 +33,7 @@ pub(super) fn refusal(step: &Step<'_>, join: &JoinGroup) -> Option<ErrorCode> {
 }
 
 impl Group {
-    pub(super) fn join(
+    pub(in crate::core) fn join(
         &mut self,
         step: &mut Step<'_>,
         id: RequestId,
@@ -228,7 +228,7 @@ impl Group {
     }
 
     /// Parks a JoinGroup of a member. What it supersedes is answered: Kafka never does, and its client hangs.
-    pub(super) fn park_join(&mut self, step: &mut Step<'_>, id: RequestId, seq: Seq) {
+    pub(in crate::core) fn park_join(&mut self, step: &mut Step<'_>, id: RequestId, seq: Seq) {
         let Some(member) = self.members.get(seq) else {
             return;
         };
@@ -250,7 +250,7 @@ impl Group {
     }
 
     /// The current generation, for one member.
-    pub(super) fn answer_join(
+    pub(in crate::core) fn answer_join(
         &self,
         step: &mut Step<'_>,
         id: RequestId,
@@ -274,7 +274,7 @@ impl Group {
         step.answer(id, Response::Join(answer));
     }
 
-    pub(super) fn joined(
+    pub(in crate::core) fn joined(
         &self,
         member_id: Arc<str>,
         leader: Arc<str>,
@@ -295,7 +295,7 @@ impl Group {
     }
 
     /// Everybody, for the leader, each with its metadata for the selected protocol.
-    pub(super) fn list_members(&self) -> Arc<[response::JoinMember]> {
+    pub(in crate::core) fn list_members(&self) -> Arc<[response::JoinMember]> {
         let protocol = self.protocol_name.as_deref().unwrap_or_default();
         let list = |(_, member): (Seq, &Member)| response::JoinMember {
             member_id: Arc::clone(&member.id),
@@ -305,7 +305,7 @@ impl Group {
         self.members.iter().map(list).collect()
     }
 
-    pub(super) fn forget_pending(&mut self, step: &mut Step<'_>, member_id: &str) -> bool {
+    pub(in crate::core) fn forget_pending(&mut self, step: &mut Step<'_>, member_id: &str) -> bool {
         let Some(mut timer) = self.pending.remove(member_id) else {
             return false;
         };
@@ -314,7 +314,12 @@ impl Group {
     }
 
     /// Takes a member out. Who waits under its name is told that it is not known; what follows is the caller's.
-    pub(super) fn remove_member(&mut self, step: &mut Step<'_>, seq: Seq, reason: ExitReason) {
+    pub(in crate::core) fn remove_member(
+        &mut self,
+        step: &mut Step<'_>,
+        seq: Seq,
+        reason: ExitReason,
+    ) {
         let Some(mut member) = self.members.remove(seq) else {
             return;
         };

@@ -7,9 +7,9 @@ use callboard_offsets::index::{Index, TopicOffsets};
 use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_protocol::{ErrorCode, Uuid};
 
-use super::effect::Removal;
-use super::input::{Fetch, FetchTopic};
 use crate::TopicLookup;
+use crate::core::effect::Removal;
+use crate::core::input::{Fetch, FetchTopic};
 use crate::request::TopicRef;
 use crate::response::{FetchedGroup, FetchedPartition, FetchedTopic};
 

@@ -9,7 +9,7 @@ use callboard_protocol::consumer_protocol;
 
 /// All topics of these members; None if the bytes of one do not parse. (Kafka 4.2.0 lets some such bytes break the
 /// rebalance they come in.)
-pub(super) fn topics(members: impl Iterator<Item = Bytes>) -> Option<BTreeSet<Arc<str>>> {
+pub(in crate::core) fn topics(members: impl Iterator<Item = Bytes>) -> Option<BTreeSet<Arc<str>>> {
     let mut all: BTreeSet<Arc<str>> = BTreeSet::new();
     for metadata in members {
         for topic in consumer_protocol::subscribed_topics(&metadata).ok()? {

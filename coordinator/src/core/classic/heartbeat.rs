@@ -2,15 +2,20 @@
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{ExitReason, RebalanceReason, Response};
 use super::group::{Group, Phase};
-use super::input::RequestId;
 use super::members::{Parked, Seq};
-use super::step::Step;
+use crate::core::effect::{ExitReason, RebalanceReason, Response};
+use crate::core::input::RequestId;
+use crate::core::step::Step;
 use crate::request::Heartbeat;
 
 impl Group {
-    pub(super) fn heartbeat(&mut self, step: &mut Step<'_>, id: RequestId, heartbeat: &Heartbeat) {
+    pub(in crate::core) fn heartbeat(
+        &mut self,
+        step: &mut Step<'_>,
+        id: RequestId,
+        heartbeat: &Heartbeat,
+    ) {
         let error = match self
             .members
             .identify(&heartbeat.member_id, heartbeat.group_instance_id.as_deref())
@@ -30,7 +35,7 @@ impl Group {
     }
 
     /// A member was silent for its session timeout, or a newcomer waited for longer than anybody does.
-    pub(super) fn session_over(&mut self, step: &mut Step<'_>, seq: Seq) {
+    pub(in crate::core) fn session_over(&mut self, step: &mut Step<'_>, seq: Seq) {
         let Some(member) = self.members.get(seq) else {
             return;
         };
@@ -53,7 +58,7 @@ impl Group {
     }
 
     /// An id was given out and nobody came with it.
-    pub(super) fn pending_over(&mut self, step: &mut Step<'_>, member_id: &str) {
+    pub(in crate::core) fn pending_over(&mut self, step: &mut Step<'_>, member_id: &str) {
         self.forget_pending(step, member_id);
         self.end_join_if_all_joined(step);
     }

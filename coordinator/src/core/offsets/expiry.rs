@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 use callboard_offsets::record::OffsetCommitValue;
 
-use super::effect::Removal;
-use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
-use super::input::StoredGroup;
-use super::step::Step;
+use crate::core::classic::group::{Group, InFlight, Phase, Subscribed, Waiting};
+use crate::core::effect::Removal;
+use crate::core::input::StoredGroup;
+use crate::core::step::Step;
 
 /// When the committed offsets of a group are over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Wall time of the check.
-    pub(super) now_ms: i64,
+    pub(in crate::core) now_ms: i64,
     /// `offsets.retention.minutes`.
-    pub(super) retention_ms: i64,
+    pub(in crate::core) retention_ms: i64,
     /// Counted from then, if from then: when the group became Empty. Else from each commit.
-    pub(super) since_ms: Option<i64>,
+    pub(in crate::core) since_ms: Option<i64>,
     /// Topics whose offsets stay.
-    pub(super) subscribed: BTreeSet<Arc<str>>,
+    pub(in crate::core) subscribed: BTreeSet<Arc<str>>,
     /// Whether the group ends if nothing is left.
-    pub(super) ends_group: bool,
+    pub(in crate::core) ends_group: bool,
 }
 
 impl Retention {
     /// Whether this commit for `topic` is over.
-    pub(super) fn is_over(&self, topic: &str, value: &OffsetCommitValue) -> bool {
+    pub(in crate::core) fn is_over(&self, topic: &str, value: &OffsetCommitValue) -> bool {
         if self.subscribed.contains(topic) {
             return false;
         }
@@ -43,7 +43,7 @@ impl Retention {
 }
 
 impl Group {
-    pub(super) fn expire(&mut self, step: &mut Step<'_>) {
+    pub(in crate::core) fn expire(&mut self, step: &mut Step<'_>) {
         if self.in_flight.is_some() {
             return self.waiting.push_back(Waiting::Expire);
         }
@@ -54,7 +54,7 @@ impl Group {
     }
 
     /// What is left of it after the check.
-    pub(super) fn expired(&mut self, stored: &StoredGroup) {
+    pub(in crate::core) fn expired(&mut self, stored: &StoredGroup) {
         if matches!(self.in_flight, Some((_, InFlight::Expiring))) {
             self.in_flight = None;
             self.gone = stored.metadata.is_none() && !stored.has_offsets;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
-use super::effect::{Event, ExitReason, RebalanceReason, Response};
 use super::group::{Group, InFlight, State};
-use super::input::RequestId;
 use super::members::{Parked, Seq};
-use super::step::Step;
+use crate::core::effect::{Event, ExitReason, RebalanceReason, Response};
+use crate::core::input::RequestId;
+use crate::core::step::Step;
 use crate::request::JoinGroup;
 
 impl Group {
     /// `join` comes without a member id from an instance whose last process sits at `seq`.
-    pub(super) fn take_over(
+    pub(in crate::core) fn take_over(
         &mut self,
         step: &mut Step<'_>,
         id: RequestId,
@@ -105,7 +105,7 @@ impl Group {
     }
 
     /// The takeover is durable: no rebalance, the same generation, the same assignment.
-    pub(super) fn takeover_landed(
+    pub(in crate::core) fn takeover_landed(
         &mut self,
         step: &mut Step<'_>,
         id: RequestId,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_protocol::ErrorCode;
 
-use super::effect::{CommitOutcome, Effect, Response};
-use super::group::{Group, Phase};
-use super::input::{Commit, CommitPartition, Fetch, RequestId, Ticket};
-use super::step::Step;
+use crate::core::classic::group::{Group, Phase};
+use crate::core::effect::{CommitOutcome, Effect, Response};
+use crate::core::input::{Commit, CommitPartition, Fetch, RequestId, Ticket};
+use crate::core::step::Step;
 
 /// Kafka's strings end here, whatever `offset.metadata.max.bytes` says.
 const METADATA_BYTES_MAX: usize = i16::MAX as usize;
 
 impl Group {
-    pub(super) fn commit(&mut self, step: &mut Step<'_>, id: RequestId, commit: &Commit) {
+    pub(in crate::core) fn commit(&mut self, step: &mut Step<'_>, id: RequestId, commit: &Commit) {
         match self.may_commit(commit) {
             Ok(speaker) => {
                 if let Some(seq) = speaker {
@@ -28,7 +28,10 @@ impl Group {
     }
 
     /// The member that commits; none where a simple consumer may.
-    fn may_commit(&self, commit: &Commit) -> Result<Option<super::members::Seq>, ErrorCode> {
+    fn may_commit(
+        &self,
+        commit: &Commit,
+    ) -> Result<Option<crate::core::classic::members::Seq>, ErrorCode> {
         let anonymous = commit.generation_id < 0
             && commit.member_id.is_empty()
             && commit.group_instance_id.is_none();
@@ -50,7 +53,7 @@ impl Group {
         }
     }
 
-    pub(super) fn fetch(&mut self, step: &mut Step<'_>, id: RequestId, fetch: Fetch) {
+    pub(in crate::core) fn fetch(&mut self, step: &mut Step<'_>, id: RequestId, fetch: Fetch) {
         step.effects.push(Effect::Fetch {
             id,
             group_id: Arc::clone(&self.id),
@@ -60,7 +63,7 @@ impl Group {
 }
 
 /// What a commit to a group that does not exist is told, unless it founds a group of simple consumers.
-pub(super) fn absent_refusal(commit: &Commit) -> Option<ErrorCode> {
+pub(in crate::core) fn absent_refusal(commit: &Commit) -> Option<ErrorCode> {
     match commit.generation_id {
         i32::MIN..0 => None,
         _ if commit.knows_group_id_not_found => Some(ErrorCode::GROUP_ID_NOT_FOUND),
@@ -69,7 +72,7 @@ pub(super) fn absent_refusal(commit: &Commit) -> Option<ErrorCode> {
 }
 
 /// Sends what is right with a commit to the writer. Whether anything was.
-pub(super) fn commit_to(
+pub(in crate::core) fn commit_to(
     step: &mut Step<'_>,
     id: RequestId,
     group_id: &Arc<str>,
