@@ -583,3 +583,23 @@ fn what_ships_does_not_know_the_tests() {
         }
     }
 }
+
+#[test]
+fn files_that_pages_name_are_there() {
+    let sources = sources();
+    let mut named = 0;
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/on-disk.md"] {
+        let text = read(&root().join(page));
+        for file in text.split('`').filter(|word| word.ends_with(".rs")) {
+            named += 1;
+            let inside = format!("/{file}");
+            assert!(
+                sources
+                    .keys()
+                    .any(|path| path == file || path.ends_with(&inside)),
+                "{page} names {file}, which is not there"
+            );
+        }
+    }
+    assert!(named > 30, "only {named} files are named");
+}

@@ -44,21 +44,19 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         _ => Ok(()),
     };
     if validate_only {
-        let validate = move |topic: NewTopic| {
-            let outcome = check(&topic).and_then(|()| shared.topics.validate(&topic));
-            (topic.name, outcome)
-        };
-        let context = Arc::clone(request.context);
         return responder.elsewhere(move |responder| {
+            let validate = |topic: NewTopic| {
+                let outcome = check(&topic).and_then(|()| shared.topics.validate(&topic));
+                (topic.name, outcome)
+            };
             let outcomes: BTreeMap<String, _> = wanted.into_iter().map(validate).collect();
             // A short name has all settings for an answer: each is made when it is paid for.
             let outcomes: Vec<_> = outcomes.into_iter().collect();
             let places: Vec<usize> = (0..outcomes.len()).collect();
-            let config = &context.shared.config;
             let of = |place: Option<usize>| CreateTopicsResponse {
                 topics: place
                     .and_then(|place| outcomes.get(place))
-                    .map(|(name, outcome)| result(name, outcome, config))
+                    .map(|(name, outcome)| result(name, outcome, &shared.config))
                     .into_iter()
                     .collect(),
                 ..Default::default()
