@@ -1,5 +1,6 @@
 //! Clients that hang up in the middle of what changes something: all of it happens.
 
+use callboard_protocol::messages::InitProducerIdRequest;
 use callboard_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsTopic,
 };
@@ -166,5 +167,18 @@ async fn every_partition_of_a_produce_is_written() {
     tokio::time::timeout(std::time::Duration::from_secs(20), ends)
         .await
         .expect("a partition was not written");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_producer_id_that_was_asked_for_is_taken() {
+    let mut bench = Bench::start().await;
+    let before = bench.shared.producer_ids.next().unwrap();
+    let request = InitProducerIdRequest {
+        transactional_id: None,
+        ..Default::default()
+    };
+    hang_up!(bench, request, 4);
+    assert_eq!(bench.shared.producer_ids.next().unwrap(), before + 2);
     bench.stop().await;
 }
