@@ -123,6 +123,7 @@ impl<'a> Parts<'a> {
                 Waiting::DoesNot,
             ),
             makers: Arc::new(Semaphore::new(MAKERS)),
+            fetch_reads: Arc::new(Semaphore::new(self.config.fetch_reads_max)),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(APIS.iter().map(|api| api.key)),
             hook: self.hook,

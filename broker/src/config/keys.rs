@@ -150,6 +150,7 @@ keys! {
     "callboard.compute.queue.max", number(1, 1_000_000), "1000", "Pieces of such work in the queue of those threads; a connection that brings more is not served further until its work is done.", |c, v| c.compute_queue_max => v.number();
     "fetch.max.bytes", number(1_024, INT_MAX), "57671680", "Most bytes of records in one Fetch answer, whatever the client asks; the first batch is always sent.", |c, v| c.fetch_max_bytes => v.number();
     "callboard.fetch.max.wait.ms", number(0, INT_MAX), "60000", "Longest wait of a Fetch, whatever the client asks. Milliseconds.", |c, v| c.fetch_max_wait => v.millis();
+    "callboard.fetch.reads.max", number(1, 512), "16", "Fetches that read from the disk at a time, each on a thread of its own; others wait. Up to 64 KiB of what was appended last are read without one.", |c, v| c.fetch_reads_max => v.number();
     "max.incremental.fetch.session.cache.slots", number(0, 100_000), "1000", "Fetch sessions (KIP-227) that are kept at a time; who finds no place is served without one. 0: none. Kafka's upper bound is 2147483647.", |c, v| c.fetch_session_slots => v.number();
     "callboard.partitions.max", number(1, 1_000_000), "20000", "Partitions of all topics together; a topic beyond it is refused with INVALID_PARTITIONS.", |c, v| c.partitions_max => v.number();
 

@@ -6,7 +6,8 @@
 //!
 //! * From version 7 a request may be part of a session (KIP-227): [`FetchSessions`](crate::fetch_sessions::FetchSessions)
 //!   says which partitions are read, and which of them the answer carries.
-//! * `__consumer_offsets` is read from the journal, off this task, and waited for as any topic.
+//! * Little that was appended last is read at once; everything else, and `__consumer_offsets` from the journal, on threads
+//!   that may wait for the disk, `callboard.fetch.reads.max` at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use callboard_protocol::messages::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use callboard_protocol::{ErrorCode, Uuid};
+use callboard_supervision::seldom;
 use tokio::time::Instant;
 
 use super::internal;
@@ -22,6 +24,7 @@ use super::resolve::{Named, OFFSETS_LEADER_EPOCH, check_leader_epoch};
 use crate::budget::Room;
 use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
 use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, LogHandle, Offsets, Watch};
+use crate::metrics::BROKER_FETCH_READS_DELAYED_TOTAL;
 use crate::request::{Context, Request, Work};
 use crate::shared::Shared;
 use crate::topics::TopicsSnapshot;
@@ -30,6 +33,9 @@ use crate::topics::TopicsSnapshot;
 const BY_ID: i16 = 13;
 /// `isolation_level` of consumers that see committed records only.
 const READ_COMMITTED: i8 = 1;
+
+/// Bytes of what was appended last that are read where they are asked for.
+const LIGHT_BYTES: usize = 64 * 1024;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<FetchRequest<'_>>() else {
@@ -197,6 +203,17 @@ struct Look {
     settled: bool,
     /// What was read, by place, with the end each had.
     ends: Vec<(usize, i64)>,
+    /// Of a glance: bytes that a read may have to pass, whatever it may bring.
+    ahead: usize,
+    /// Of a glance: some of them may be on the disk only.
+    cold: bool,
+}
+
+impl Look {
+    /// Whether the read that a glance announces costs less than going to another thread for it.
+    fn is_light(&self) -> bool {
+        !self.cold && self.ahead <= LIGHT_BYTES
+    }
 }
 
 impl Fetch {
@@ -221,24 +238,27 @@ impl Fetch {
     async fn run(self, context: &Context) -> (Vec<PartitionData<'static>>, Room) {
         let shared = &context.shared;
         let deadline = Instant::now() + self.wait;
+        let fetch = Arc::new(self);
         loop {
             let over = || Instant::now() >= deadline || shared.stopping.is_cancelled();
-            let mut look = self.glance(shared);
-            if self.is_enough(&look) || over() {
-                let wanted = look.bytes.min(self.max_bytes);
+            let mut look = fetch.glance(shared);
+            if fetch.is_enough(&look) || over() {
+                let wanted = look.bytes.min(fetch.max_bytes);
                 let least = shared.config.message_max_bytes;
                 let room = context.answers.take_some(least, wanted).await;
-                look = self.look(room.bytes(), shared).await;
+                look = fetch
+                    .look_where_it_may(look.is_light(), room.bytes(), shared)
+                    .await;
                 // A glance sees a little too much.
-                if self.is_enough(&look) || over() {
+                if fetch.is_enough(&look) || over() {
                     return (look.partitions, room);
                 }
             }
-            let waiter = FetchWaiter::new(self.min_bytes.saturating_sub(look.bytes));
+            let waiter = FetchWaiter::new(fetch.min_bytes.saturating_sub(look.bytes));
             let watches: Vec<Watch> = look
                 .ends
                 .iter()
-                .filter_map(|(place, end)| self.watch(*place, &waiter, *end, shared))
+                .filter_map(|(place, end)| fetch.watch(*place, &waiter, *end, shared))
                 .collect();
             // What was read is read again: do not keep it meanwhile.
             drop(look);
@@ -260,12 +280,17 @@ impl Fetch {
                     look.settled |= refusal.at_once;
                     continue;
                 }
-                Source::Log(log) => log.available(partition.from),
+                Source::Log(log) => log.ahead(partition.from).map(|ahead| {
+                    look.cold |= ahead.bytes > 0 && !ahead.is_tail;
+                    look.ahead = look.ahead.saturating_add(ahead.bytes);
+                    (ahead.bytes, ahead.offsets)
+                }),
                 // The journal has no sizes: what is there may be all that is wanted.
                 Source::Offsets(index) => {
                     let offsets = internal::offsets(shared, *index);
                     offsets.map(|offsets| {
                         let any = offsets.end > partition.from;
+                        look.cold |= any;
                         (if any { partition.max_bytes } else { 0 }, offsets)
                     })
                 }
@@ -301,16 +326,53 @@ impl Fetch {
         look.settled || look.bytes >= self.min_bytes || self.partitions.iter().all(unreadable)
     }
 
+    /// Reads at most so many bytes, here or, where that may take long, on a thread of its own.
+    async fn look_where_it_may(
+        self: &Arc<Self>,
+        light: bool,
+        max_bytes: usize,
+        shared: &Arc<Shared>,
+    ) -> Look {
+        if light {
+            return self.look(max_bytes, shared);
+        }
+        let permit = match Arc::clone(&shared.fetch_reads).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                metrics::counter!(BROKER_FETCH_READS_DELAYED_TOTAL).increment(1);
+                // Never closed.
+                Arc::clone(&shared.fetch_reads).acquire_owned().await.ok()
+            }
+        };
+        let (fetch, its) = (Arc::clone(self), Arc::clone(shared));
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            fetch.look(max_bytes, &its)
+        });
+        read.await.unwrap_or_else(|_panicked| {
+            seldom!(error, "the read of a Fetch panicked");
+            self.unreadable()
+        })
+    }
+
+    /// Every partition answered with an error.
+    fn unreadable(&self) -> Look {
+        let of = |partition: &Partition| failed(partition.index, ErrorCode::UNKNOWN_SERVER_ERROR);
+        Look {
+            partitions: self.partitions.iter().map(of).collect(),
+            settled: true,
+            ..Look::default()
+        }
+    }
+
     /// Reads at most so many bytes.
-    async fn look(&self, max_bytes: usize, shared: &Arc<Shared>) -> Look {
+    fn look(&self, max_bytes: usize, shared: &Shared) -> Look {
         let mut look = Look::default();
         // The first batch of the first partition that has one comes whatever its size, so that a consumer gets on.
         let mut at_least = AtLeast::OneBatch;
         for partition in &self.partitions {
             let left = max_bytes.saturating_sub(look.bytes);
-            let data = self
-                .read(partition, left, at_least, shared, &mut look)
-                .await;
+            let data = self.read(partition, left, at_least, shared, &mut look);
             let bytes = data.records.as_ref().map_or(0, |records| records.len());
             if bytes > 0 {
                 at_least = AtLeast::Nothing;
@@ -321,12 +383,12 @@ impl Fetch {
         look
     }
 
-    async fn read(
+    fn read(
         &self,
         partition: &Partition,
         left: usize,
         at_least: AtLeast,
-        shared: &Arc<Shared>,
+        shared: &Shared,
         look: &mut Look,
     ) -> PartitionData<'static> {
         let max_bytes = partition.max_bytes.min(left);
@@ -341,7 +403,7 @@ impl Fetch {
             }
             Source::Log(log) => log.read(partition.from, max_bytes, at_least),
             Source::Offsets(index) => {
-                internal::read(shared, *index, partition.from, max_bytes, at_least).await
+                internal::read(shared, *index, partition.from, max_bytes, at_least)
             }
         };
         if let Ok(chunk) = &read {

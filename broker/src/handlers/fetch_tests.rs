@@ -112,6 +112,43 @@ async fn every_version_reads_what_was_appended() {
     bench.stop().await;
 }
 
+/// What the disk may have to be asked for waits for its turn, and for that alone.
+#[tokio::test]
+async fn much_is_read_where_nobody_waits_and_little_at_once() {
+    const MUCH: usize = 100 * 1024;
+    let mut bench = Bench::start_with(|config| config.fetch_reads_max = 1).await;
+    bench.create("much", 1).await;
+    bench.create("little", 1).await;
+    let mut wire = bench.connect();
+    while bench
+        .shared
+        .topics
+        .snapshot()
+        .by_name("much")
+        .unwrap()
+        .logs()[0]
+        .ahead(0)
+        .map_or(0, |ahead| ahead.bytes)
+        < MUCH
+    {
+        fill(&bench, "much", 0, 100).await;
+    }
+    fill(&bench, "little", 0, 3).await;
+    let others = std::sync::Arc::clone(&bench.shared.fetch_reads);
+    let reading = others.acquire_owned().await.unwrap();
+    let mut slow = bench.connect();
+    slow.send(&request("much", &[(0, 0)], 0, 1), BY_NAME).await;
+    let got = fetch(&mut wire, &request("little", &[(0, 1)], 0, 1), BY_NAME).await;
+    assert_eq!(got[0].bytes.len(), 2 * test_batch(1).len());
+    assert!(slow.is_silent());
+    drop(reading);
+    let answer = slow.answer::<FetchRequest<'static>>(BY_NAME).await.unwrap();
+    let read = answer.read();
+    let records = read.responses[0].partitions[0].records.as_ref();
+    assert!(records.unwrap().len() >= MUCH);
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn waits_for_enough_bytes_and_no_longer() {
     let mut bench = Bench::start().await;

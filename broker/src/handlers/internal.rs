@@ -17,36 +17,34 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Bytes a search by timestamp reads at once.
 const SEARCH_BYTES: usize = 1024 * 1024;
 
-/// Reads whole batches as a topic log would.
-pub(super) async fn read(
-    shared: &Arc<Shared>,
+/// Reads whole batches as a topic log would. Blocks.
+pub(super) fn read(
+    shared: &Shared,
     partition: u32,
     from: i64,
     max_bytes: usize,
     at_least: AtLeast,
 ) -> Result<Chunk, LogError> {
-    blocking(shared, move |log| {
-        let offsets = offsets_of(log, partition)?;
-        if from < offsets.log_start || from > offsets.end {
-            return Err(LogError::OffsetOutOfRange {
-                asked: from,
-                start: offsets.log_start,
-                end: offsets.end,
-            });
-        }
-        let fetched = log.read(partition, from, max_bytes).map_err(failed)?;
-        let offsets = edges(&fetched.offsets);
-        let bytes: usize = fetched.batches.iter().map(Bytes::len).sum();
-        // The journal gives at least one batch, whatever its size.
-        let too_large = bytes > max_bytes && at_least == AtLeast::Nothing;
-        let records = if too_large {
-            Bytes::new()
-        } else {
-            joined(fetched.batches)
-        };
-        Ok(Chunk { records, offsets })
-    })
-    .await
+    let log = shared.offsets_topic.as_ref();
+    let offsets = offsets_of(log, partition)?;
+    if from < offsets.log_start || from > offsets.end {
+        return Err(LogError::OffsetOutOfRange {
+            asked: from,
+            start: offsets.log_start,
+            end: offsets.end,
+        });
+    }
+    let fetched = log.read(partition, from, max_bytes).map_err(failed)?;
+    let offsets = edges(&fetched.offsets);
+    let bytes: usize = fetched.batches.iter().map(Bytes::len).sum();
+    // The journal gives at least one batch, whatever its size.
+    let too_large = bytes > max_bytes && at_least == AtLeast::Nothing;
+    let records = if too_large {
+        Bytes::new()
+    } else {
+        joined(fetched.batches)
+    };
+    Ok(Chunk { records, offsets })
 }
 
 /// The partition's offsets now.

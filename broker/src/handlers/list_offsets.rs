@@ -13,11 +13,15 @@ use callboard_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
     ListOffsetsTopicResponse,
 };
+use tokio::sync::oneshot;
 
 use super::internal;
 use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
+use crate::compute::{Job, Progress};
 use crate::log::core::Epochs;
-use crate::log::{EpochEnd, FoundOffset, LogError, LogHandle, Unanswered};
+use crate::log::{
+    BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, Next, Search, Sought, Unanswered,
+};
 use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
 
@@ -160,20 +164,75 @@ impl Source {
         timestamp: i64,
         context: &Arc<Context>,
     ) -> Result<Option<FoundOffset>, LogError> {
-        let Context { shared, lane, .. } = context.as_ref();
         match self {
             Self::Log(log) => {
                 settle(log, context).await?;
                 if timestamp < 0 && timestamp != NEWEST {
                     return log.offset_for(timestamp);
                 }
-                // Reads a file and unfolds a batch.
-                let log = log.clone();
-                let search = shared.compute.run(lane, move || log.offset_for(timestamp));
-                search.await.unwrap_or_else(|| Err(LogError::unanswered()))
+                search(log.search(timestamp)?, context).await
             }
-            Self::Offsets(partition) => internal::offset_for(shared, *partition, timestamp).await,
+            Self::Offsets(partition) => {
+                internal::offset_for(&context.shared, *partition, timestamp).await
+            }
         }
+    }
+}
+
+/// Reads files and unfolds batches, a slice after the other where nobody waits for it.
+async fn search(
+    mut search: Search,
+    context: &Arc<Context>,
+) -> Result<Option<FoundOffset>, LogError> {
+    let Context { shared, lane, .. } = context.as_ref();
+    loop {
+        let near = shared.compute.run(lane, move || {
+            let next = search.next();
+            (search, next)
+        });
+        let (back, next) = near.await.ok_or_else(LogError::unanswered)?;
+        search = back;
+        let batch = match next? {
+            Next::Paused => continue,
+            Next::Batch(batch) => batch,
+            Next::End => return Ok(None),
+        };
+        let (done, found) = oneshot::channel();
+        let done = Some(done);
+        shared.compute.submit(lane, Looking { batch, done });
+        let found = found.await.map_err(|_panicked| LogError::unanswered())??;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+}
+
+/// The search in one batch, for somebody who may have gone.
+struct Looking {
+    batch: BatchSearch,
+    done: Option<oneshot::Sender<Result<Option<FoundOffset>, LogError>>>,
+}
+
+impl Job for Looking {
+    fn step(&mut self, mut bytes: usize) -> Progress {
+        if self.done.as_ref().is_none_or(oneshot::Sender::is_closed) {
+            return Progress::Done;
+        }
+        let found = match self.batch.step(&mut bytes) {
+            Ok(Sought::Paused) => return Progress::Unfinished,
+            Ok(Sought::Found(found)) => Ok(Some(found)),
+            Ok(Sought::Nothing) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if let Some(done) = self.done.take() {
+            // Gone between the look above and now.
+            drop(done.send(found));
+        }
+        Progress::Done
+    }
+
+    fn memory(&self) -> usize {
+        self.batch.memory()
     }
 }
 

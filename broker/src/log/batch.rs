@@ -226,19 +226,64 @@ pub(crate) fn first_record_at_or_after(
     timestamp: i64,
     from: i64,
 ) -> Result<Option<FoundOffset>, String> {
-    let batch = only_batch(batch).map_err(|error| error.to_string())?;
-    let mut scan = batch.scan().map_err(|error| error.to_string())?;
+    let mut search = RecordSearch::new(batch, timestamp, from)?;
     loop {
-        let step = scan.next(&mut { usize::MAX });
-        match step.map_err(|error| error.to_string())? {
-            Step::Record(record) if record.timestamp >= timestamp && record.offset >= from => {
-                return Ok(Some(FoundOffset {
-                    offset: record.offset,
-                    timestamp: record.timestamp,
-                }));
+        match search.step(&mut { usize::MAX })? {
+            Sought::Paused => {}
+            Sought::Found(found) => return Ok(Some(found)),
+            Sought::Nothing => return Ok(None),
+        }
+    }
+}
+
+/// What a slice of a search came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sought {
+    /// There is more to look at.
+    Paused,
+    Found(FoundOffset),
+    Nothing,
+}
+
+/// [`first_record_at_or_after`] in slices of work: a batch may unfold to gigabytes.
+#[derive(Debug)]
+pub(crate) struct RecordSearch {
+    scan: Scan,
+    timestamp: i64,
+    from: i64,
+}
+
+impl RecordSearch {
+    pub(crate) fn new(batch: Bytes, timestamp: i64, from: i64) -> Result<Self, String> {
+        let batch = only_batch(batch).map_err(|error| error.to_string())?;
+        Ok(Self {
+            scan: batch.scan().map_err(|error| error.to_string())?,
+            timestamp,
+            from,
+        })
+    }
+
+    /// Bytes it holds between its slices.
+    pub(crate) fn memory(&self) -> usize {
+        self.scan.memory()
+    }
+
+    /// Goes on until `bytes` are used up.
+    pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Sought, String> {
+        loop {
+            match self.scan.next(bytes).map_err(|error| error.to_string())? {
+                Step::Record(record)
+                    if record.timestamp >= self.timestamp && record.offset >= self.from =>
+                {
+                    return Ok(Sought::Found(FoundOffset {
+                        offset: record.offset,
+                        timestamp: record.timestamp,
+                    }));
+                }
+                Step::Record(_) => {}
+                Step::Paused => return Ok(Sought::Paused),
+                Step::End => return Ok(Sought::Nothing),
             }
-            Step::Record(_) | Step::Paused => {}
-            Step::End => return Ok(None),
         }
     }
 }

@@ -16,8 +16,9 @@ use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
 use super::core::{EpochEnd, LogConfig};
 use super::count::Count;
-use super::reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
+use super::reader::{Ahead, AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 use super::reply::{Reply, Unanswered};
+use super::search::Search;
 use super::waiters::{FetchWaiter, Waiters, Watch};
 use super::{Appended, LogError};
 use crate::compute::{Compute, Job, Lane, Progress};
@@ -199,12 +200,12 @@ impl LogHandle {
         Ok(chunk)
     }
 
-    /// How many bytes a read from there has before it; see [`LogReader::available`].
+    /// What a read from there has before it; see [`LogReader::ahead`].
     ///
     /// # Errors
     /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
-    pub fn available(&self, from: i64) -> Result<(usize, Offsets), LogError> {
-        self.shared.reader()?.available(from)
+    pub fn ahead(&self, from: i64) -> Result<Ahead, LogError> {
+        self.shared.reader()?.ahead(from)
     }
 
     /// Adds what this partition has counted, and its size, to its topic's.
@@ -243,6 +244,11 @@ impl LogHandle {
     /// [`LogError::Unavailable`], [`LogError::Deleted`], or why the partition is offline.
     pub fn offsets(&self) -> Result<Offsets, LogError> {
         Ok(self.shared.reader()?.offsets())
+    }
+
+    /// Begins a search by timestamp; see [`LogReader::search`].
+    pub(crate) fn search(&self, timestamp: i64) -> Result<Search, LogError> {
+        Ok(self.shared.reader()?.search(timestamp))
     }
 
     /// What ListOffsets answers for a timestamp; see [`LogReader::offset_for`]. Reads files where it is called.

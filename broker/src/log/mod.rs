@@ -20,6 +20,7 @@ mod producer_ids;
 mod reader;
 mod recovery;
 mod reply;
+mod search;
 mod segment;
 #[cfg(test)]
 mod testing;
@@ -28,13 +29,14 @@ mod waiters;
 pub use self::core::{CleanupPolicy, EpochEnd, LogConfig, StampedBy};
 pub(crate) use actor::TopicLog;
 pub use batch::ValidBatch;
-pub(crate) use batch::{first_record_at_or_after, parse_header as batch_header};
+pub(crate) use batch::{Sought, first_record_at_or_after, parse_header as batch_header};
 pub use error::LogError;
 pub use handle::{AppendReply, LogHandle};
 pub use partition::{Appended, PartitionLog};
 pub use producer_ids::ProducerIds;
-pub use reader::{AtLeast, Chunk, FoundOffset, LogReader, Offsets};
+pub use reader::{Ahead, AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 pub use reply::{Reply, Unanswered};
+pub(crate) use search::{BatchSearch, Next, Search};
 pub(crate) use waiters::Waiters;
 pub use waiters::{FetchWaiter, Watch};
 

@@ -2,8 +2,7 @@
 //!
 //! Why not through the actor: stored batches never change and the files are shared, so a reader needs one short look
 //! at the view (segments, end offset) and then reads files on its own. A fetch of a cold megabyte delays no append,
-//! and fetches of one partition run side by side. Reads are small (a fetch asks for a megabyte a partition) and nearly
-//! always of cached pages, so they run where they are called: a hop to the blocking pool costs more than they do.
+//! and fetches of one partition run side by side. Whoever calls chooses the thread: [`Ahead`] tells what it will cost.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,10 +11,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::LogError;
-use super::batch::{first_record_at_or_after, whole_batches};
-use super::core::{BatchPlace, EpochEnd, Epochs, NO_TIMESTAMP};
+use super::batch::whole_batches;
+use super::core::{EpochEnd, Epochs, NO_TIMESTAMP};
 use super::files;
+use super::search::Search;
 use super::segment::{Segment, Walk};
+
+/// The timestamp that asks for the newest record.
+const NEWEST: i64 = -3;
 
 /// What of a partition is published: readers see this and nothing else. Locked for writing for a few instructions by
 /// the partition's log alone, never across I/O. (The log may hold it for reading while it writes to a file, which stops
@@ -56,6 +59,17 @@ pub struct Chunk {
     pub offsets: Offsets,
 }
 
+/// What a read has before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// How many bytes, at most: too many by less than what lies between two entries of the index.
+    pub bytes: usize,
+    /// Nothing is behind them: what was appended last, and hardly ever to be fetched from the disk.
+    pub is_tail: bool,
+    /// The partition's offsets now.
+    pub offsets: Offsets,
+}
+
 /// A record found by its timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundOffset {
@@ -72,11 +86,12 @@ pub struct LogReader {
 }
 
 /// A place in a file to read at, taken out of the view.
-struct Span {
+#[derive(Debug)]
+pub(super) struct Span {
     file: Arc<File>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// A batch begins here, at or before what is looked for.
-    position: u64,
+    pub(super) position: u64,
     /// Published bytes end here.
     end: u64,
 }
@@ -91,11 +106,11 @@ impl Span {
         }
     }
 
-    fn walk(&self) -> Walk<'_> {
+    pub(super) fn walk(&self) -> Walk<'_> {
         Walk::new(&self.file, &self.path, self.position, self.end)
     }
 
-    fn read(&self, position: u64, length: u64) -> Result<Vec<u8>, LogError> {
+    pub(super) fn read(&self, position: u64, length: u64) -> Result<Vec<u8>, LogError> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         files::read_up_to(&self.file, position, length).map_err(LogError::io("read", &self.path))
     }
@@ -193,16 +208,20 @@ impl LogReader {
         })
     }
 
-    /// How many bytes a [`read`](Self::read) from there has before it, at most: too many by less than what lies between two
-    /// entries of the index. Reads no file.
+    /// What a [`read`](Self::read) from there has before it. Reads no file.
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`] outside of log start and end.
-    pub fn available(&self, from: i64) -> Result<(usize, Offsets), LogError> {
+    pub fn ahead(&self, from: i64) -> Result<Ahead, LogError> {
         let view = self.view();
         let span = view.span_of(from)?;
         let bytes = span.map_or(0, |span| span.end.saturating_sub(span.position));
-        Ok((usize::try_from(bytes).unwrap_or(usize::MAX), view.offsets()))
+        let last = view.segments.last();
+        Ok(Ahead {
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            is_tail: last.is_none_or(|last| from >= last.base_offset),
+            offsets: view.offsets(),
+        })
     }
 
     /// What ListOffsets answers for `timestamp`: -1 the end, -2 and -4 the start, -3 the first record with the newest
@@ -222,75 +241,42 @@ impl LogReader {
         match timestamp {
             -1 => edge(end),
             -2 | -4 => edge(log_start),
-            -3 => self.newest(),
             -5 | -6 => Ok(None),
-            _ => self.first_not_older(timestamp),
+            _ => self.search(timestamp).run(),
         }
     }
 
-    fn newest(&self) -> Result<Option<FoundOffset>, LogError> {
-        let (span, newest) = {
-            let view = self.view();
+    /// Begins what [`offset_for`](Self::offset_for) does for -3 and for timestamps. Reads no file.
+    #[must_use]
+    pub(crate) fn search(&self, timestamp: i64) -> Search {
+        let view = self.view();
+        if timestamp == NEWEST {
             let filled = view.segments.iter().filter(|segment| segment.size > 0);
             // The first of equals: `max_by_key` would give the last.
-            let Some(segment) = filled.rev().max_by_key(|segment| segment.index.newest) else {
-                return Ok(None);
+            let newest = filled.rev().max_by_key(|segment| segment.index.newest);
+            let of = |segment: &Segment| Span::of(segment, segment.index.newest_position);
+            return Search {
+                timestamp: newest.map_or(NO_TIMESTAMP, |segment| segment.index.newest),
+                from: i64::MIN,
+                spans: newest.map(of).into_iter().collect(),
             };
-            (
-                Span::of(segment, segment.index.newest_position),
-                segment.index.newest,
-            )
-        };
-        let Some((_, batch)) = span.walk().next()? else {
-            return Ok(None);
-        };
-        self.search(&span, &batch, newest, i64::MIN)
-    }
-
-    fn first_not_older(&self, timestamp: i64) -> Result<Option<FoundOffset>, LogError> {
-        let (spans, log_start) = {
-            let view = self.view();
-            let start = view.log_start_offset;
-            let live = view
-                .segments
-                .iter()
-                .filter(|segment| segment.next_offset > start);
-            let near = live.filter_map(|segment| {
-                let position = segment.index.position_of_time(timestamp)?;
-                Some(Span::of(
-                    segment,
-                    position.max(segment.index.position_of(start)),
-                ))
-            });
-            (near.collect::<Vec<_>>(), start)
-        };
-        // One segment is enough as a rule; more when the newest records of one lie below the log start offset.
-        for span in &spans {
-            let mut walk = span.walk();
-            while let Some((_, batch)) = walk.next()? {
-                if batch.max_timestamp < timestamp || batch.last_offset < log_start {
-                    continue;
-                }
-                if let Some(found) = self.search(span, &batch, timestamp, log_start)? {
-                    return Ok(Some(found));
-                }
-            }
         }
-        Ok(None)
-    }
-
-    /// The first record of one batch that is not older than `timestamp` and not before `from`. The only place where a
-    /// stored record is decoded.
-    fn search(
-        &self,
-        span: &Span,
-        batch: &BatchPlace,
-        timestamp: i64,
-        from: i64,
-    ) -> Result<Option<FoundOffset>, LogError> {
-        let bytes = span.read(batch.position, batch.size)?;
-        first_record_at_or_after(Bytes::from(bytes), timestamp, from)
-            .map_err(|reason| LogError::corrupt(&span.path, batch.position, &reason))
+        let start = view.log_start_offset;
+        let live = view
+            .segments
+            .iter()
+            .filter(|segment| segment.next_offset > start);
+        let near = live.filter_map(|segment| {
+            let position = segment.index.position_of_time(timestamp)?;
+            let position = position.max(segment.index.position_of(start));
+            Some(Span::of(segment, position))
+        });
+        // One segment is enough as a rule; more when the newest records of one lie below the log start offset.
+        Search {
+            timestamp,
+            from: start,
+            spans: near.collect(),
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub const BROKER_BUDGET_BYTES: &str = "callboard_broker_budget_bytes";
 pub const BROKER_BUDGET_LIMIT_BYTES: &str = "callboard_broker_budget_limit_bytes";
 /// Times that a connection started nothing more because its client does not take its answers.
 pub const BROKER_CONNECTIONS_BEHIND_TOTAL: &str = "callboard_broker_connections_behind_total";
+/// Fetches that waited for others to read from the disk.
+pub const BROKER_FETCH_READS_DELAYED_TOTAL: &str = "callboard_broker_fetch_reads_delayed_total";
 /// Fetch sessions there are (KIP-227).
 pub const BROKER_FETCH_SESSIONS: &str = "callboard_broker_fetch_sessions";
 /// Partitions that all fetch sessions remember.
@@ -88,6 +90,12 @@ pub(crate) const FETCH_SESSION_EVICTIONS: CounterFamily = CounterFamily::new(
     BROKER_FETCH_SESSION_EVICTIONS_TOTAL,
     Unit::Count,
     "Fetch sessions that made room for others.",
+    &[],
+);
+pub(crate) const FETCH_READS_DELAYED: CounterFamily = CounterFamily::new(
+    BROKER_FETCH_READS_DELAYED_TOTAL,
+    Unit::Count,
+    "Fetches that waited for others to read from the disk (callboard.fetch.reads.max).",
     &[],
 );
 pub(crate) const CONNECTIONS_BEHIND: CounterFamily = CounterFamily::new(
@@ -146,6 +154,7 @@ pub const COUNTERS: &[CounterFamily] = &[
     NETWORK_BYTES,
     FETCH_SESSION_EVICTIONS,
     CONNECTIONS_BEHIND,
+    FETCH_READS_DELAYED,
     PROTOCOL_ERRORS,
     LOG_TRUNCATED_BYTES,
     SERIES_DROPPED,

@@ -1,0 +1,164 @@
+//! A search for a record by its timestamp, in slices: an index brings it near, then headers are walked over, and the
+//! batches that may hold it are unfolded. The only place where a stored record is decoded.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::LogError;
+use super::batch::{RecordSearch, Sought};
+use super::reader::{FoundOffset, Span};
+
+/// Headers that are looked at in one go: some milliseconds from a disk that has them in memory.
+const HEADERS: usize = 1_000;
+
+/// The first record that is not older than a timestamp and not before an offset.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(super) timestamp: i64,
+    pub(super) from: i64,
+    /// Where it may be, in order.
+    pub(super) spans: VecDeque<Span>,
+}
+
+/// What a slice of the way to the next batch came to.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Only headers so far.
+    Paused,
+    /// This one may hold it.
+    Batch(BatchSearch),
+    End,
+}
+
+/// The search in one batch.
+#[derive(Debug)]
+pub(crate) struct BatchSearch {
+    records: RecordSearch,
+    path: PathBuf,
+    position: u64,
+}
+
+impl Search {
+    /// Goes on to the next batch that may hold it.
+    ///
+    /// # Errors
+    /// [`LogError::Storage`] and [`LogError::Corrupt`] from the file.
+    pub(crate) fn next(&mut self) -> Result<Next, LogError> {
+        let mut headers = 0;
+        while let Some(span) = self.spans.front_mut() {
+            let mut walk = span.walk();
+            let mut behind = span.position;
+            let near = loop {
+                let Some((_, batch)) = walk.next()? else {
+                    break None;
+                };
+                behind = batch.position + batch.size;
+                if batch.max_timestamp >= self.timestamp && batch.last_offset >= self.from {
+                    break Some(batch);
+                }
+                headers += 1;
+                if headers == HEADERS {
+                    span.position = behind;
+                    return Ok(Next::Paused);
+                }
+            };
+            let Some(batch) = near else {
+                self.spans.pop_front();
+                continue;
+            };
+            let bytes = Bytes::from(span.read(batch.position, batch.size)?);
+            let records = RecordSearch::new(bytes, self.timestamp, self.from);
+            let path = span.path.clone();
+            span.position = behind;
+            return Ok(Next::Batch(BatchSearch {
+                records: records
+                    .map_err(|reason| LogError::corrupt(&path, batch.position, &reason))?,
+                path,
+                position: batch.position,
+            }));
+        }
+        Ok(Next::End)
+    }
+
+    /// All of it in one go.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub(crate) fn run(mut self) -> Result<Option<FoundOffset>, LogError> {
+        loop {
+            match self.next()? {
+                Next::Paused => {}
+                Next::End => return Ok(None),
+                Next::Batch(mut batch) => {
+                    if let Some(found) = batch.run()? {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl BatchSearch {
+    /// Bytes it holds between its slices.
+    pub(crate) fn memory(&self) -> usize {
+        self.records.memory()
+    }
+
+    /// Goes on until `bytes` are used up.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`].
+    pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Sought, LogError> {
+        let stepped = self.records.step(bytes);
+        stepped.map_err(|reason| LogError::corrupt(&self.path, self.position, &reason))
+    }
+
+    fn run(&mut self) -> Result<Option<FoundOffset>, LogError> {
+        loop {
+            match self.step(&mut { usize::MAX })? {
+                Sought::Paused => {}
+                Sought::Found(found) => return Ok(Some(found)),
+                Sought::Nothing => return Ok(None),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::testing::{NOW, bomb};
+    use crate::log::{LogConfig, PartitionLog, ValidBatch};
+
+    #[test]
+    fn a_batch_that_unfolds_to_much_is_searched_in_slices() {
+        const SLICE: usize = 1024 * 1024;
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = PartitionLog::open(dir.path(), LogConfig::default(), NOW).unwrap();
+        let batch = ValidBatch::check(bomb(20, None)).unwrap();
+        log.append(&batch, NOW).unwrap();
+        let mut search = log.reader().search(NOW);
+        let Next::Batch(mut batch) = search.next().unwrap() else {
+            panic!("it is the first batch");
+        };
+        let mut slices = 0;
+        let found = loop {
+            slices += 1;
+            match batch.step(&mut { SLICE }).unwrap() {
+                Sought::Paused => {}
+                sought => break sought,
+            }
+        };
+        let found_at = |offset| FoundOffset {
+            offset,
+            timestamp: NOW,
+        };
+        assert_eq!(found, Sought::Found(found_at(0)));
+        assert!(slices >= 20, "{slices}");
+        assert!(matches!(search.next().unwrap(), Next::End));
+        assert_eq!(log.reader().offset_for(NOW).unwrap(), Some(found_at(0)));
+    }
+}
