@@ -80,7 +80,7 @@ pub(crate) struct Stamp {
 }
 
 impl ValidBatch {
-    /// Checks what a producer sent, reading every record, however much there is to unfold: see [`BatchCheck`] for slices.
+    /// Checks what a producer sent, reading every record, however much there is to unfold: `BatchCheck` does it in slices.
     ///
     /// # Errors
     /// [`LogError::Invalid`] with the code Kafka 4.2.0 answers.
