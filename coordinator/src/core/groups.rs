@@ -310,11 +310,8 @@ impl Groups {
                 Some(error) => Response::Commit(super::CommitOutcome::All(error)),
             },
             Request::Fetch(fetch) => {
-                return effects.push(Effect::Fetch {
-                    id,
-                    group_id: Arc::clone(group_id),
-                    fetch,
-                });
+                let (_, mut step) = self.context(now, effects);
+                return step.fetch(id, group_id, fetch);
             }
             Request::Leave(leave) => Response::Leave(leave::absent(leave)),
             Request::Join { .. } | Request::Sync(_) | Request::Heartbeat(_) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use callboard_protocol::ErrorCode;
 
 use super::effect::{Effect, Event, Response};
-use super::input::{RequestId, Ticket};
+use super::input::{Fetch, RequestId, Ticket};
 use super::timers::{Due, Millis, Timer, TimerKind, Timers};
 use super::topics::Topics;
 use crate::{CoordinatorConfig, response};
@@ -90,6 +90,15 @@ impl Step<'_> {
 
     pub(super) fn answer(&mut self, id: RequestId, response: Response) {
         self.effects.push(Effect::Answer { id, response });
+    }
+
+    /// Has a fetch answered by what is stored behind the group's appends.
+    pub(super) fn fetch(&mut self, id: RequestId, group_id: &Arc<str>, fetch: Fetch) {
+        self.effects.push(Effect::Fetch {
+            id,
+            group_id: Arc::clone(group_id),
+            fetch,
+        });
     }
 
     pub(super) fn refuse_join(&mut self, id: RequestId, error: ErrorCode, member_id: &str) {

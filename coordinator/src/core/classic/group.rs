@@ -13,6 +13,7 @@ use callboard_offsets::record::GroupMetadataValue;
 use super::members::{Members, Seq};
 use super::rare::Rare;
 use crate::core::input::{Request, RequestId, Ticket};
+use crate::core::offsets::commit;
 use crate::core::step::Step;
 use crate::core::timers::{Due, Millis, Place, Timer, TimerKind};
 use crate::{request, response};
@@ -259,8 +260,8 @@ impl Group {
             Request::Sync(sync) => self.sync(step, id, &sync),
             Request::Heartbeat(heartbeat) => self.heartbeat(step, id, &heartbeat),
             Request::Leave(leave) => self.leave(step, id, leave),
-            Request::Commit(commit) => self.commit(step, id, &commit),
-            Request::Fetch(fetch) => self.fetch(step, id, fetch),
+            Request::Commit(commit) => commit::commit(self, step, id, &commit),
+            Request::Fetch(fetch) => step.fetch(id, &self.id, fetch),
             Request::Describe => self.describe(step, id),
             Request::Delete => self.delete(step, id),
             Request::DeleteOffsets(delete) => self.delete_offsets(step, id, delete),

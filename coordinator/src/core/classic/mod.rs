@@ -9,6 +9,7 @@ pub(super) mod join;
 mod landed;
 pub(super) mod leave;
 pub(super) mod members;
+mod owner;
 mod rare;
 mod rebalance;
 mod static_member;

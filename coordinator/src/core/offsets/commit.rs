@@ -1,64 +1,30 @@
-//! OffsetCommit and OffsetFetch (spec 2.5, 2.6): who may commit what. The offsets themselves are the writer's.
+//! OffsetCommit (spec 2.5): what of it is written, and what it is told. Who may commit, its group says.
 
 use std::sync::Arc;
 
 use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_protocol::ErrorCode;
 
-use crate::core::classic::group::{Group, Phase};
+use super::Owner;
 use crate::core::effect::{CommitOutcome, Effect, Response};
-use crate::core::input::{Commit, CommitPartition, Fetch, RequestId, Ticket};
+use crate::core::input::{Commit, CommitPartition, RequestId, Ticket};
 use crate::core::step::Step;
 
 /// Kafka's strings end here, whatever `offset.metadata.max.bytes` says.
 const METADATA_BYTES_MAX: usize = i16::MAX as usize;
 
-impl Group {
-    pub(in crate::core) fn commit(&mut self, step: &mut Step<'_>, id: RequestId, commit: &Commit) {
-        match self.may_commit(commit) {
-            Ok(speaker) => {
-                if let Some(seq) = speaker {
-                    // Whoever commits is alive.
-                    self.restart_session(step, seq);
-                }
-                commit_to(step, id, &self.id, commit, None);
-            }
-            Err(error) => step.answer(id, Response::Commit(CommitOutcome::All(error))),
+/// Answers a commit to a group that there is, or sends it to the writer.
+pub(in crate::core) fn commit(
+    owner: &mut impl Owner,
+    step: &mut Step<'_>,
+    id: RequestId,
+    commit: &Commit,
+) {
+    match owner.admit(step, commit) {
+        Ok(()) => {
+            commit_to(step, id, owner.group_id(), commit, None);
         }
-    }
-
-    /// The member that commits; none where a simple consumer may.
-    fn may_commit(
-        &self,
-        commit: &Commit,
-    ) -> Result<Option<crate::core::classic::members::Seq>, ErrorCode> {
-        let anonymous = commit.generation_id < 0
-            && commit.member_id.is_empty()
-            && commit.group_instance_id.is_none();
-        match self.phase {
-            // KAFKA-14201: whatever else it says of itself.
-            Phase::Empty if commit.generation_id < 0 => return Ok(None),
-            _ if anonymous => return Err(ErrorCode::UNKNOWN_MEMBER_ID),
-            _ => {}
-        }
-        let seq = self
-            .members
-            .identify(&commit.member_id, commit.group_instance_id.as_deref())?;
-        if commit.generation_id != self.generation {
-            return Err(ErrorCode::ILLEGAL_GENERATION);
-        }
-        match self.phase {
-            Phase::Completing(_) => Err(ErrorCode::REBALANCE_IN_PROGRESS),
-            Phase::Empty | Phase::Preparing { .. } | Phase::Stable(_) => Ok(Some(seq)),
-        }
-    }
-
-    pub(in crate::core) fn fetch(&mut self, step: &mut Step<'_>, id: RequestId, fetch: Fetch) {
-        step.effects.push(Effect::Fetch {
-            id,
-            group_id: Arc::clone(&self.id),
-            fetch,
-        });
+        Err(error) => step.answer(id, Response::Commit(CommitOutcome::All(error))),
     }
 }
 

@@ -6,29 +6,30 @@ use std::sync::Arc;
 
 use callboard_offsets::record::OffsetCommitValue;
 
-use crate::core::classic::group::{Group, InFlight, Phase, Subscribed, Waiting};
+use super::delete::remove;
+use super::{Owner, Reads};
 use crate::core::effect::Removal;
-use crate::core::input::StoredGroup;
+use crate::core::input::Ticket;
 use crate::core::step::Step;
 
 /// When the committed offsets of a group are over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Wall time of the check.
-    pub(in crate::core) now_ms: i64,
+    pub(super) now_ms: i64,
     /// `offsets.retention.minutes`.
-    pub(in crate::core) retention_ms: i64,
+    pub(super) retention_ms: i64,
     /// Counted from then, if from then: when the group became Empty. Else from each commit.
-    pub(in crate::core) since_ms: Option<i64>,
+    pub(super) since_ms: Option<i64>,
     /// Topics whose offsets stay.
-    pub(in crate::core) subscribed: BTreeSet<Arc<str>>,
+    pub(super) subscribed: BTreeSet<Arc<str>>,
     /// Whether the group ends if nothing is left.
-    pub(in crate::core) ends_group: bool,
+    pub(super) ends_group: bool,
 }
 
 impl Retention {
     /// Whether this commit for `topic` is over.
-    pub(in crate::core) fn is_over(&self, topic: &str, value: &OffsetCommitValue) -> bool {
+    pub(super) fn is_over(&self, topic: &str, value: &OffsetCommitValue) -> bool {
         if self.subscribed.contains(topic) {
             return false;
         }
@@ -42,44 +43,24 @@ impl Retention {
     }
 }
 
-impl Group {
-    pub(in crate::core) fn expire(&mut self, step: &mut Step<'_>) {
-        if self.in_flight.is_some() {
-            return self.waiting.push_back(Waiting::Expire);
-        }
-        if let Some(retention) = self.retention(step) {
-            let ticket = self.remove(step, Removal::Expired(retention));
-            self.in_flight = Some((ticket, InFlight::Expiring));
-        }
-    }
+/// Has what is over removed, if anything can be.
+pub(in crate::core) fn expire(owner: &impl Owner, step: &mut Step<'_>) -> Option<Ticket> {
+    let retention = retention(owner, step)?;
+    Some(remove(owner, step, Removal::Expired(retention)))
+}
 
-    /// What is left of it after the check.
-    pub(in crate::core) fn expired(&mut self, stored: &StoredGroup) {
-        if matches!(self.in_flight, Some((_, InFlight::Expiring))) {
-            self.in_flight = None;
-            self.gone = stored.metadata.is_none() && !stored.has_offsets;
-        }
-    }
-
-    /// None where nothing is ever over: while members come and go (KAFKA-13636), and where it is not known what they read.
-    fn retention(&self, step: &Step<'_>) -> Option<Retention> {
-        let rule = |since_ms, subscribed, ends_group| Retention {
-            now_ms: step.wall_ms,
-            retention_ms: step.settings.retention_ms,
-            since_ms,
-            subscribed,
-            ends_group,
-        };
-        match (&self.phase, &self.subscribed) {
-            (Phase::Empty, _) => {
-                let since_ms = Some(self.since_wall_ms)
-                    .filter(|since_ms| *since_ms >= 0 && self.protocol_type.is_some());
-                Some(rule(since_ms, BTreeSet::new(), true))
-            }
-            (Phase::Stable(_), Subscribed::To(topics)) if self.is_consumer() => {
-                Some(rule(None, topics.clone(), false))
-            }
-            _ => None,
-        }
+/// None where nothing is ever over: while members come and go (KAFKA-13636), and where it is not known what they read.
+fn retention(owner: &impl Owner, step: &Step<'_>) -> Option<Retention> {
+    let rule = |since_ms, subscribed, ends_group| Retention {
+        now_ms: step.wall_ms,
+        retention_ms: step.settings.retention_ms,
+        since_ms,
+        subscribed,
+        ends_group,
+    };
+    match owner.reads() {
+        _ if owner.is_empty() => Some(rule(owner.empty_since_ms(), BTreeSet::new(), true)),
+        Reads::Topics(topics) if owner.is_settled() => Some(rule(None, topics.clone(), false)),
+        _ => None,
     }
 }

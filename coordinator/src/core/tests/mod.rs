@@ -4,6 +4,7 @@ mod durability;
 mod faults;
 mod house;
 mod kit;
+mod owner;
 mod rebirth;
 mod retention;
 mod rules;
