@@ -179,6 +179,62 @@ async fn what_is_committed_is_told_and_what_is_not_is_left_out() {
     assert_eq!(committed[&TopicPartition::new("orders", 1)].offset, 7);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_raised_leader_epoch_is_learnt_and_offsets_are_asked_for_again() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    broker.append("orders", 0, ["a", "b"]);
+    let client = client(&broker, &[]).await;
+    let partition = TopicPartition::new("orders", 0);
+    let asked = BTreeSet::from([partition.clone()]);
+    for epoch in 0..3 {
+        let ends = client
+            .list_offsets(&asked, OffsetSpec::Latest)
+            .await
+            .unwrap();
+        assert_eq!(ends[&partition].offset, 2);
+        assert_eq!(client.cluster().leader("orders", 0), Some((NODE, epoch)));
+        broker.raise_leader_epoch("orders", 0);
+    }
+    // A broker that has not heard of the epoch yet.
+    broker.fail(ApiKey::LIST_OFFSETS, ErrorCode::UNKNOWN_LEADER_EPOCH, 2);
+    assert!(
+        client
+            .list_offsets(&asked, OffsetSpec::Latest)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_asks_for_the_leader_epoch_and_sends_again() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[("linger.ms", "0")]).await;
+    let producer = Producer::new(client);
+    for (offset, code) in [
+        ErrorCode::NONE,
+        ErrorCode::FENCED_LEADER_EPOCH,
+        ErrorCode::UNKNOWN_LEADER_EPOCH,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refreshes = broker.count(ApiKey::METADATA);
+        if code != ErrorCode::NONE {
+            broker.fail(ApiKey::PRODUCE, code, 2);
+        }
+        let sent = producer.send("orders", None, Some(b"value")).await.unwrap();
+        assert_eq!(sent.await.unwrap().offset, offset as i64, "{code:?}");
+        if code != ErrorCode::NONE {
+            assert!(broker.count(ApiKey::METADATA) > refreshes, "{code:?}");
+        }
+    }
+    assert_eq!(stored(&broker, 0).1, [0, 1, 2]);
+}
+
 /// The values stored in a partition, in order, and the sequences their batches carry.
 fn stored(broker: &ScriptedBroker, partition: usize) -> (Vec<String>, Vec<i32>) {
     let mut values = Vec::new();

@@ -508,6 +508,30 @@ async fn connections_that_break_are_made_again_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_raised_leader_epoch_is_learnt_and_no_record_is_lost() {
+    let world = World::new(1, 5).await;
+    let seen = Seen::default();
+    let consumer = world.noting(&seen).await;
+    committed(&world, 0, 5).await;
+    for end in 6..9 {
+        let refreshes = world.broker.count(ApiKey::METADATA);
+        world.broker.raise_leader_epoch(TOPIC, 0);
+        world.broker.append(TOPIC, 0, ["more"]);
+        committed(&world, 0, end).await;
+        assert!(world.broker.count(ApiKey::METADATA) > refreshes);
+    }
+    // A broker that has not heard of the epoch yet is asked again.
+    world
+        .broker
+        .fail(ApiKey::FETCH, ErrorCode::UNKNOWN_LEADER_EPOCH, 3);
+    world.broker.append(TOPIC, 0, ["more"]);
+    committed(&world, 0, 9).await;
+    assert_eq!(seen.offsets(0), (0..9).collect::<Vec<_>>());
+    consumer.shutdown(ShutdownOptions::default()).await;
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_loading_coordinator_is_asked_until_it_commits() {
     let world = World::new(1, 5).await;
     world.broker.fail(

@@ -42,6 +42,7 @@ struct Log {
     /// Base offset, offset after the last record, bytes.
     batches: Vec<(i64, i64, Bytes)>,
     next: i64,
+    leader_epoch: i32,
     /// Producer id and the sequence expected next.
     producer: Option<(i64, i32)>,
 }
@@ -181,6 +182,16 @@ impl ScriptedBroker {
                 .and_then(|logs| logs.get_mut(partition))
             {
                 log.batches.retain(|(_, next, _)| *next > offset);
+            }
+        });
+    }
+
+    /// A partition's leader is of the next epoch: whoever believes in the one before is refused.
+    pub fn raise_leader_epoch(&self, topic: &str, partition: usize) {
+        self.shared.change(|world| {
+            let logs = world.topics.get_mut(topic);
+            if let Some(log) = logs.and_then(|logs| logs.get_mut(partition)) {
+                log.leader_epoch += 1;
             }
         });
     }

@@ -53,9 +53,12 @@ pub(super) fn list_offsets(
                     });
                     ListOffsetsPartitionResponse {
                         partition_index: one.partition_index,
-                        error_code: fault.0,
+                        error_code: match fault {
+                            ErrorCode::NONE => check_epoch(log, one.current_leader_epoch).0,
+                            fault => fault.0,
+                        },
                         offset,
-                        leader_epoch: 0,
+                        leader_epoch: log.map_or(-1, |log| log.leader_epoch),
                         ..ListOffsetsPartitionResponse::default()
                     }
                 })
@@ -68,6 +71,15 @@ pub(super) fn list_offsets(
         ..ListOffsetsResponse::default()
     };
     reply(id, version, &answer)
+}
+
+/// What a client that believes in this leader epoch is answered (KIP-320).
+fn check_epoch(log: Option<&Log>, believed: i32) -> ErrorCode {
+    match log {
+        Some(log) if believed >= 0 && believed < log.leader_epoch => ErrorCode::FENCED_LEADER_EPOCH,
+        Some(log) if believed > log.leader_epoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        _ => ErrorCode::NONE,
+    }
 }
 
 pub(super) fn produce(
@@ -210,7 +222,11 @@ fn fetch_now(
             if let Some(log) = log.filter(|_| fault == ErrorCode::NONE) {
                 data.high_watermark = log.next;
                 let first = log.batches.first().map_or(log.next, |(base, _, _)| *base);
-                if one.fetch_offset < first || one.fetch_offset > log.next {
+                let epoch = check_epoch(Some(log), one.current_leader_epoch);
+                if epoch != ErrorCode::NONE {
+                    data.error_code = epoch.0;
+                    ready = true;
+                } else if one.fetch_offset < first || one.fetch_offset > log.next {
                     data.error_code = ErrorCode::OFFSET_OUT_OF_RANGE.0;
                     ready = true;
                 } else {

@@ -179,10 +179,10 @@ fn metadata(world: &World, version: i16, id: i32, body: &[u8]) -> io::Result<Byt
                 name: Some(name.into()),
                 partitions: (0..)
                     .zip(logs)
-                    .map(|(partition, _)| MetadataResponsePartition {
+                    .map(|(partition, log)| MetadataResponsePartition {
                         partition_index: partition,
                         leader_id: NODE,
-                        leader_epoch: 0,
+                        leader_epoch: log.leader_epoch,
                         ..MetadataResponsePartition::default()
                     })
                     .collect(),
