@@ -3,13 +3,14 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use callboard_supervision::{Addr, ChildSpec, Envelope, spawn_linked};
+use callboard_supervision::{Addr, ChildSpec, Envelope, RestartPolicy, spawn_linked};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 
@@ -19,6 +20,14 @@ use crate::metrics::kinds::ADMIN as KIND;
 mod places;
 
 use places::Bounded;
+
+/// Who looks at the broker never ends it: a server that keeps failing is started again, at the end every five seconds.
+const RESTARTS: RestartPolicy = RestartPolicy {
+    max_restarts: u32::MAX,
+    window: Duration::from_secs(60),
+    backoff_initial: Duration::from_millis(50),
+    backoff_max: Duration::from_secs(5),
+};
 
 /// Whether the broker can do its work, asked anew for each `/readyz`. The error says what is missing.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -62,6 +71,7 @@ pub(crate) fn child(listener: TcpListener, pages: AdminPages) -> ChildSpec {
             Ok(address.actor().get_cell())
         }
     })
+    .policy(RESTARTS)
 }
 
 #[ractor::async_trait]
@@ -137,5 +147,45 @@ async fn readyz(State(pages): State<AdminPages>) -> Response {
     match (pages.ready)() {
         Ok(()) => "ready\n".into_response(),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard_supervision::testing::Stage;
+    use callboard_supervision::{Supervisor, SupervisorMsg};
+    use ractor::ActorStatus;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_admin_port_that_keeps_failing_ends_nobody_else() {
+        let stage = Stage::new().await;
+        let (supervisor, _ended) = Supervisor::spawn_linked("supervisor", stage.cell())
+            .await
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let pages = AdminPages {
+            metrics: Arc::new(Page::new(None, Arc::new(Default::default), 0)),
+            ready: Arc::new(|| Ok(())),
+            most: 1,
+        };
+        let child = child(listener, pages);
+        let wait = Duration::from_secs(1);
+        let started = supervisor.call(|reply| SupervisorMsg::Start(child, reply), wait);
+        let mut admin = started.await.unwrap().unwrap();
+        for _ in 0..20 {
+            admin.kill();
+            tokio::time::sleep(RESTARTS.backoff_max + wait).await;
+            let children = supervisor.actor().get_children();
+            let [next] = &children[..] else {
+                panic!("not started again: {children:?}");
+            };
+            assert_ne!(next.get_id(), admin.get_id());
+            admin = next.clone();
+        }
+        assert_eq!(supervisor.actor().get_status(), ActorStatus::Running);
+        stage.finish().await;
     }
 }
