@@ -2,10 +2,12 @@
 //! Owned by whoever builds them: a coordinator's step, or the replay of a partition. Never touches a log.
 
 pub mod codec;
+mod fields;
+mod group_metadata;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+pub use group_metadata::{GroupMetadataValue, MemberValue};
 
 /// What a commit says about one partition of one topic (`OffsetCommitValue`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,44 +37,6 @@ impl OffsetCommitValue {
         }
         self
     }
-}
-
-/// One member of a persisted group (`GroupMetadataValue.MemberMetadata`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberValue {
-    /// Id the coordinator gave it.
-    pub member_id: String,
-    /// `group.instance.id` of a static member (KIP-345).
-    pub group_instance_id: Option<String>,
-    /// `client.id` of its last JoinGroup.
-    pub client_id: String,
-    /// Its address as Kafka prints it: `/1.2.3.4`.
-    pub client_host: String,
-    /// How long a rebalance waits for it, milliseconds. Version 0 had none: then the session timeout.
-    pub rebalance_timeout_ms: i32,
-    /// Session timeout, milliseconds.
-    pub session_timeout_ms: i32,
-    /// Its metadata for the selected protocol, opaque.
-    pub subscription: Bytes,
-    /// What the leader assigned to it, opaque.
-    pub assignment: Bytes,
-}
-
-/// A group as it was last persisted (`GroupMetadataValue`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMetadataValue {
-    /// `consumer` for consumers; empty for a group that nobody has joined yet.
-    pub protocol_type: String,
-    /// Generation the value was written in.
-    pub generation: i32,
-    /// The selected protocol; none in an empty group.
-    pub protocol_name: Option<String>,
-    /// Member id of the leader; none in an empty group.
-    pub leader: Option<String>,
-    /// When the group entered its state, milliseconds since the epoch, -1 if unknown (versions 0 and 1).
-    pub current_state_timestamp_ms: i64,
-    /// Members in the order they were written.
-    pub members: Vec<MemberValue>,
 }
 
 /// One change of the persisted state of a partition. `None` as a value is a tombstone.
