@@ -8,7 +8,7 @@ use callboard_offsets::WallClock;
 use callboard_offsets::index::Index;
 use callboard_offsets::log::{LogError, OffsetsLog};
 use callboard_offsets::memory::{Fault, MemoryLog};
-use callboard_offsets::record::{GroupMetadataValue, OffsetCommitValue, Record};
+use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_offsets::writer::{AppendError, KIND, Writer, WriterArgs};
 use callboard_supervision::testing::Stage;
 use rand::rngs::StdRng;
@@ -189,13 +189,11 @@ async fn an_append_of_nothing_waits_for_its_turn() {
 async fn replay_builds_what_live_appends_built() {
     let house = House::new().await;
     let writer = house.writer().await;
-    let metadata = GroupMetadataValue {
-        protocol_type: "consumer".into(),
-        generation: 4,
-        protocol_name: None,
-        leader: None,
-        current_state_timestamp_ms: 5,
-        members: Vec::new(),
+    let of_group = |group: &str, kind, rest: &'static str, value| Record::Group {
+        group: group.into(),
+        kind,
+        rest: rest.into(),
+        value,
     };
     let expiring = OffsetCommitValue {
         offset: 6,
@@ -214,10 +212,8 @@ async fn replay_builds_what_live_appends_built() {
                 generation: 9,
             },
             commit("g", 0, 1),
-            Record::GroupMetadata {
-                group: Arc::clone(&group),
-                value: Some(metadata),
-            },
+            of_group("g", 2, "", Some("opaque".into())),
+            of_group("g", 8, "member", Some("".into())),
         ],
         vec![Record::GenerationMark {
             group: Arc::clone(&group),
@@ -237,10 +233,9 @@ async fn replay_builds_what_live_appends_built() {
             value: None,
         }],
         vec![commit("h", 0, 8)],
-        vec![Record::GroupMetadata {
-            group: "gone".into(),
-            value: None,
-        }],
+        vec![of_group("g", 7, "left", Some("opaque too".into()))],
+        vec![of_group("g", 7, "left", None)],
+        vec![of_group("gone", 2, "", None)],
     ] {
         assert_eq!(append(&writer, records).await, Ok(Ok(())));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callboard_offsets::record::Record;
+use callboard_offsets::record::codec::RecordError;
 use callboard_protocol::{ErrorCode, Uuid};
 
 use super::input::{Fetch, RequestId, Ticket};
@@ -27,6 +28,15 @@ pub enum Effect {
         group_id: Arc<str>,
         /// In one piece.
         records: Vec<Record>,
+    },
+    /// What was to be appended has no bytes: tell it as an append that failed.
+    Unwritable {
+        /// Comes back in [`Input::Durable`](super::Input::Durable).
+        ticket: Ticket,
+        /// The group.
+        group_id: Arc<str>,
+        /// Why.
+        error: RecordError,
     },
     /// Append, and answer the request when it has landed: with `outcome`, or with
     /// [`CommitOutcome::failed`] of it.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::index::Index;
-use callboard_offsets::record::GroupMetadataValue;
+use callboard_offsets::record::codec::RecordError;
 use callboard_protocol::{ErrorCode, Uuid};
 
+use super::classic::group_metadata::{GROUP_METADATA, GroupMetadataValue};
 use crate::TopicsImage;
 use crate::request::{self, TopicRef};
 use crate::response::DeletedTopicOffsets;
@@ -205,21 +206,40 @@ pub struct StoredGroup {
     pub has_offsets: bool,
 }
 
+/// What is stored of a group does not parse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what is stored of group {group_id} does not parse: {error}")]
+pub struct Unreadable {
+    /// The group.
+    pub group_id: Arc<str>,
+    /// Why.
+    pub error: RecordError,
+}
+
 impl StoredGroup {
     /// What `index` holds of a group.
-    #[must_use]
-    pub fn read(index: &Index, group_id: &Arc<str>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Unreadable`], and it is never a guess: no group may be served without what is stored of it.
+    pub fn read(index: &Index, group_id: &Arc<str>) -> Result<Self, Unreadable> {
+        let value = index.group_record(group_id, GROUP_METADATA);
+        let metadata = value.map(GroupMetadataValue::decode).transpose();
+        Ok(Self {
             group_id: Arc::clone(group_id),
-            metadata: index.group_metadata(group_id).cloned(),
+            metadata: metadata.map_err(|error| Unreadable {
+                group_id: Arc::clone(group_id),
+                error,
+            })?,
             generation_mark: index.generation_mark(group_id),
             has_offsets: index.has_offsets(group_id),
-        }
+        })
     }
 
     /// What `index` holds of all groups.
-    #[must_use]
-    pub fn read_all(index: &Index) -> Vec<Self> {
+    ///
+    /// # Errors
+    /// The first [`Unreadable`].
+    pub fn read_all(index: &Index) -> Result<Vec<Self>, Unreadable> {
         index
             .groups()
             .map(|group_id| Self::read(index, group_id))

@@ -20,11 +20,12 @@ mod timers;
 mod topics;
 
 pub use classic::group::State;
+pub use classic::group_metadata::{GROUP_METADATA, GroupMetadataValue, MemberValue};
 pub use effect::{CommitOutcome, Effect, Event, ExitReason, RebalanceReason, Removal, Response};
 pub use groups::{Census, Groups};
 pub use input::{
     Commit, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Input, Now, Request,
-    RequestId, StoredGroup, Ticket,
+    RequestId, StoredGroup, Ticket, Unreadable,
 };
 pub use offsets::expiry::Retention;
 pub use offsets::fetch::fetch;

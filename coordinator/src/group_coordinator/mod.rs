@@ -7,6 +7,7 @@
 mod owed;
 mod perform;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer, seldom};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use self::owed::{Debts, Owed};
 use self::perform::code;
 use crate::beyond_end::beyond_end;
-use crate::core::{Groups, Input, Now, RequestId, StoredGroup, Ticket};
+use crate::core::{GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Ticket, Unreadable};
 use crate::metrics::{Api, CoordinatorMeter, PartitionState};
 use crate::port::Port;
 use crate::request;
@@ -44,11 +45,11 @@ pub(crate) enum CoordinatorMsg {
     /// Requests, in order; each is answered through its port.
     Ask(Vec<Asked>),
     /// The writer has replayed the partition, or will not serve it.
-    Loaded(Result<Vec<StoredGroup>, LogError>),
+    Loaded(Result<Vec<StoredGroup>, NotServed>),
     /// What became of an append of the core.
     Durable(Ticket, Arc<str>, Result<(), AppendError>),
     /// What is stored of a group.
-    Reloaded(StoredGroup),
+    Reloaded(Result<StoredGroup, Unreadable>),
     /// The timer of this number fired.
     TimerFired(u64),
     /// Go on looking for expired offsets.
@@ -111,7 +112,15 @@ enum Service {
     /// The core answers, while it loads as well.
     Open,
     /// The partition could not be loaded.
-    Refused(LogError),
+    Refused(NotServed),
+}
+
+/// Why a partition is not served; a line has said more.
+pub(crate) enum NotServed {
+    /// The log is poisoned.
+    Poisoned,
+    /// What is stored could not be read.
+    Unread,
 }
 
 /// Lines about committed offsets beyond the end of a log, of one partition of the offsets.
@@ -139,6 +148,40 @@ fn tell_beyond_end(partition: u32, index: &Index, topics: &dyn TopicLookup) {
     }
 }
 
+/// Says what is stored and only kept: a kind of group that this version does not serve.
+fn tell_not_understood(partition: u32, index: &Index) {
+    let mut kinds = BTreeMap::<i16, usize>::new();
+    for (kind, ..) in index.groups().flat_map(|group| index.group_records(group)) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds.remove(&GROUP_METADATA);
+    for (record_type, records) in kinds {
+        warn!(
+            partition,
+            record_type,
+            records,
+            "records of a type not understood here are kept and not looked at"
+        );
+    }
+}
+
+/// What is stored of all groups of a partition that was replayed.
+fn read(
+    partition: u32,
+    replayed: Result<&Index, &LogError>,
+) -> Result<Vec<StoredGroup>, NotServed> {
+    match replayed.map(StoredGroup::read_all) {
+        Ok(Ok(stored)) => Ok(stored),
+        Ok(Err(unreadable)) => {
+            error!(partition, %unreadable, "the partition is not served");
+            Err(NotServed::Unread)
+        }
+        // The writer has said why.
+        Err(LogError::Poisoned { .. }) => Err(NotServed::Poisoned),
+        Err(_) => Err(NotServed::Unread),
+    }
+}
+
 #[ractor::async_trait]
 impl Actor for GroupCoordinator {
     type Msg = Envelope<CoordinatorMsg>;
@@ -161,10 +204,10 @@ impl Actor for GroupCoordinator {
             clock: shared.clock.clone(),
             loaded: Box::new(move |result| {
                 if let Ok(index) = result {
+                    tell_not_understood(partition, index);
                     tell_beyond_end(partition, index, topics.as_ref());
                 }
-                let loaded = result.map(StoredGroup::read_all).map_err(Clone::clone);
-                drop(told.cast(CoordinatorMsg::Loaded(loaded)));
+                drop(told.cast(CoordinatorMsg::Loaded(read(partition, result))));
             }),
         };
         let writer = Writer::spawn_linked(writer, cell).await?;
@@ -202,6 +245,7 @@ impl Actor for GroupCoordinator {
                 state.durable(ticket, &group_id, outcome)?;
             }
             CoordinatorMsg::Reloaded(stored) => {
+                let stored = stored?;
                 let group_id = Arc::clone(&stored.group_id);
                 state.step(Some(&group_id), Input::Rebuilt(stored));
             }
@@ -270,7 +314,7 @@ impl State {
         match &self.service {
             Service::Open => {}
             // Nobody can say what has become of what was written: the connection closes.
-            Service::Refused(LogError::Poisoned { .. }) => return owed.port.abandon(),
+            Service::Refused(NotServed::Poisoned) => return owed.port.abandon(),
             Service::Refused(_) => {
                 return owed.refuse(ErrorCode::NOT_COORDINATOR, &self.shared.meter);
             }
@@ -295,7 +339,7 @@ impl State {
         self.step(None, Input::Topics(image));
     }
 
-    fn loaded(&mut self, loaded: Result<Vec<StoredGroup>, LogError>) {
+    fn loaded(&mut self, loaded: Result<Vec<StoredGroup>, NotServed>) {
         match loaded {
             Ok(stored) => {
                 let groups = stored.len();
@@ -303,7 +347,7 @@ impl State {
                 self.step(None, Input::Loaded(stored));
             }
             Err(reason) => {
-                // The writer has said why. Its neighbours serve.
+                // Its neighbours serve.
                 self.service = Service::Refused(reason);
                 self.is(PartitionState::Failed);
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callboard_offsets::record::Record;
-use callboard_offsets::writer::AppendError;
+use callboard_offsets::writer::{AppendError, Writer};
 use callboard_protocol::ErrorCode;
 use callboard_supervision::seldom;
 use tracing::info;
@@ -30,6 +30,14 @@ impl State {
             } => {
                 let durable = self.durable_port(ticket, &group_id);
                 self.writer.append(group_id, records, durable);
+            }
+            Effect::Unwritable {
+                ticket,
+                group_id,
+                error,
+            } => {
+                seldom!(warn, partition = self.partition, %group_id, %error, "a group cannot be written");
+                Writer::refuse(error, self.durable_port(ticket, &group_id));
             }
             Effect::Commit {
                 ticket,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use callboard_offsets::log::{Batch, BatchId, OffsetsLog};
 use callboard_offsets::memory::{Fault, MemoryLog};
 use callboard_offsets::writer;
 use callboard_protocol::ErrorCode;
+use callboard_protocol::records::{BatchBuilder, Compression};
 
 use super::house::*;
 use super::sabotage_next;
@@ -177,6 +180,49 @@ async fn a_corrupt_partition_is_refused_and_the_others_serve() {
     let well = (0..).map(|number| format!("group-{number}"));
     let mut well = well.filter(|name| house.coordinators.partition_of(name) != 1);
     house.stable(&well.next().unwrap()).await;
+    house.stage.finish().await;
+}
+
+/// Appends one record to a partition that nobody has opened yet.
+fn store(log: &MemoryLog, partition: u32, key: &[u8], value: &[u8]) {
+    let (sender, opened) = std::sync::mpsc::channel();
+    log.open(
+        partition,
+        Box::new(move |result| sender.send(result).unwrap()),
+    );
+    let opened = opened.recv_timeout(TIMEOUT).unwrap().unwrap();
+    let mut kafka = BatchBuilder::new(opened.end.offset, Compression::None);
+    kafka.push(1_700_000_000_000, Some(key), Some(value), &[]);
+    let batch = Batch {
+        id: BatchId(partition.into()),
+        expected: opened.end,
+        records: 1,
+        marks: Bytes::new(),
+        kafka: kafka.build().unwrap(),
+    };
+    let (sender, landed) = std::sync::mpsc::channel();
+    let done = move |result| sender.send(result).unwrap();
+    log.append(opened.lease, batch, Box::new(done));
+    assert_eq!(landed.recv_timeout(TIMEOUT).unwrap(), Ok(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_does_not_parse_is_never_passed_over_and_one_of_another_kind_is_only_kept() {
+    let log = Arc::new(MemoryLog::new(PARTITIONS));
+    // A value of a version that no release has written, and a member of a KIP-848 group.
+    store(&log, 1, b"\0\x02\0\x01g", b"\0\x09");
+    store(&log, 0, b"\0\x07\0\x01g\0\x01m", b"\0\x09");
+    let house = House::over(log).await;
+    rest().await;
+    assert!(
+        house.coordinators.ready(),
+        "there is nothing left to wait for"
+    );
+    let damaged = neighbours(&house.coordinators, 1, 1);
+    let refused = house.join(&damaged[0], "").await.unwrap();
+    assert_eq!(refused.error, ErrorCode::NOT_COORDINATOR);
+    let other = neighbours(&house.coordinators, 0, 1);
+    house.stable(&other[0]).await;
     house.stage.finish().await;
 }
 

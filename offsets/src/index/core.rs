@@ -6,39 +6,46 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::offsets::{Committed, TopicOffsets};
-use crate::record::{GroupMetadataValue, OffsetCommitValue, Record};
+use bytes::Bytes;
 
-/// A group's persisted state and where it is written.
+use super::offsets::{Committed, TopicOffsets};
+use crate::record::{OffsetCommitValue, Record};
+
+/// The value of a record of a group, and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Metadata {
-    value: GroupMetadataValue,
+struct GroupRecord {
+    value: Box<[u8]>,
     record_offset: i64,
 }
+
+/// Group, kind and the rest of the key: the records of a group stand side by side.
+type GroupKey = (Arc<str>, i16, Box<[u8]>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Group {
     /// By topic name.
     topics: Vec<(Arc<str>, TopicOffsets)>,
-    metadata: Option<Box<Metadata>>,
     generation_mark: Option<i32>,
 }
 
 impl Group {
     fn is_empty(&self) -> bool {
-        self.topics.is_empty() && self.metadata.is_none() && self.generation_mark.is_none()
+        self.topics.is_empty() && self.generation_mark.is_none()
     }
 }
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index {
+    /// Every group of which there is anything, a record of itself included.
     groups: BTreeMap<Arc<str>, Group>,
+    /// What is stored of groups themselves.
+    records: BTreeMap<GroupKey, GroupRecord>,
     /// Each topic name once, with the number of groups that hold it.
     topic_names: BTreeMap<Arc<str>, usize>,
     /// The metadata of nearly every commit, once.
     no_metadata: Arc<str>,
-    /// Committed offsets and persisted groups: the live keys of the topic.
+    /// Committed offsets and records of groups: the live keys of the topic.
     live: usize,
 }
 
@@ -64,27 +71,43 @@ impl Index {
                 partition,
                 value: None,
             } => self.forget_offset(group, topic, *partition),
-            Record::GroupMetadata {
+            Record::Group {
                 group,
+                kind,
+                rest,
                 value: Some(value),
             } => {
-                let entry = self.group_entry(group);
-                let before = entry.metadata.replace(Box::new(Metadata {
-                    value: value.clone(),
-                    record_offset,
-                }));
+                let name = self.groups.entry(Arc::clone(group));
+                let key = (Arc::clone(name.key()), *kind, rest.as_ref().into());
+                name.or_default();
+                // Copies: the bytes given may be part of something larger.
+                let before = self.records.insert(
+                    key,
+                    GroupRecord {
+                        value: value.as_ref().into(),
+                        record_offset,
+                    },
+                );
                 self.live += usize::from(before.is_none());
             }
-            Record::GroupMetadata { group, value: None } => {
-                if let Some(entry) = self.groups.get_mut(group) {
-                    self.live -= usize::from(entry.metadata.take().is_some());
-                    // The group's generations end with it: Kafka starts a group of the same name at 1 again.
+            Record::Group {
+                group,
+                kind,
+                rest,
+                value: None,
+            } => {
+                let key = (Arc::clone(group), *kind, rest.as_ref().into());
+                self.live -= usize::from(self.records.remove(&key).is_some());
+                if record.ends_generations()
+                    && let Some(entry) = self.groups.get_mut(group)
+                {
                     entry.generation_mark = None;
-                    self.drop_if_empty(group);
                 }
+                self.drop_if_empty(group);
             }
             Record::GenerationMark { group, generation } => {
-                let mark = &mut self.group_entry(group).generation_mark;
+                let entry = self.groups.entry(Arc::clone(group)).or_default();
+                let mark = &mut entry.generation_mark;
                 *mark = (*mark).max(Some(*generation));
             }
         }
@@ -104,10 +127,6 @@ impl Index {
             self.apply(mark, offset);
         }
         topic_records
-    }
-
-    fn group_entry(&mut self, group: &Arc<str>) -> &mut Group {
-        self.groups.entry(Arc::clone(group)).or_default()
     }
 
     fn commit(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
@@ -156,7 +175,8 @@ impl Index {
     }
 
     fn drop_if_empty(&mut self, group: &Arc<str>) {
-        if self.groups.get(group).is_some_and(Group::is_empty) {
+        let empty = self.groups.get(group).is_some_and(Group::is_empty);
+        if empty && self.group_records(group).next().is_none() {
             self.groups.remove(group);
         }
     }
@@ -194,10 +214,25 @@ impl Index {
             .is_some_and(|group| !group.topics.is_empty())
     }
 
-    /// The group as last persisted.
+    /// The value of the one record of `kind` that `group` has, for kinds whose key is the group and no more.
     #[must_use]
-    pub fn group_metadata(&self, group: &str) -> Option<&GroupMetadataValue> {
-        Some(&self.groups.get(group)?.metadata.as_ref()?.value)
+    pub fn group_record(&self, group: &str, kind: i16) -> Option<&[u8]> {
+        let (name, _) = self.groups.get_key_value(group)?;
+        let record = self
+            .records
+            .get(&(Arc::clone(name), kind, Box::default()))?;
+        Some(&record.value)
+    }
+
+    /// What is stored of `group` itself, by kind and the rest of the key, each with its value.
+    pub fn group_records(&self, group: &str) -> impl Iterator<Item = (i16, &[u8], &[u8])> {
+        let name = self.groups.get_key_value(group).map(|(name, _)| name);
+        name.into_iter().flat_map(|name| {
+            let first = (Arc::clone(name), i16::MIN, Box::default());
+            let on = self.records.range(first..);
+            on.take_while(move |((of, ..), _)| of == name)
+                .map(|((_, kind, rest), record)| (*kind, rest.as_ref(), record.value.as_ref()))
+        })
     }
 
     /// No generation up to this one may be given out again.
@@ -206,12 +241,12 @@ impl Index {
         self.groups.get(group)?.generation_mark
     }
 
-    /// Every group with a committed offset, persisted metadata or a generation mark, by name.
+    /// Every group with a committed offset, a record of its own or a generation mark, by name.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
         self.groups.keys()
     }
 
-    /// Live keys of the topic: committed offsets and persisted groups.
+    /// Live keys of the topic: committed offsets and records of groups.
     #[must_use]
     pub fn len(&self) -> usize {
         self.live
@@ -242,15 +277,6 @@ impl Index {
                     ));
                 }
             }
-            if let Some(metadata) = &entry.metadata {
-                records.push((
-                    Some(metadata.record_offset),
-                    Record::GroupMetadata {
-                        group: Arc::clone(group),
-                        value: Some(metadata.value.clone()),
-                    },
-                ));
-            }
             if let Some(generation) = entry.generation_mark {
                 records.push((
                     None,
@@ -260,6 +286,17 @@ impl Index {
                     },
                 ));
             }
+        }
+        for ((group, kind, rest), record) in &self.records {
+            records.push((
+                Some(record.record_offset),
+                Record::Group {
+                    group: Arc::clone(group),
+                    kind: *kind,
+                    rest: Bytes::copy_from_slice(rest),
+                    value: Some(Bytes::copy_from_slice(&record.value)),
+                },
+            ));
         }
         records.sort_by_key(|(offset, _)| offset.unwrap_or(i64::MAX));
         records

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::Index;
-use crate::record::{GroupMetadataValue, OffsetCommitValue, Record};
+use crate::record::{OffsetCommitValue, Record};
 
 fn commit(offset: i64) -> OffsetCommitValue {
     OffsetCommitValue {
@@ -20,15 +21,9 @@ fn commit(offset: i64) -> OffsetCommitValue {
     }
 }
 
-fn metadata(generation: i32) -> GroupMetadataValue {
-    GroupMetadataValue {
-        protocol_type: "consumer".into(),
-        generation,
-        protocol_name: None,
-        leader: None,
-        current_state_timestamp_ms: 5,
-        members: Vec::new(),
-    }
+/// Opaque: any bytes do.
+fn value(number: i64) -> Bytes {
+    number.to_be_bytes().to_vec().into()
 }
 
 fn offset_record(topic: &str, partition: i32, value: Option<OffsetCommitValue>) -> Record {
@@ -40,9 +35,11 @@ fn offset_record(topic: &str, partition: i32, value: Option<OffsetCommitValue>) 
     }
 }
 
-fn group_record(value: Option<GroupMetadataValue>) -> Record {
-    Record::GroupMetadata {
+fn group_record(kind: i16, rest: &'static str, value: Option<Bytes>) -> Record {
+    Record::Group {
         group: "g".into(),
+        kind,
+        rest: rest.into(),
         value,
     }
 }
@@ -66,10 +63,10 @@ fn the_end_of_a_group_ends_its_generations_and_leaves_its_offsets_to_their_own_t
         group: "g".into(),
         generation: 9,
     };
-    index.apply(&group_record(Some(metadata(9))), 0);
+    index.apply(&group_record(2, "", Some(value(9))), 0);
     index.apply(&mark, 1);
     index.apply(&offset_record("t", 0, Some(commit(1))), 1);
-    index.apply(&group_record(None), 2);
+    index.apply(&group_record(2, "", None), 2);
     assert_eq!(index.generation_mark("g"), None);
     assert!(index.has_offsets("g"));
     index.apply(&offset_record("t", 0, None), 3);
@@ -79,6 +76,40 @@ fn the_end_of_a_group_ends_its_generations_and_leaves_its_offsets_to_their_own_t
         Index::default(),
         "nothing is left behind, no name either"
     );
+}
+
+#[test]
+fn a_groups_records_are_kept_by_their_keys_whatever_their_kind() {
+    let mut index = Index::default();
+    let mark = Record::GenerationMark {
+        group: "g".into(),
+        generation: 9,
+    };
+    for (kind, rest, number) in [(5, "m2", 1), (2, "", 2), (5, "m1", 3), (5, "m2", 4)] {
+        index.apply(&group_record(kind, rest, Some(value(number))), number);
+    }
+    index.apply(&mark, 5);
+    assert_eq!(index.group_record("g", 2), Some(value(2).as_ref()));
+    assert_eq!(index.group_record("g", 5), None);
+    assert_eq!(index.group_records("h").count(), 0);
+    let all: Vec<_> = index.group_records("g").collect();
+    let (one, two, four) = (value(3), value(2), value(4));
+    assert_eq!(
+        all,
+        [
+            (2, &b""[..], two.as_ref()),
+            (5, b"m1", one.as_ref()),
+            (5, b"m2", four.as_ref())
+        ]
+    );
+    // A member that goes does not end the generations.
+    index.apply(&group_record(5, "m1", None), 6);
+    assert_eq!(index.generation_mark("g"), Some(9));
+    index.apply(&group_record(2, "", None), 7);
+    assert_eq!(index.generation_mark("g"), None);
+    assert_eq!((index.len(), index.groups().count()), (1, 1));
+    index.apply(&group_record(5, "m2", None), 8);
+    assert_eq!(index, Index::default());
 }
 
 #[test]
@@ -140,15 +171,19 @@ fn whatever_is_applied_it_holds_what_the_topics_keys_hold() {
                 value: alive.then(|| commit(offset)),
             }
         } else {
-            let key = group.to_string();
+            let kind = random.random_range(2..5);
+            let rest = ["", "m", "n"][random.random_range(0..3)];
+            let key = format!("{group} {kind} {rest}");
             if alive {
                 model.insert(key, offset)
             } else {
                 model.remove(&key)
             };
-            Record::GroupMetadata {
+            Record::Group {
                 group,
-                value: alive.then(|| metadata(offset as i32)),
+                kind,
+                rest: rest.into(),
+                value: alive.then(|| value(offset)),
             }
         };
         index.apply(&record, offset);
@@ -167,12 +202,26 @@ fn whatever_is_applied_it_holds_what_the_topics_keys_hold() {
                 assert_eq!(value.unwrap().offset, offset);
                 seen.insert(format!("{group}/{topic}/{partition}"), offset);
             }
-            Record::GroupMetadata { group, value } => {
-                assert_eq!(i64::from(value.unwrap().generation), offset);
-                seen.insert(group.to_string(), offset);
+            Record::Group {
+                group,
+                kind,
+                rest,
+                value: written,
+            } => {
+                assert_eq!(written, Some(value(offset)));
+                let rest = std::str::from_utf8(&rest).unwrap();
+                seen.insert(format!("{group} {kind} {rest}"), offset);
             }
             Record::GenerationMark { .. } => unreachable!("none was applied"),
         }
     }
     assert_eq!(seen, model);
+    for group in index.groups() {
+        for (kind, rest, written) in index.group_records(group) {
+            let rest = std::str::from_utf8(rest).unwrap();
+            let offset = seen.remove(&format!("{group} {kind} {rest}")).unwrap();
+            assert_eq!(written, value(offset));
+        }
+    }
+    assert!(seen.keys().all(|key| !key.contains(' ')), "{seen:?}");
 }

@@ -1,16 +1,21 @@
-//! Kafka's key and value bytes. Written: keys of type 1 and 2, OffsetCommitValue 4 (1 with an expire timestamp),
-//! GroupMetadataValue 3, as Kafka 4.2.0 writes them. Read: types 0, 1 and 2 at every value version.
-//! A record type of someone else (KIP-848, share, streams groups, the future) is named, not an error (KIP-915);
-//! bytes of a known type that do not parse are an error and never a guess.
+//! Kafka's key and value bytes. Written: keys of type 1, OffsetCommitValue 4 (1 with an expire timestamp), as Kafka 4.2.0
+//! writes them. Read: types 0 and 1 at every value version. Of the types of classic and consumer groups (2 to 8 and 16)
+//! the group is read from the key, and no more. A record type of someone else (share, streams groups, the future) is
+//! named, not an error (KIP-915); bytes of a known type that do not parse are an error and never a guess.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::fields::{Reader, put_compact_string, put_string};
-use super::group_metadata::{GROUP_METADATA, decode_group_metadata, encode_group_metadata};
 use super::{OffsetCommitValue, Record};
 
 const LEGACY_OFFSET_COMMIT: i16 = 0;
 const OFFSET_COMMIT: i16 = 1;
+/// The types of what is stored of classic and consumer groups themselves: the first, those up to this, and one more.
+const GROUP_METADATA: i16 = 2;
+const CURRENT_MEMBER_ASSIGNMENT: i16 = 8;
+const REGULAR_EXPRESSION: i16 = 16;
 
 /// Why bytes are no record of this topic, or a record has no bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,9 +82,11 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Decoded, Recor
                 .map(|bytes| decode_offset_commit(bytes, record_type))
                 .transpose()?,
         },
-        GROUP_METADATA => Record::GroupMetadata {
+        GROUP_METADATA..=CURRENT_MEMBER_ASSIGNMENT | REGULAR_EXPRESSION => Record::Group {
             group: reader.string("group")?.into(),
-            value: value.map(decode_group_metadata).transpose()?,
+            kind: record_type,
+            rest: Bytes::copy_from_slice(reader.rest()),
+            value: value.map(Bytes::copy_from_slice),
         },
         record_type => return Ok(Decoded::Unknown { record_type }),
     };
@@ -153,12 +160,17 @@ pub fn encode(record: &Record) -> Result<Option<KeyAndValue>, RecordError> {
             let value = value.as_ref().map(encode_offset_commit).transpose()?;
             Ok(Some((key, value)))
         }
-        Record::GroupMetadata { group, value } => {
-            let mut key = Vec::with_capacity(4 + group.len());
-            key.extend(GROUP_METADATA.to_be_bytes());
+        Record::Group {
+            group,
+            kind,
+            rest,
+            value,
+        } => {
+            let mut key = Vec::with_capacity(4 + group.len() + rest.len());
+            key.extend(kind.to_be_bytes());
             put_string(&mut key, "group", group)?;
-            let value = value.as_ref().map(encode_group_metadata).transpose()?;
-            Ok(Some((key, value)))
+            key.extend(rest);
+            Ok(Some((key, value.as_ref().map(|value| value.to_vec()))))
         }
         Record::GenerationMark { .. } => Ok(None),
     }
@@ -221,7 +233,7 @@ pub(crate) fn encode_mark(record: &Record) -> Result<Vec<u8>, RecordError> {
 pub(crate) fn decode_marks(bytes: &[u8]) -> Result<Vec<Record>, RecordError> {
     let mut reader = Reader::new(bytes, "generation marks");
     let mut marks = Vec::new();
-    while !reader.rest.is_empty() {
+    while !reader.rest().is_empty() {
         marks.push(Record::GenerationMark {
             group: Arc::from(reader.string("group")?),
             generation: reader.i32()?,

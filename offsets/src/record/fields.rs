@@ -8,17 +8,24 @@ use super::codec::RecordError;
 const STRING_BYTES_MAX: usize = i16::MAX as usize;
 
 /// A cursor over one key or value. Every length is held against the bytes that are left before anything is copied.
-pub(super) struct Reader<'a> {
-    pub(super) rest: &'a [u8],
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+    /// At the first of these bytes; `what` they are is said by errors.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { rest: bytes, what }
     }
 
-    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
+    /// The next bytes.
+    ///
+    /// # Errors
+    /// [`RecordError::Truncated`], as of all below, if there are not so many.
+    fn take(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
         match self.rest.split_at_checked(length) {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -28,7 +35,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// [`RecordError::Truncated`].
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         match self.rest.split_first_chunk::<N>() {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -38,20 +49,32 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn i16(&mut self) -> Result<i16, RecordError> {
+    /// Two bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`RecordError::Truncated`].
+    pub fn i16(&mut self) -> Result<i16, RecordError> {
         Ok(i16::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i32(&mut self) -> Result<i32, RecordError> {
+    /// Four bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`RecordError::Truncated`].
+    pub fn i32(&mut self) -> Result<i32, RecordError> {
         Ok(i32::from_be_bytes(self.array()?))
     }
 
-    pub(super) fn i64(&mut self) -> Result<i64, RecordError> {
+    /// Eight bytes, big-endian.
+    ///
+    /// # Errors
+    /// [`RecordError::Truncated`].
+    pub fn i64(&mut self) -> Result<i64, RecordError> {
         Ok(i64::from_be_bytes(self.array()?))
     }
 
     /// Java's `readUnsignedVarint`: five bytes at most, taken as a signed 32-bit number.
-    pub(super) fn uvarint(&mut self) -> Result<i32, RecordError> {
+    fn uvarint(&mut self) -> Result<i32, RecordError> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.array()?;
@@ -63,20 +86,28 @@ impl<'a> Reader<'a> {
         Err(RecordError::Malformed { field: "varint" })
     }
 
-    pub(super) fn string(&mut self, field: &'static str) -> Result<String, RecordError> {
+    /// A string with a length of two bytes.
+    ///
+    /// # Errors
+    /// [`RecordError`], also if it is null.
+    pub fn string(&mut self, field: &'static str) -> Result<String, RecordError> {
         self.string_at(field, false)
     }
 
-    pub(super) fn string_at(
-        &mut self,
-        field: &'static str,
-        compact: bool,
-    ) -> Result<String, RecordError> {
+    /// A string, compact in flexible versions.
+    ///
+    /// # Errors
+    /// [`RecordError`], also if it is null.
+    pub fn string_at(&mut self, field: &'static str, compact: bool) -> Result<String, RecordError> {
         self.nullable_string_at(field, compact)?
             .ok_or(RecordError::Malformed { field })
     }
 
-    pub(super) fn nullable_string_at(
+    /// A string that may be null.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn nullable_string_at(
         &mut self,
         field: &'static str,
         compact: bool,
@@ -98,11 +129,11 @@ impl<'a> Reader<'a> {
         ))
     }
 
-    pub(super) fn bytes_at(
-        &mut self,
-        field: &'static str,
-        compact: bool,
-    ) -> Result<Bytes, RecordError> {
+    /// Bytes with a length of four bytes, or compact.
+    ///
+    /// # Errors
+    /// [`RecordError`], also if they are null.
+    pub fn bytes_at(&mut self, field: &'static str, compact: bool) -> Result<Bytes, RecordError> {
         let length = if compact {
             self.uvarint()?.wrapping_sub(1)
         } else {
@@ -112,11 +143,11 @@ impl<'a> Reader<'a> {
         Ok(Bytes::copy_from_slice(self.take(length)?))
     }
 
-    pub(super) fn count(
-        &mut self,
-        field: &'static str,
-        compact: bool,
-    ) -> Result<usize, RecordError> {
+    /// The length of an array: no more than bytes are left.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn count(&mut self, field: &'static str, compact: bool) -> Result<usize, RecordError> {
         let count = if compact {
             self.uvarint()?.wrapping_sub(1)
         } else {
@@ -128,8 +159,17 @@ impl<'a> Reader<'a> {
             .ok_or(RecordError::Malformed { field })
     }
 
+    /// What was not read.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Reads a tagged section. Repeated and unordered tags are taken, the later one wins, as in Kafka.
-    pub(super) fn tags(
+    ///
+    /// # Errors
+    /// [`RecordError`], and what `each` says.
+    pub fn tags(
         &mut self,
         mut each: impl FnMut(i32, &'a [u8]) -> Result<(), RecordError>,
     ) -> Result<(), RecordError> {
@@ -144,18 +184,22 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn length(field: &'static str, length: usize) -> Result<i32, RecordError> {
+/// The length of bytes or of an array.
+///
+/// # Errors
+/// [`RecordError::TooLong`], as of all below.
+pub fn length(field: &'static str, length: usize) -> Result<i32, RecordError> {
     i32::try_from(length).map_err(|_| RecordError::TooLong {
         field,
         bytes: length,
     })
 }
 
-pub(super) fn put_string(
-    out: &mut Vec<u8>,
-    field: &'static str,
-    text: &str,
-) -> Result<(), RecordError> {
+/// A string with a length of two bytes.
+///
+/// # Errors
+/// [`RecordError::TooLong`].
+pub fn put_string(out: &mut Vec<u8>, field: &'static str, text: &str) -> Result<(), RecordError> {
     let length = i16::try_from(text.len()).map_err(|_| RecordError::TooLong {
         field,
         bytes: text.len(),
@@ -165,7 +209,11 @@ pub(super) fn put_string(
     Ok(())
 }
 
-pub(super) fn put_nullable_string(
+/// A string that may be null.
+///
+/// # Errors
+/// [`RecordError::TooLong`].
+pub fn put_nullable_string(
     out: &mut Vec<u8>,
     field: &'static str,
     text: Option<&str>,
@@ -179,7 +227,11 @@ pub(super) fn put_nullable_string(
     }
 }
 
-pub(super) fn put_compact_string(
+/// A string of a flexible version.
+///
+/// # Errors
+/// [`RecordError::TooLong`].
+pub fn put_compact_string(
     out: &mut Vec<u8>,
     field: &'static str,
     text: &str,
@@ -200,11 +252,11 @@ pub(super) fn put_compact_string(
     Ok(())
 }
 
-pub(super) fn put_bytes(
-    out: &mut Vec<u8>,
-    field: &'static str,
-    bytes: &[u8],
-) -> Result<(), RecordError> {
+/// Bytes with a length of four bytes.
+///
+/// # Errors
+/// [`RecordError::TooLong`].
+pub fn put_bytes(out: &mut Vec<u8>, field: &'static str, bytes: &[u8]) -> Result<(), RecordError> {
     out.extend(length(field, bytes.len())?.to_be_bytes());
     out.extend(bytes);
     Ok(())

@@ -1,13 +1,14 @@
-//! The records of `__consumer_offsets` that classic groups need, as values. Their bytes are in [`codec`].
+//! The records of `__consumer_offsets` as values; their bytes are in [`codec`]. Committed offsets are understood here. Of a
+//! record of a group itself only its place is: the key begins with its kind and the group, as every such key in Kafka
+//! does. The rest of the key, and the value, are read and written beside that kind of group, of [`fields`].
 //! Owned by whoever builds them: a coordinator's step, or the replay of a partition. Never touches a log.
 
 pub mod codec;
-mod fields;
-mod group_metadata;
+pub mod fields;
 
 use std::sync::Arc;
 
-pub use group_metadata::{GroupMetadataValue, MemberValue};
+use bytes::Bytes;
 
 /// What a commit says about one partition of one topic (`OffsetCommitValue`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,12 +54,16 @@ pub enum Record {
         /// The commit; `None` removes it.
         value: Option<OffsetCommitValue>,
     },
-    /// A group's members and assignment, or the end of the group.
-    GroupMetadata {
+    /// What is stored of a group itself, whatever kind of group it is.
+    Group {
         /// The group.
         group: Arc<str>,
-        /// Its state; `None` removes the group, and its generation mark with it.
-        value: Option<GroupMetadataValue>,
+        /// Kafka's number of the record's type: the key begins with it, and the group follows.
+        kind: i16,
+        /// What follows the group in the key, a member id for one. Empty if a group has one record of this kind.
+        rest: Bytes,
+        /// Opaque; `None` removes the record, and of a key without `rest` the group's generation mark with it.
+        value: Option<Bytes>,
     },
     /// A high-water mark: no generation up to this one may be given out again, even after a crash.
     /// Ours alone and no record of the topic: it has no Kafka offset and no Kafka client sees it.
@@ -77,9 +82,14 @@ impl Record {
     pub fn group(&self) -> &Arc<str> {
         match self {
             Self::OffsetCommit { group, .. }
-            | Self::GroupMetadata { group, .. }
+            | Self::Group { group, .. }
             | Self::GenerationMark { group, .. } => group,
         }
+    }
+
+    /// Whether it ends the generations of its group, and so the mark: Kafka starts a group of the same name at 1 again.
+    pub(crate) fn ends_generations(&self) -> bool {
+        matches!(self, Self::Group { rest, value: None, .. } if rest.is_empty())
     }
 
     /// Whether it is a record of the topic, with an offset of its own.

@@ -157,6 +157,11 @@ impl Writer {
         self.cast(WriterMsg::append(group, records, done));
     }
 
+    /// Answers an append whose records have no bytes, so that it counts with those the writer finds.
+    pub fn refuse(error: RecordError, done: impl FnOnce(Result<(), AppendError>) + Send + 'static) {
+        Completion(Some(Box::new(done))).call(Err(AppendError::Unwritable(error)));
+    }
+
     /// Reads the index behind every append of `group` sent before, and before any sent after. The closure runs on the
     /// writer's task and should be short; it is dropped uncalled if the partition is not served.
     pub fn read(&self, group: Arc<str>, read: impl FnOnce(&Index) + Send + 'static) {

@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use callboard_offsets::record::GroupMetadataValue;
-
+use super::group_metadata::GroupMetadataValue;
 use super::members::{Members, Seq};
 use super::rare::Rare;
 use crate::core::input::{Request, RequestId, Ticket};

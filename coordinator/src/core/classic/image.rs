@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callboard_offsets::record::{GroupMetadataValue, MemberValue, Record};
+use callboard_offsets::record::Record;
 
 use super::group::{Group, Marks, Phase, Subscribed};
+use super::group_metadata::{GroupMetadataValue, MemberValue, record};
 use super::members::Member;
 use super::subscription;
 use super::votes::Protocol;
@@ -173,21 +174,41 @@ impl Group {
         value: &GroupMetadataValue,
     ) -> Ticket {
         let ticket = step.tickets.give(&self.id);
-        let mut records = vec![Record::GroupMetadata {
-            group: Arc::clone(&self.id),
-            value: Some(value.clone()),
-        }];
+        let mut marks = Vec::new();
         if self.is_mark_low() {
             let generation = self.mark_to_reserve();
-            records.push(self.mark_record(generation));
+            marks.push(self.mark_record(generation));
             self.marks.coming = Some((ticket, generation));
         }
-        step.effects.push(Effect::Append {
-            ticket,
-            group_id: Arc::clone(&self.id),
-            records,
-        });
+        self.append_with(step, ticket, value, marks);
         ticket
+    }
+
+    /// Appends a value, and these marks with it.
+    pub(in crate::core) fn append_with(
+        &self,
+        step: &mut Step<'_>,
+        ticket: Ticket,
+        value: &GroupMetadataValue,
+        marks: Vec<Record>,
+    ) {
+        let group_id = Arc::clone(&self.id);
+        step.effects.push(match value.encode() {
+            Ok(value) => {
+                let mut records = vec![record(&group_id, Some(value.into()))];
+                records.extend(marks);
+                Effect::Append {
+                    ticket,
+                    group_id,
+                    records,
+                }
+            }
+            Err(error) => Effect::Unwritable {
+                ticket,
+                group_id,
+                error,
+            },
+        });
     }
 
     pub(in crate::core) fn is_mark_low(&self) -> bool {

@@ -3,6 +3,7 @@
 mod closing;
 pub(super) mod describe;
 pub(super) mod group;
+pub(super) mod group_metadata;
 mod heartbeat;
 mod image;
 pub(super) mod join;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callboard_offsets::record::{GroupMetadataValue, Record};
 use callboard_protocol::ErrorCode;
 
 use super::group::{Group, InFlight, InitialDelay, Phase, Syncing};
+use super::group_metadata::GroupMetadataValue;
 use super::members::{Parked, Seq};
 use crate::core::effect::{Effect, Event, ExitReason, RebalanceReason, Response};
 use crate::core::input::Ticket;
@@ -258,8 +258,14 @@ impl Group {
     fn append_mark(&mut self, step: &mut Step<'_>) -> Ticket {
         let generation = self.mark_to_reserve();
         let ticket = step.tickets.give(&self.id);
-        let mut records = vec![self.mark_record(generation)];
-        if !self.recorded {
+        let mark = self.mark_record(generation);
+        if self.recorded {
+            step.effects.push(Effect::Append {
+                ticket,
+                group_id: Arc::clone(&self.id),
+                records: vec![mark],
+            });
+        } else {
             // Simple consumers' groups are no more than their offsets, and a mark without a group is lost with them.
             let value = GroupMetadataValue {
                 protocol_name: None,
@@ -267,17 +273,8 @@ impl Group {
                 members: Vec::new(),
                 ..self.to_value(step.wall_ms)
             };
-            let group = Arc::clone(&self.id);
-            records.push(Record::GroupMetadata {
-                group,
-                value: Some(value),
-            });
+            self.append_with(step, ticket, &value, vec![mark]);
         }
-        step.effects.push(Effect::Append {
-            ticket,
-            group_id: Arc::clone(&self.id),
-            records,
-        });
         self.marks.coming = Some((ticket, generation));
         ticket
     }

@@ -8,6 +8,7 @@ use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::TopicLookup;
+use crate::core::classic::group_metadata::{GROUP_METADATA, record};
 use crate::core::effect::Removal;
 use crate::core::input::{Fetch, FetchTopic};
 use crate::request::TopicRef;
@@ -103,12 +104,8 @@ impl Removal {
             value: None,
         };
         let end_of_group = || {
-            index
-                .group_metadata(group_id)
-                .map(|_| Record::GroupMetadata {
-                    group: Arc::clone(group_id),
-                    value: None,
-                })
+            let stored = index.group_record(group_id, GROUP_METADATA);
+            stored.map(|_| record(group_id, None))
         };
         match self {
             Self::Group => {

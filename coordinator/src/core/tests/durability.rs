@@ -15,7 +15,7 @@ fn nobody_hears_of_a_group_before_its_first_record_has_landed() {
     assert_eq!(asked.answer().error, ErrorCode::MEMBER_ID_REQUIRED);
     assert_eq!(described.answer().groups[0].state, "Empty");
     assert_eq!(listed.answer().groups.len(), 1);
-    assert!(house.index.group_metadata("g").is_some());
+    assert!(house.stored("g").is_some());
 }
 
 #[test]
@@ -133,13 +133,7 @@ fn a_plan_that_could_not_be_written_is_no_plan() {
             .iter()
             .all(|member| member.assignment.is_empty())
     );
-    assert_eq!(
-        house
-            .index
-            .group_metadata("g")
-            .map(|value| value.members.len()),
-        Some(0)
-    );
+    assert_eq!(house.stored("g").map(|value| value.members.len()), Some(0));
 }
 
 #[test]
@@ -151,7 +145,7 @@ fn the_last_to_leave_is_answered_when_the_empty_group_is_durable() {
     assert!(left.waits());
     assert!(house.land(Ok(())));
     assert_eq!(left.answer().members[0].error, ErrorCode::NONE);
-    let value = house.index.group_metadata("g").unwrap();
+    let value = house.stored("g").unwrap();
     assert_eq!((value.generation, value.members.len()), (2, 0));
     assert_eq!(value.protocol_name, None);
 }
@@ -175,7 +169,7 @@ fn a_static_restart_is_durable_before_it_is_answered() {
     assert!(restarted.skip_assignment);
     assert_ne!(restarted.member_id, old_id);
     assert_eq!(
-        house.index.group_metadata("g").unwrap().members[0].member_id,
+        house.stored("g").unwrap().members[0].member_id,
         &*restarted.member_id
     );
     // KAFKA-10284: the crash comes right behind the answer.
@@ -255,4 +249,20 @@ fn a_coordinator_that_closes_answers_everybody() {
     assert_eq!(house.groups.next_deadline(), None);
     assert_eq!(house.groups.census(), crate::core::Census::default());
     assert_eq!(config().group_max_size, i32::MAX as usize);
+}
+
+#[test]
+fn a_group_that_has_no_bytes_is_told_as_one_that_did_not_land() {
+    let mut house = house();
+    // Kafka's strings end at 32,767 bytes, and the member's id is longer than this.
+    let mut request = old_join();
+    request.client_id = "c".repeat(32_760);
+    let parked = house.join(request);
+    house.advance(500);
+    let joined = parked.answer();
+    assert_eq!(joined.error, ErrorCode::NONE);
+    let member_id = &*joined.member_id;
+    let synced = house.sync(member_id, joined.generation_id, &[(member_id, "plan")]);
+    assert_eq!(synced.answer().error, ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(house.state(), "PreparingRebalance");
 }

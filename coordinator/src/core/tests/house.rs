@@ -48,6 +48,7 @@ impl TopicLookup for TestTopics {
 /// What waits in the writer, in order.
 enum Write {
     Append(Ticket, Vec<Record>),
+    Unwritable(Ticket),
     Commit(Option<Ticket>, RequestId, Vec<Record>, CommitOutcome),
     Remove(Ticket, Arc<str>, Removal),
     Fetch(RequestId, Arc<str>, Fetch),
@@ -118,7 +119,7 @@ impl House {
     }
 
     pub(crate) fn load(&mut self) {
-        let stored = StoredGroup::read_all(&self.index);
+        let stored = StoredGroup::read_all(&self.index).unwrap();
         self.step(Input::Loaded(stored));
     }
 
@@ -229,6 +230,8 @@ impl House {
             Effect::Append {
                 ticket, records, ..
             } => self.writes.push_back(Write::Append(ticket, records)),
+            // The writer answers it behind what it has to do, as if it had no room.
+            Effect::Unwritable { ticket, .. } => self.writes.push_back(Write::Unwritable(ticket)),
             Effect::Commit {
                 ticket,
                 id,
@@ -270,6 +273,10 @@ impl House {
                 self.apply(&records, outcome);
                 self.step(Input::Durable { ticket, outcome });
             }
+            Write::Unwritable(ticket) => self.step(Input::Durable {
+                ticket,
+                outcome: Err(ErrorCode::MESSAGE_TOO_LARGE),
+            }),
             Write::Commit(ticket, id, records, committed) => {
                 self.apply(&records, outcome);
                 let committed = match outcome {
@@ -293,7 +300,7 @@ impl House {
                 self.answer(id, Response::Fetch(fetched));
             }
             Write::Reload(group_id) => {
-                let stored = StoredGroup::read(&self.index, &group_id);
+                let stored = StoredGroup::read(&self.index, &group_id).unwrap();
                 self.step(Input::Rebuilt(stored));
             }
             Write::Forget(id, topic) => {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use callboard_protocol::ErrorCode;
 
 use super::house::House;
+use crate::core::{GroupMetadataValue, StoredGroup};
 use crate::request::{
     self, CommitPartition, CommitTopic, JoinProtocol, LeavingMember, SyncAssignment, TopicRef,
 };
@@ -294,6 +295,12 @@ impl House {
                 (ErrorCode::NONE, Bytes::copy_from_slice(id.as_bytes()))
             );
         }
+    }
+
+    /// What is stored of a group, in the log's index.
+    pub(crate) fn stored(&self, group: &str) -> Option<GroupMetadataValue> {
+        let stored = StoredGroup::read(&self.index, &group.into()).unwrap();
+        stored.metadata
     }
 
     pub(crate) fn state(&mut self) -> &'static str {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use callboard_offsets::record::Record;
 use callboard_protocol::ErrorCode;
 
 use super::house::House;
 use super::kit::{code, commit, config, house, join, old_join, subscription};
 use crate::CoordinatorConfig;
+use crate::core::classic::group_metadata;
 use crate::core::{Input, StoredGroup};
 
 #[test]
@@ -158,7 +158,7 @@ fn an_evicted_group_owes_answers_and_comes_back_from_what_is_stored() {
     );
     // Its deadlines went with it: what is left in the queue means nothing.
     house.advance(60_000);
-    let stored = StoredGroup::read(&house.index, &group_id);
+    let stored = StoredGroup::read(&house.index, &group_id).unwrap();
     house.step(Input::Rebuilt(stored));
     assert_eq!(house.state(), "Stable");
     assert_eq!(house.groups.census().members, 2);
@@ -177,7 +177,7 @@ fn a_group_evicted_with_an_append_in_flight_does_not_hear_of_it() {
     assert_eq!(house.groups.evict(&group_id).len(), 1);
     assert!(house.land(Ok(())));
     assert_eq!(listed.answer().groups.len(), 0);
-    let stored = StoredGroup::read(&house.index, &group_id);
+    let stored = StoredGroup::read(&house.index, &group_id).unwrap();
     house.step(Input::Rebuilt(stored));
     assert_eq!(house.state(), "Empty");
 }
@@ -249,12 +249,10 @@ fn a_generation_given_to_a_group_of_simple_consumers_outlives_their_offsets() {
 fn a_group_stored_without_a_leader_has_one_all_the_same() {
     let mut house = house();
     let ids = house.form(2);
-    let mut value = house.index.group_metadata("g").unwrap().clone();
+    let mut value = house.stored("g").unwrap();
     value.leader = None;
-    let record = Record::GroupMetadata {
-        group: "g".into(),
-        value: Some(value),
-    };
+    let bytes = value.encode().unwrap();
+    let record = group_metadata::record(&"g".into(), Some(bytes.into()));
     house.index.apply(&record, 1_000);
     house.restart();
     house.load();

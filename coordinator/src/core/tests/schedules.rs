@@ -300,7 +300,7 @@ impl World {
         }
         // The writer lets nobody read behind appends that are in flight.
         while self.house.land(Ok(())) {}
-        let stored = StoredGroup::read(&self.house.index, &group_id);
+        let stored = StoredGroup::read(&self.house.index, &group_id).unwrap();
         self.house.step(Input::Rebuilt(stored));
     }
 

@@ -75,8 +75,10 @@ impl Survivors {
         }
         self.newest.remove(key_bytes);
         // The end of a group is the end of its mark: see `Index::apply`.
-        if let Decoded::Record(Record::GroupMetadata { group, .. }) = codec::decode(key, None)? {
-            self.marks.remove(&group);
+        if let Decoded::Record(record) = codec::decode(key, None)?
+            && record.ends_generations()
+        {
+            self.marks.remove(record.group());
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callboard_offsets::record::{GroupMetadataValue, Record};
+use callboard_offsets::record::Record;
 use callboard_protocol::{ErrorCode, consumer_protocol};
 
-use crate::core::{Effect, Event, Removal};
+use crate::core::{Effect, Event, GroupMetadataValue, Removal};
 use crate::request::TopicRef;
 use crate::{Reply, response};
 
@@ -61,6 +61,7 @@ impl Heard {
             Effect::Append { records, .. } | Effect::Commit { records, .. } => {
                 self.say(&format!("append {}", all(records, record)));
             }
+            Effect::Unwritable { error, .. } => self.say(&format!("cannot write: {error}")),
             Effect::Remove { removal, .. } => self.say(match removal {
                 Removal::Group => "remove the group",
                 Removal::Offsets(_) => "remove offsets",
@@ -188,10 +189,10 @@ fn record(record: &Record) -> String {
             }
             text
         }
-        Record::GroupMetadata { value: None, .. } => "group=gone".to_owned(),
-        Record::GroupMetadata {
+        Record::Group { value: None, .. } => "group=gone".to_owned(),
+        Record::Group {
             value: Some(value), ..
-        } => stored(value),
+        } => stored(&GroupMetadataValue::decode(value).unwrap()),
         Record::GenerationMark { generation, .. } => format!("mark={generation}"),
     }
 }

@@ -15,7 +15,7 @@ use crate::compaction::work::compact;
 use crate::index::Index;
 use crate::log::{Batch, BatchId, End, LogError, OffsetsLog, Opened, StoredBatch};
 use crate::memory::MemoryLog;
-use crate::record::{GroupMetadataValue, OffsetCommitValue, Record};
+use crate::record::{OffsetCommitValue, Record};
 
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
@@ -36,16 +36,15 @@ fn commit(group: &str, partition: i32, offset: Option<i64>) -> Record {
 }
 
 fn group(group: &str, generation: Option<i32>) -> Record {
-    Record::GroupMetadata {
+    record_of(group, 2, "", generation)
+}
+
+fn record_of(group: &str, kind: i16, rest: &'static str, number: Option<i32>) -> Record {
+    Record::Group {
         group: group.into(),
-        value: generation.map(|generation| GroupMetadataValue {
-            protocol_type: "consumer".into(),
-            generation,
-            protocol_name: None,
-            leader: None,
-            current_state_timestamp_ms: 7,
-            members: Vec::new(),
-        }),
+        kind,
+        rest: rest.into(),
+        value: number.map(|number| number.to_be_bytes().to_vec().into()),
     }
 }
 
@@ -147,7 +146,7 @@ fn random_records(random: &mut StdRng) -> Vec<Record> {
     let name = names[random.random_range(0..names.len())];
     let mut records = Vec::new();
     for _ in 0..random.random_range(1..4) {
-        records.push(match random.random_range(0..10) {
+        records.push(match random.random_range(0..12) {
             0..6 => commit(
                 name,
                 random.random_range(0..4),
@@ -156,6 +155,8 @@ fn random_records(random: &mut StdRng) -> Vec<Record> {
             6 => commit(name, random.random_range(0..4), None),
             7 => group(name, Some(random.random_range(0..9))),
             8 => group(name, None),
+            9 => record_of(name, 5, ["m", "n"][random.random_range(0..2)], Some(1)),
+            10 => record_of(name, 5, ["m", "n"][random.random_range(0..2)], None),
             _ => mark(name, random.random_range(0..9)),
         });
     }
@@ -216,7 +217,7 @@ fn records_of_a_type_not_known_here_stay() {
     for value in ["old", "new"] {
         batch.push(
             TIMESTAMP,
-            Some(b"\0\x07future"),
+            Some(b"\0\x63future"),
             Some(value.as_bytes()),
             &[],
         );
