@@ -21,10 +21,10 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::group_coordinator::{
-    Asked, CoordinatorArgs, CoordinatorMsg, GroupCoordinator, KIND as COORDINATOR,
+    CoordinatorArgs, CoordinatorMsg, GroupCoordinator, KIND as COORDINATOR,
 };
 use crate::metrics::RequestMeter;
-use crate::route::{Router, list_ports};
+use crate::route::{Asked, Router, list_ports};
 use crate::shared::{Lateness, Place, Shared};
 use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
@@ -125,8 +125,10 @@ impl Coordinators {
                 }
             }
             for routed in routed.drain(..) {
-                let partition = self.partition_of(&routed.group_id);
-                batch(&mut batches, partition).push(Asked::Group(routed));
+                if let Asked::Group { group_id, .. } = &routed {
+                    let partition = self.partition_of(group_id);
+                    batch(&mut batches, partition).push(routed);
+                }
             }
         }
         for (partition, asked) in batches {

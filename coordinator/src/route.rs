@@ -13,12 +13,17 @@ use crate::port::{Gather, Port, Way, committed};
 use crate::request::{self, TopicRef};
 use crate::{Call, Reply, TopicsImage, response};
 
-/// A request for the coordinator of its group.
+/// One request on its way to a core.
 #[derive(Debug)]
-pub(crate) struct Routed {
-    pub(crate) group_id: Arc<str>,
-    pub(crate) request: Request,
-    pub(crate) port: Port,
+pub(crate) enum Asked {
+    /// About one group.
+    Group {
+        group_id: Arc<str>,
+        request: Request,
+        port: Port,
+    },
+    /// About all of a coordinator's groups.
+    List(request::ListGroups, Port),
 }
 
 /// A ListGroups for all coordinators: one port for each by [`list_ports`].
@@ -33,7 +38,7 @@ pub(crate) struct Router<'a> {
 
 impl Router<'_> {
     /// Adds what `call` asks of groups to `routed`. Gives it back if it asks every coordinator.
-    pub(crate) fn route(&mut self, call: Call, routed: &mut Vec<Routed>) -> Option<List> {
+    pub(crate) fn route(&mut self, call: Call, routed: &mut Vec<Asked>) -> Option<List> {
         let (group_id, request, way) = match call {
             Call::JoinGroup(join, reply) => {
                 let uuid = if join.member_id.is_empty() {
@@ -82,7 +87,7 @@ impl Router<'_> {
             }
             Call::ListGroups(list, reply) => return Some((list, reply)),
         };
-        routed.push(Routed {
+        routed.push(Asked::Group {
             group_id,
             request,
             port: Port::new(way),
@@ -204,7 +209,7 @@ impl Router<'_> {
         &self,
         fetch: request::OffsetFetch,
         reply: Reply<response::OffsetFetch>,
-        routed: &mut Vec<Routed>,
+        routed: &mut Vec<Asked>,
     ) {
         let gather = Gather::new(fetch.groups.len(), |groups| {
             reply.send(response::OffsetFetch { groups })
@@ -224,7 +229,7 @@ impl Router<'_> {
             let topics = group
                 .topics
                 .map(|topics| topics.into_iter().map(asked).collect());
-            routed.push(Routed {
+            routed.push(Asked::Group {
                 group_id: Arc::clone(&group.group_id),
                 request: Request::Fetch(Fetch {
                     topics,
@@ -266,14 +271,14 @@ fn partition_error(count: Option<i32>, partition: i32) -> ErrorCode {
 fn describe_groups(
     describe: request::DescribeGroups,
     reply: Reply<response::DescribeGroups>,
-    routed: &mut Vec<Routed>,
+    routed: &mut Vec<Asked>,
 ) {
     let gather = Gather::new(describe.group_ids.len(), |groups| {
         reply.send(response::DescribeGroups { groups })
     });
     for (place, group_id) in describe.group_ids.into_iter().enumerate() {
         let port = Port::new(Way::Describe(Arc::clone(&group_id), gather.part(place)));
-        routed.push(Routed {
+        routed.push(Asked::Group {
             group_id,
             request: Request::Describe,
             port,
@@ -284,7 +289,7 @@ fn describe_groups(
 fn delete_groups(
     delete: request::DeleteGroups,
     reply: Reply<response::DeleteGroups>,
-    routed: &mut Vec<Routed>,
+    routed: &mut Vec<Asked>,
 ) {
     let mut seen = BTreeSet::new();
     let mut group_ids = delete.group_ids;
@@ -301,7 +306,7 @@ fn delete_groups(
     });
     for (place, group_id) in group_ids.into_iter().enumerate() {
         let port = Port::new(Way::Delete(gather.part(place)));
-        routed.push(Routed {
+        routed.push(Asked::Group {
             group_id,
             request: Request::Delete,
             port,

@@ -26,9 +26,7 @@ use self::perform::code;
 use crate::beyond_end::beyond_end;
 use crate::core::{GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Ticket, Unreadable};
 use crate::metrics::{Api, CoordinatorMeter, PartitionState};
-use crate::port::Port;
-use crate::request;
-use crate::route::Routed;
+use crate::route::Asked;
 use crate::shared::Shared;
 use crate::{DeletedTopic, TopicLookup, TopicsImage};
 
@@ -60,14 +58,6 @@ pub(crate) enum CoordinatorMsg {
     Forgot(Uuid, Result<(), AppendError>),
     /// End in order: whoever waits is told to look elsewhere. Answered when nothing is in flight.
     Close(RpcReplyPort<()>),
-}
-
-/// One request on its way to a core.
-pub(crate) enum Asked {
-    /// About one group.
-    Group(Routed),
-    /// About all of a coordinator's groups.
-    List(request::ListGroups, Port),
 }
 
 /// See the module.
@@ -291,15 +281,18 @@ impl State {
         self.next_id += 1;
         let id = RequestId(self.next_id);
         let (group_id, api, input, port) = match asked {
-            Asked::Group(routed) => {
-                let group_id = Arc::clone(&routed.group_id);
-                let api = Api::of(&routed.request);
+            Asked::Group {
+                group_id,
+                request,
+                port,
+            } => {
+                let api = Api::of(&request);
                 let input = Input::Ask {
                     id,
-                    group_id: routed.group_id,
-                    request: routed.request,
+                    group_id: Arc::clone(&group_id),
+                    request,
                 };
-                (Some(group_id), api, input, routed.port)
+                (Some(group_id), api, input, port)
             }
             Asked::List(request, port) => {
                 (None, Api::ListGroups, Input::List { id, request }, port)

@@ -15,7 +15,7 @@ use crate::core::{
     StoredGroup, Ticket,
 };
 use crate::port::Port;
-use crate::route::{Router, list_ports};
+use crate::route::{Asked, Router, list_ports};
 use crate::{Call, CoordinatorConfig, DeletedTopic, TopicLookup, TopicsImage};
 
 /// When the tests take place.
@@ -197,11 +197,19 @@ impl House {
         .route(call, &mut routed);
         self.uuids = uuids;
         for routed in routed {
-            let id = self.open(routed.port);
+            let Asked::Group {
+                group_id,
+                request,
+                port,
+            } = routed
+            else {
+                panic!("a list is given back");
+            };
+            let id = self.open(port);
             self.step(Input::Ask {
                 id,
-                group_id: routed.group_id,
-                request: routed.request,
+                group_id,
+                request,
             });
         }
         if let Some((request, reply)) = list
