@@ -168,6 +168,25 @@ async fn a_change_is_planned_on_what_has_settled_and_holds_back_what_comes_behin
     house.stage.finish().await;
 }
 
+/// Not only behind what is in flight: a commit that a change holds back was sent before as well.
+#[tokio::test(start_paused = true)]
+async fn a_read_of_everything_is_behind_what_a_change_holds_back() {
+    let house = House::new().await;
+    let writer = house.writer().await;
+    house.log.hold();
+    let _in_flight = append(&writer, vec![commit("g", 0, 1)]);
+    writer.change("g".into(), |_| vec![commit("g", 1, 2)], drop);
+    let _behind = append(&writer, vec![commit("g", 2, 3)]);
+    let (done, mut all) = oneshot::channel();
+    writer.read_all(|index| done.send(index.len()).unwrap());
+    house.log.release_some(1);
+    rest().await;
+    assert!(all.try_recv().is_err(), "two of three have not settled");
+    house.log.release();
+    assert_eq!(all.await, Ok(3));
+    house.stage.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_append_of_nothing_waits_for_its_turn() {
     let house = House::new().await;

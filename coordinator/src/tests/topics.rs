@@ -1,10 +1,31 @@
 //! A topic is deleted: what every coordinator has committed for it goes, whatever stands in the way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use callboard_protocol::ErrorCode;
+use callboard_protocol::{ErrorCode, Uuid};
+use tokio::sync::mpsc;
 
 use super::house::*;
+use crate::request::TopicRef;
+use crate::{Call, DeletedTopic, TopicLookup, TopicsImage};
+
+/// Topics of these names, of one letter and one partition.
+struct Named(&'static [&'static str]);
+
+impl TopicLookup for Named {
+    fn partitions(&self, name: &str) -> Option<i32> {
+        self.0.contains(&name).then_some(1)
+    }
+
+    fn id_of(&self, name: &str) -> Option<Uuid> {
+        self.partitions(name).map(|_| id_of(name))
+    }
+}
+
+fn id_of(name: &str) -> Uuid {
+    Uuid([name.as_bytes()[0]; 16])
+}
 
 /// A group in each partition, with an offset for `t`.
 async fn groups_everywhere(house: &House) -> Vec<String> {
@@ -70,6 +91,59 @@ async fn appends_that_fail_here_and_there_are_made_up_for() {
     }
     assert_eq!(house.delete_topic().await, Ok(OneTopic::ID));
     assert_forgotten(&house, &names).await;
+    house.stage.finish().await;
+}
+
+/// A group's first commit for `t` stands behind what the deletion of another topic has the writer hold back. It was taken
+/// while `t` was there, so it goes with it.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_an_earlier_deletion_holds_back_goes_too() {
+    let house = House::new().await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let change = |there: &'static [&'static str], deleted: &[&'static str]| {
+        let deleted = deleted.iter().map(|name| DeletedTopic {
+            id: id_of(name),
+            name: (*name).into(),
+        });
+        let image = TopicsImage {
+            topics: Arc::new(Named(there)),
+            deleted: deleted.collect(),
+        };
+        let tell = tell.clone();
+        let forgotten = Arc::new(move |id| tell.send(id).unwrap());
+        house.coordinators.topics_changed(image, forgotten);
+    };
+    let commit_to = |topic: &str, offset| {
+        let mut request = commit("g", 0, offset);
+        request.topics[0].topic = TopicRef::Name(topic.into());
+        house.ask(Call::OffsetCommit, request)
+    };
+    change(&["t", "u", "v"], &[]);
+    commit_to("u", 1).await.unwrap();
+    house.log.hold();
+    // The first deletion finds the group behind the one and sends its tombstones behind the other.
+    let before = commit_to("u", 2);
+    rest().await;
+    change(&["t", "v"], &["u"]);
+    let between = commit_to("v", 3);
+    rest().await;
+    house.log.release_some(1);
+    rest().await;
+    let held_back = commit_to("t", 4);
+    rest().await;
+    assert_eq!(house.log.unsynced(), 1, "it stands behind the tombstones");
+    change(&["v"], &["t", "u"]);
+    rest().await;
+    house.log.release();
+    for commit in [before, between, held_back] {
+        assert_eq!(code(&commit.await.unwrap()), ErrorCode::NONE);
+    }
+    rest().await;
+    let mut forgotten = [(); 2].map(|()| told.try_recv().unwrap());
+    forgotten.sort_by_key(|id| id.0);
+    assert_eq!(forgotten, [id_of("t"), id_of("u")]);
+    change(&["t", "u", "v"], &[]);
+    assert_eq!(committed(&house.fetch(&["g"]).await.unwrap()), [(0, 3)]);
     house.stage.finish().await;
 }
 

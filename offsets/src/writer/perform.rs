@@ -1,7 +1,7 @@
 //! What a serving writer does: takes requests in, in their order, and performs the effects of its pipeline.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use callboard_supervision::seldom;
 use ractor::ActorProcessingErr;
@@ -13,7 +13,7 @@ use super::core::Ticket;
 use super::core::order::Released;
 use super::core::pipeline::{Effect, Fatal};
 use super::message::{Msg, Op, Pieces};
-use super::{AppendError, Completion};
+use super::{AppendError, Completion, ReadFn};
 use crate::batch;
 use crate::log::{BATCH_BYTES_MAX_KEY, Batch, BatchId, End, LogError};
 use crate::record::Record;
@@ -35,12 +35,21 @@ impl State {
                 group,
                 records,
                 done,
-            } if records.is_empty() => {
-                order.read(Some(&Arc::clone(&group)), Op::Nothing { group, done })
-            }
+            } if records.is_empty() => order.read(&Arc::clone(&group), Op::Nothing { group, done }),
             Op::Append { ref group, .. } => order.append(&Arc::clone(group), op),
-            Op::Read { ref group, .. } => order.read(group.clone().as_deref(), op),
-            Op::Nothing { ref group, .. } => order.read(Some(&Arc::clone(group)), op),
+            Op::Read {
+                group: Some(ref group),
+                ..
+            } => order.read(&Arc::clone(group), op),
+            Op::Read { group: None, read } => {
+                // In a mutex only to be shared: a read may move between threads, and is not looked at from two.
+                let read = Arc::new(Mutex::new(read));
+                order.read_all(|group| Op::Read {
+                    group: group.cloned(),
+                    read: last_of(&read),
+                })
+            }
+            Op::Nothing { ref group, .. } => order.read(&Arc::clone(group), op),
             Op::Change { ref group, .. } => order.change(&Arc::clone(group), op),
             // Given back by the part before it, which nothing of the group could overtake.
             Op::Rest { .. } => Some(op),
@@ -275,4 +284,15 @@ impl State {
         }
         format!("offsets partition {}: {reason}", self.partition).into()
     }
+}
+
+/// A part of a read that is made of several: the last of them to run is the read. One that never runs drops its share of
+/// it, as the read would be dropped.
+fn last_of(read: &Arc<Mutex<ReadFn>>) -> ReadFn {
+    let read = Arc::clone(read);
+    Box::new(move |index| {
+        if let Some(read) = Arc::into_inner(read) {
+            read.into_inner().unwrap_or_else(PoisonError::into_inner)(index);
+        }
+    })
 }

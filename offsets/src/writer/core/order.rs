@@ -71,18 +71,28 @@ impl<W> Order<W> {
         Released { reads, held }
     }
 
-    /// A read of `group`, or of all groups: given back if nothing is before it.
-    pub(crate) fn read(&mut self, group: Option<&str>, read: W) -> Option<W> {
-        let before = match group {
-            Some(group) => {
-                if let Some(held) = self.held.get_mut(group) {
-                    held.push_back(read);
-                    return None;
-                }
-                self.last.get(group).copied()
-            }
-            None => Some(self.newest).filter(|newest| *newest > self.settled),
-        };
+    /// A read of `group`: given back if nothing is before it.
+    pub(crate) fn read(&mut self, group: &str, read: W) -> Option<W> {
+        if let Some(held) = self.held.get_mut(group) {
+            held.push_back(read);
+            return None;
+        }
+        let before = self.last.get(group).copied();
+        self.behind(before, read)
+    }
+
+    /// A read of all groups, in parts that `part` makes: one behind all that was submitted, which is given back if nothing
+    /// is before it, and one behind everything that a group holds back, given out with that group's. The part that runs
+    /// last is behind everything that was there before the read.
+    pub(crate) fn read_all(&mut self, mut part: impl FnMut(Option<&Arc<str>>) -> W) -> Option<W> {
+        for (group, held) in &mut self.held {
+            held.push_back(part(Some(group)));
+        }
+        let before = Some(self.newest).filter(|newest| *newest > self.settled);
+        self.behind(before, part(None))
+    }
+
+    fn behind(&mut self, before: Option<Ticket>, read: W) -> Option<W> {
         match before {
             Some(ticket) => {
                 self.reads.entry(ticket).or_default().push(read);
