@@ -16,8 +16,8 @@ use crate::budget::Room;
 pub(crate) struct Effects(TaskTracker);
 
 impl Effects {
-    /// Starts one. `held` is given back at its end.
-    pub(crate) fn spawn(&self, effect: BoxFuture<()>, held: Room) {
+    /// Starts one. `held`, the bytes of its request, is given back at its end, be the connection gone.
+    pub(crate) fn spawn(&self, effect: BoxFuture<()>, held: Option<Room>) {
         self.0.spawn(async move {
             // Its responder closes the connection.
             if AssertUnwindSafe(effect).catch_unwind().await.is_err() {

@@ -14,7 +14,7 @@ use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 
-use crate::log::test_batch;
+use crate::log::{test_batch, test_batch_of};
 use crate::testing::Bench;
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
@@ -34,6 +34,10 @@ macro_rules! hang_up {
         wire.send(&$request, $version).await;
         drop(wire);
         $bench.hung_up().await;
+        // What the logs still have is paid for.
+        while $bench.shared.budget.free() < whole {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         assert_eq!($bench.shared.budget.free(), whole);
     };
 }
@@ -167,6 +171,48 @@ async fn every_partition_of_a_produce_is_written() {
     tokio::time::timeout(std::time::Duration::from_secs(20), ends)
         .await
         .expect("a partition was not written");
+    bench.stop().await;
+}
+
+/// Or whoever connects, sends and hangs up again and again makes the broker hold what nothing bounds.
+#[tokio::test]
+async fn a_produce_that_waits_to_be_checked_is_paid_for_until_it_is() {
+    const RECORDS: usize = 400_000;
+    let mut bench = Bench::start_with(|config| config.compute_threads = 1).await;
+    bench.create("a", 1).await;
+    let whole = bench.shared.budget.free();
+    let compute = bench.shared.compute.clone();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let before = compute.run(&compute.lane(), move || {
+        gate.recv_timeout(std::time::Duration::from_secs(30))
+    });
+    let request = ProduceRequest {
+        acks: -1,
+        timeout_ms: 1_000,
+        topic_data: vec![TopicProduceData {
+            name: "a".into(),
+            partition_data: vec![PartitionProduceData {
+                index: 0,
+                records: Some(test_batch_of(&[1], RECORDS, None).into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    for times in 1..=3 {
+        let mut wire = bench.connect();
+        wire.send(&request, 9).await;
+        drop(wire);
+        bench.hung_up().await;
+        assert!(bench.shared.budget.free() <= whole - times * RECORDS);
+    }
+    open.send(()).unwrap();
+    assert!(before.await.unwrap().is_ok());
+    while bench.shared.budget.free() < whole {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(bench.shared.budget.free(), whole);
     bench.stop().await;
 }
 

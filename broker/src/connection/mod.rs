@@ -284,21 +284,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     if large {
                         self.flow.promise(ticket);
                     }
+                    work.held = Some(held.busy());
                     let (follow, api) = self.dispatch(ticket, &bytes, &mut work);
                     let size = bytes.len() + 4;
-                    let held = held.busy();
-                    // Its bytes are in the budget until it has ended, be the connection gone.
-                    let held = match work.effects.pop() {
-                        Some(effect) => {
-                            self.context.shared.effects.spawn(effect, held);
-                            None
-                        }
-                        None => Some(held),
-                    };
+                    if let Some(effect) = work.effects.pop() {
+                        self.context.shared.effects.spawn(effect, work.held.take());
+                    }
                     self.started.push_back(Started {
                         at: Instant::now(),
                         api,
-                        _held: held,
+                        _held: work.held.take(),
                         bytes: size,
                     });
                     if std::mem::take(&mut work.hold) || follow == Follow::Barrier {

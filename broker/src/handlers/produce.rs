@@ -11,6 +11,7 @@ use callboard_protocol::messages::produce::{
 };
 
 use super::resolve::{self, Named};
+use crate::budget::Room;
 use crate::log::{AppendReply, Appended, LogError, LogHandle};
 use crate::request::{Request, Responder, Work};
 use crate::topics::TopicsSnapshot;
@@ -55,6 +56,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         responses: Mutex::new(responses),
         responder: Mutex::new(Some(request.responder)),
         wanted: body.acks != 0,
+        _held: work.held.take(),
     });
     let (lane, compute) = (&request.context.lane, &request.context.shared.compute);
     let mut inline = INLINE_BYTES;
@@ -118,6 +120,8 @@ struct Gathered {
     responder: Mutex<Option<Responder>>,
     /// Whether the producer wants an answer at all.
     wanted: bool,
+    /// The records are slices of the request, and go on to the logs although the connection closes.
+    _held: Option<Room>,
 }
 
 impl Gathered {
