@@ -269,3 +269,33 @@ async fn a_trial_of_many_topics_is_paid_for_before_it_is_told() {
     assert_eq!(bench.shared.answers.free(), MIB);
     bench.stop().await;
 }
+
+/// A request that is refused before its handler sees it keeps nobody's turn.
+#[tokio::test]
+async fn connections_that_are_to_close_do_not_keep_the_right_to_make_large_answers() {
+    let mut bench = Bench::start().await;
+    let broker = DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+        ..Default::default()
+    };
+    // More than the stream holds.
+    let large = DescribeConfigsRequest {
+        resources: vec![broker; 500],
+        include_documentation: true,
+        ..Default::default()
+    };
+    let makers = bench.shared.makers.available_permits();
+    let mut deaf: Vec<Wire> = (0..makers).map(|_| bench.connect()).collect();
+    for wire in &mut deaf {
+        wire.send(&large, 4).await;
+        wire.send_body(ApiKey::LIST_GROUPS, 99, b"").await;
+    }
+    settled(&bench).await;
+    let mut other = bench.connect();
+    other.ask(&ListGroupsRequest::default(), 4).await;
+    assert_eq!(bench.shared.makers.available_permits(), makers);
+    drop((deaf, other));
+    bench.hung_up().await;
+    bench.stop().await;
+}

@@ -286,6 +286,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     }
                     work.held = Some(held.busy());
                     let (follow, api) = self.dispatch(ticket, &bytes, &mut work);
+                    // A request that reached no handler makes no answer.
+                    self.maker = None;
                     let size = bytes.len() + 4;
                     if let Some(effect) = work.effects.pop() {
                         self.context.shared.effects.spawn(effect, work.held.take());
@@ -332,6 +334,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.meters.behind.increment(1);
                 }
                 self.behind = behind;
+                // Others make their answers meanwhile.
+                (self.maker, self.wants_maker) = (None, None);
                 return false;
             }
         };
