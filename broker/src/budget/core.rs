@@ -5,10 +5,11 @@
 //! * Who takes more than there ever is, gets it when nobody else has anything.
 //! * Under pressure the *holder that holds most and moves least* gives way. Who waits for bytes cannot move, and is looked
 //!   at only when everybody does.
+//! * Small holders are not to blame, unless they hold most of it together: then the largest of them that does not move.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Bytes of a whole request or answer up to which its taker is small, and up to which a holder is never to blame.
+/// Bytes of a whole request or answer up to which its taker is small, and up to which a holder is not to blame alone.
 pub(crate) const SMALL: usize = 64 * 1024;
 /// The share that is kept for small takers.
 const KEPT: usize = 16;
@@ -183,29 +184,24 @@ impl Pool {
     /// Somebody has waited for too long: who gives way. None while all that hold much move. To be asked at even
     /// intervals: what was moved is measured from look to look.
     pub(crate) fn press(&mut self) -> Option<Holder> {
-        let waits = |holder: &Holder| self.queue.iter().any(|waiting| waiting.holder == *holder);
-        let large = || {
-            self.accounts
-                .iter()
-                .filter(|(_, account)| account.held > SMALL)
+        let waiting: BTreeSet<Holder> = match self.of_requests {
+            true => self.queue.iter().map(|waiting| waiting.holder).collect(),
+            false => BTreeSet::new(),
         };
-        let excused = |holder: &Holder| self.of_requests && waits(holder);
-        let still = large()
-            .filter(|(holder, account)| {
-                !excused(holder) && account.moved.saturating_mul(LOOKS) < account.held
-            })
-            .max_by(|(_, one), (_, other)| {
-                // Held by moved, without a division.
-                let of = |a: &Account, b: &Account| a.held as u128 * (b.moved + SMALL) as u128;
-                of(one, other).cmp(&of(other, one))
-            });
-        let stuck = || {
-            let all = large().all(|(holder, _)| excused(holder));
-            large()
-                .filter(|_| all)
-                .max_by_key(|(_, account)| account.held)
-        };
-        let found = still.or_else(stuck).map(|(holder, _)| *holder);
+        let holders = self.accounts.iter();
+        let (large, mut small): (Vec<_>, Vec<_>) = holders
+            .filter(|(_, account)| account.held > 0)
+            .partition(|(_, account)| account.held > SMALL);
+        let of_small: usize = small.iter().map(|(_, account)| account.held).sum();
+        if of_small <= self.most / 2 {
+            small.clear();
+        }
+        let still = |of: &[_]| least_moving(of, &waiting);
+        let stuck = |of: &[_]| if_all_wait(of, &waiting);
+        let found = still(&large)
+            .or_else(|| still(&small))
+            .or_else(|| stuck(&large))
+            .or_else(|| stuck(&small));
         for account in self.accounts.values_mut() {
             account.moved = 0;
         }
@@ -240,6 +236,29 @@ impl Pool {
             }
         }
     }
+}
+
+type Held<'a> = (&'a Holder, &'a Account);
+
+/// Who of these holds most and moves least; None if all that do not wait move.
+fn least_moving(of: &[Held<'_>], waiting: &BTreeSet<Holder>) -> Option<Holder> {
+    let still = of.iter().filter(|(holder, account)| {
+        !waiting.contains(holder) && account.moved.saturating_mul(LOOKS) < account.held
+    });
+    let least = still.max_by(|(_, one), (_, other)| {
+        // Held by moved, without a division.
+        let of = |a: &Account, b: &Account| a.held as u128 * (b.moved + SMALL) as u128;
+        of(one, other).cmp(&of(other, one))
+    });
+    least.map(|(holder, _)| **holder)
+}
+
+/// Who of these holds most, when all of them wait.
+fn if_all_wait(of: &[Held<'_>], waiting: &BTreeSet<Holder>) -> Option<Holder> {
+    let all = of.iter().all(|(holder, _)| waiting.contains(holder));
+    let most = of.iter().filter(|_| all);
+    let most = most.max_by_key(|(_, account)| account.held);
+    most.map(|(holder, _)| **holder)
 }
 
 #[cfg(test)]

@@ -96,6 +96,54 @@ fn who_waits_is_excused_until_everybody_does() {
     assert_eq!(pool.press(), Some(first));
 }
 
+#[test]
+fn small_holders_give_way_when_most_is_theirs() {
+    for of_requests in [true, false] {
+        let mut pool = Pool::new(16 * MIB, of_requests);
+        let moves = pool.open();
+        let small: Vec<Holder> = (0..240).map(|_| pool.open()).collect();
+        assert!(pool.take(moves, 2 * SMALL, false));
+        for (at, holder) in small.iter().enumerate() {
+            let bytes = SMALL - usize::from(at != 7);
+            assert!(pool.take(*holder, bytes, true));
+            // One after the other, until they hold half.
+            if at < 127 {
+                pool.press();
+                pool.moved(moves, SMALL);
+                assert_eq!(pool.press(), None);
+            }
+        }
+        pool.wait(moves, MIB, false);
+        pool.press();
+        pool.moved(moves, SMALL);
+        pool.moved(small[8], SMALL);
+        assert_eq!(pool.press(), Some(small[7]));
+        // One that holds much is before them.
+        assert_eq!(
+            pool.press(),
+            if of_requests {
+                Some(small[7])
+            } else {
+                Some(moves)
+            }
+        );
+    }
+}
+
+#[test]
+fn small_holders_that_all_wait_give_way() {
+    let mut pool = pool();
+    let small: Vec<Holder> = (0..256).map(|_| pool.open()).collect();
+    for holder in &small {
+        assert!(pool.take(*holder, SMALL, true));
+    }
+    for holder in &small {
+        pool.wait(*holder, 1, true);
+    }
+    pool.press();
+    assert!(pool.press().is_some());
+}
+
 proptest! {
     /// Whatever happens, what is given back is what was taken, and a wait ends once enough comes back.
     #[test]
