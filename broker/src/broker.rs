@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, AdminPages, Readiness};
 use crate::bind::bind;
+use crate::compute::Compute;
 use crate::data_dir::DataDir;
 use crate::effects::Effects;
 use crate::hook::Hook;
@@ -61,6 +62,7 @@ pub struct Broker {
     poisoned: watch::Receiver<Option<String>>,
     stopping: CancellationToken,
     effects: Effects,
+    compute: Compute,
     data: DataDir,
 }
 
@@ -127,6 +129,7 @@ impl Broker {
             poisoned,
             stopping: shared.stopping.clone(),
             effects: shared.effects.clone(),
+            compute: shared.compute.clone(),
             data,
         };
         let published = Arc::clone(&broker.listener);
@@ -215,6 +218,8 @@ impl Broker {
         if let Err(error) = coordinators {
             warn!(%error, "the coordinators did not stop in order");
         }
+        // Nobody is there any more who waits for it, and what it has in work may take minutes.
+        self.compute.close();
         // Before the topics, which they change.
         self.effects.ended(EFFECTS).await;
         let stopped = self
@@ -255,6 +260,12 @@ impl Broker {
         {
             warn!(%error, "not every connection ended in time");
         }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.compute.close();
     }
 }
 
@@ -300,6 +311,33 @@ mod tests {
         assert!(failed.ends_with("no such device"), "{failed}");
         assert!(readiness(&broker)().unwrap_err().contains("no such device"));
         broker.shutdown().await.unwrap();
+    }
+
+    /// Until it is dropped.
+    struct Endless(#[expect(dead_code, reason = "counted")] Arc<()>);
+
+    impl crate::compute::Job for Endless {
+        fn step(&mut self, _bytes: usize) -> crate::compute::Progress {
+            crate::compute::Progress::Unfinished
+        }
+    }
+
+    #[tokio::test]
+    async fn work_on_bytes_does_not_hold_up_the_end() {
+        let _limit = Limit::start();
+        let dir = tempfile::tempdir().unwrap();
+        let broker = start(dir.path()).await;
+        let alive = Arc::new(());
+        let compute = broker.compute.clone();
+        let lanes = [compute.lane(), compute.lane()];
+        for lane in &lanes {
+            compute.submit(lane, Endless(Arc::clone(&alive)));
+        }
+        broker.shutdown().await.unwrap();
+        while lanes.iter().any(|lane| !lane.is_idle()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(Arc::strong_count(&alive), 1);
     }
 
     #[tokio::test]

@@ -13,12 +13,16 @@ mod topic;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Command, CommandLine};
 use crate::failure::Failure;
+
+/// How long work on blocking threads may go on after the command has ended.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -47,7 +51,10 @@ fn main() -> ExitCode {
             return Failure::failed(format_args!("cannot start the runtime: {error}")).report();
         }
     };
-    match runtime.block_on(run(command_line.command)) {
+    let outcome = runtime.block_on(run(command_line.command));
+    // Not its drop, which waits for blocking work however long that takes.
+    runtime.shutdown_timeout(LAST_WORK);
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

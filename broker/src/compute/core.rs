@@ -103,6 +103,23 @@ impl<J> Queue<J> {
         turn.job
     }
 
+    /// Gives all jobs back but those that are taken: they are given back on their own.
+    pub(super) fn forget(&mut self) -> Vec<J> {
+        let mut forgotten = Vec::new();
+        for turn in self.turns.drain(..).chain(self.roomless.drain(..)) {
+            self.memory -= if turn.begun { turn.memory } else { 0 };
+            let behind = self.lanes.remove(&turn.lane).unwrap_or_default();
+            forgotten.push(turn.job);
+            forgotten.extend(behind.into_iter().map(|(job, _)| job));
+        }
+        // What is left is behind those that are taken.
+        for behind in self.lanes.values_mut() {
+            forgotten.extend(behind.drain(..).map(|(job, _)| job));
+        }
+        self.jobs -= forgotten.len();
+        forgotten
+    }
+
     fn fits(&self, turn: &Turn<J>) -> bool {
         self.memory == 0 || self.memory.saturating_add(turn.memory) <= self.memory_max
     }
@@ -202,6 +219,7 @@ mod tests {
         Take,
         Back,
         Done,
+        Forget,
     }
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -216,6 +234,8 @@ mod tests {
             Just(Act::Take),
             Just(Act::Back),
             Just(Act::Done),
+            // Seldom, or queues would always be short.
+            (0..30_u8).prop_map(|n| if n == 0 { Act::Forget } else { Act::Take }),
         ];
         prop::collection::vec(act, 0..200)
     }
@@ -226,12 +246,16 @@ mod tests {
             let mut queue = Queue::new(4 * SMALL_BYTES);
             let mut next = [0_u32; 4];
             let mut ended = [0_u32; 4];
+            let mut forgotten = 0;
             let mut taken: VecDeque<Turn<(u64, u32)>> = VecDeque::new();
             let mut end = |job: (u64, u32)| {
                 let lane = job.0 as usize;
-                assert_eq!(job.1, ended[lane]);
-                ended[lane] += 1;
+                // Those of a lane that were forgotten are left out.
+                assert!(job.1 >= ended[lane]);
+                ended[lane] = job.1 + 1;
+                1
             };
+            let mut done = 0;
             for act in acts {
                 match act {
                     Act::Push { lane, memory } => {
@@ -252,21 +276,25 @@ mod tests {
                     }
                     Act::Done => {
                         if let Some(turn) = taken.pop_front() {
-                            end(queue.done(turn));
+                            done += end(queue.done(turn));
                         }
+                    }
+                    Act::Forget => {
+                        forgotten += queue.forget().len() as u32;
+                        prop_assert_eq!(queue.jobs(), taken.len());
                     }
                 }
             }
             for turn in taken {
-                end(queue.done(turn));
+                done += end(queue.done(turn));
             }
             while let Some(turn) = queue.take() {
-                end(queue.done(turn));
+                done += end(queue.done(turn));
             }
             prop_assert_eq!(queue.jobs(), 0);
             prop_assert_eq!(queue.memory, 0);
             prop_assert!(queue.lanes.is_empty());
-            prop_assert_eq!(next, ended);
+            prop_assert_eq!(next.iter().sum::<u32>(), done + forgotten);
         }
     }
 }

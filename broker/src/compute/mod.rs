@@ -5,6 +5,7 @@
 //!   slice at a time: whoever sends bombs waits for them himself.
 //! * The queue has a bound, `callboard.compute.queue.max`. Who finds it [full](Compute::is_full) puts his job in all the
 //!   same and starts nothing more until it is done: pressure, and no error.
+//! * When the broker ends, the pool is [closed](Compute::close): no job goes on, each is dropped.
 //! * A job that panics is dropped; whoever waits for it hears by its replies being dropped.
 //!
 //! The threads come from the runtime's blocking pool while there is work and go back when there is none: a paused clock
@@ -100,6 +101,8 @@ struct Pool {
 struct State {
     queue: Queue<Queued>,
     threads: usize,
+    /// No job begins or goes on.
+    closed: bool,
 }
 
 /// A job on its way.
@@ -133,6 +136,7 @@ impl Compute {
                 state: Mutex::new(State {
                     queue: Queue::new(MEMORY_BYTES_MAX),
                     threads: 0,
+                    closed: false,
                 }),
                 threads_max,
                 queue_max,
@@ -170,6 +174,10 @@ impl Compute {
         self.pool.depth.increment(1.0);
         let starts = {
             let mut state = self.pool.state();
+            if state.closed {
+                drop(state);
+                return self.pool.end(queued);
+            }
             state.queue.push(lane.id, queued, memory);
             let starts = state.threads < self.pool.threads_max;
             state.threads += usize::from(starts);
@@ -178,6 +186,19 @@ impl Compute {
         if starts {
             let pool = Arc::clone(&self.pool);
             self.pool.runtime.spawn_blocking(move || pool.work());
+        }
+    }
+
+    /// Drops all jobs, those in work at the end of their slice, and those that come from now on: a runtime that ends waits
+    /// for none. Who waits for one hears of it as of a panic.
+    pub(crate) fn close(&self) {
+        let forgotten = {
+            let mut state = self.pool.state();
+            state.closed = true;
+            state.queue.forget()
+        };
+        for queued in forgotten {
+            self.pool.end(queued);
         }
     }
 
@@ -211,11 +232,11 @@ impl Pool {
             let (ended, next) = {
                 let mut state = self.state();
                 let ended = match had.take() {
-                    Some((turn, Progress::Unfinished)) => {
+                    Some((turn, Progress::Unfinished)) if !state.closed => {
                         state.queue.back(turn);
                         None
                     }
-                    Some((turn, Progress::Done)) => Some(state.queue.done(turn)),
+                    Some((turn, _)) => Some(state.queue.done(turn)),
                     None => None,
                 };
                 let next = state.queue.take();

@@ -117,6 +117,34 @@ async fn a_panic_costs_its_job_and_nothing_else() {
     assert_eq!(kit.compute.run(&lane, || 7).await, Some(7));
 }
 
+/// Never done. Tells that it is at work.
+struct Endless(UnboundedSender<&'static str>);
+
+impl Job for Endless {
+    fn step(&mut self, _bytes: usize) -> Progress {
+        let _ = self.0.send("endless");
+        Progress::Unfinished
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pool_drops_what_is_in_it_and_what_comes() {
+    let _limit = Limit::start();
+    let mut kit = Kit::new(1, 10);
+    let (busy, other) = (kit.compute.lane(), kit.compute.lane());
+    kit.compute.submit(&busy, Endless(kit.tell.clone()));
+    kit.compute.submit(&other, Endless(kit.tell.clone()));
+    let behind = kit.compute.run(&busy, || ());
+    kit.names(1).await;
+    kit.compute.close();
+    assert_eq!(behind.await, None);
+    assert_eq!(kit.compute.run(&other, || ()).await, None);
+    while !busy.is_idle() || !other.is_idle() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(kit.compute.pool.state().queue.jobs(), 0);
+}
+
 #[tokio::test]
 async fn what_is_full_takes_more_and_says_so() {
     let _limit = Limit::start();
