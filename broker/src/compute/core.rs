@@ -4,12 +4,15 @@
 //! * A lane is one after the other: its next job begins when the one before has ended.
 //! * Lanes take turns: who has had a slice goes behind all others that want one. So a small job waits for one slice of
 //!   every lane at most, whatever they have queued.
-//! * What jobs hold between their slices is bounded: one that finds no room waits for it, in order, and small ones pass.
+//! * What jobs hold between their slices is bounded: one that finds no room waits for it, in order. Small ones have a room
+//!   of their own, and pass.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Jobs that hold up to so many bytes begin without asking for room: lanes are bounded by connections.
+/// Jobs that hold up to so many bytes are small.
 const SMALL_BYTES: usize = 256 * 1024;
+/// What small jobs may hold, as a share of what the others may.
+const SMALL_SHARE: usize = 4;
 
 /// One lane: jobs of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,26 +31,72 @@ pub(super) struct Turn<J> {
 /// Jobs `J` of all lanes.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
-    /// Per lane with a job in `turns`, in `roomless` or taken: those behind it, with the bytes each will hold.
+    /// Per lane with a job in `turns`, without room or taken: those behind it, with the bytes each will hold.
     lanes: HashMap<LaneId, VecDeque<(J, usize)>>,
     turns: VecDeque<Turn<J>>,
-    /// They wait for room.
-    roomless: VecDeque<Turn<J>>,
-    /// Bytes that jobs which have begun hold.
-    memory: usize,
-    memory_max: usize,
+    small: Room<J>,
+    large: Room<J>,
     jobs: usize,
 }
 
+/// Bytes for jobs of about one size.
+#[derive(Debug)]
+struct Room<J> {
+    /// Held by those that have begun.
+    used: usize,
+    most: usize,
+    /// They wait for it.
+    roomless: VecDeque<Turn<J>>,
+}
+
+impl<J> Room<J> {
+    fn new(most: usize) -> Self {
+        Self {
+            used: 0,
+            most,
+            roomless: VecDeque::new(),
+        }
+    }
+
+    /// The job may begin, or it waits until it may.
+    fn enter(&mut self, turn: Turn<J>) -> Option<Turn<J>> {
+        if turn.memory == 0 || (self.roomless.is_empty() && self.fits(&turn)) {
+            return Some(self.begin(turn));
+        }
+        self.roomless.push_back(turn);
+        None
+    }
+
+    /// The job that has waited for longest, if there is room for it.
+    fn waited(&mut self) -> Option<Turn<J>> {
+        let first = self.roomless.pop_front()?;
+        if self.fits(&first) {
+            return Some(self.begin(first));
+        }
+        self.roomless.push_front(first);
+        None
+    }
+
+    fn fits(&self, turn: &Turn<J>) -> bool {
+        self.used == 0 || self.used.saturating_add(turn.memory) <= self.most
+    }
+
+    fn begin(&mut self, mut turn: Turn<J>) -> Turn<J> {
+        self.used += turn.memory;
+        turn.begun = true;
+        turn
+    }
+}
+
 impl<J> Queue<J> {
-    /// At most `memory_max` bytes are held by jobs that wait for their next slice, but for a single one that holds more.
+    /// At most `memory_max` bytes are held by jobs that wait for their next slice, but for a single one that holds more;
+    /// and a quarter of that by small ones.
     pub(super) fn new(memory_max: usize) -> Self {
         Self {
             lanes: HashMap::new(),
             turns: VecDeque::new(),
-            roomless: VecDeque::new(),
-            memory: 0,
-            memory_max,
+            small: Room::new(memory_max / SMALL_SHARE),
+            large: Room::new(memory_max),
             jobs: 0,
         }
     }
@@ -70,19 +119,20 @@ impl<J> Queue<J> {
 
     /// The job whose turn it is. Give it back with [`back`](Self::back) or [`done`](Self::done).
     pub(super) fn take(&mut self) -> Option<Turn<J>> {
-        if self.roomless.front().is_some_and(|turn| self.fits(turn)) {
-            let turn = self.roomless.pop_front()?;
-            return Some(self.begin(turn));
+        if let Some(turn) = self.large.waited() {
+            return Some(turn);
+        }
+        // Behind the turns there are: small ones come and go, and those would get none.
+        while let Some(turn) = self.small.waited() {
+            self.turns.push_back(turn);
         }
         while let Some(turn) = self.turns.pop_front() {
             if turn.begun {
                 return Some(turn);
             }
-            let small = turn.memory <= SMALL_BYTES;
-            if small || (self.roomless.is_empty() && self.fits(&turn)) {
-                return Some(self.begin(turn));
+            if let Some(turn) = self.room(turn.memory).enter(turn) {
+                return Some(turn);
             }
-            self.roomless.push_back(turn);
         }
         None
     }
@@ -94,7 +144,7 @@ impl<J> Queue<J> {
 
     /// It is done; the next of its lane may begin. Gives the job back.
     pub(super) fn done(&mut self, turn: Turn<J>) -> J {
-        self.memory -= turn.memory;
+        self.room(turn.memory).used -= turn.memory;
         self.jobs -= 1;
         match self.lanes.get_mut(&turn.lane).and_then(VecDeque::pop_front) {
             Some((job, memory)) => self.turns.push_back(Turn::new(turn.lane, job, memory)),
@@ -106,8 +156,13 @@ impl<J> Queue<J> {
     /// Gives all jobs back but those that are taken: they are given back on their own.
     pub(super) fn forget(&mut self) -> Vec<J> {
         let mut forgotten = Vec::new();
-        for turn in self.turns.drain(..).chain(self.roomless.drain(..)) {
-            self.memory -= if turn.begun { turn.memory } else { 0 };
+        let mut turns = std::mem::take(&mut self.turns);
+        turns.append(&mut self.small.roomless);
+        turns.append(&mut self.large.roomless);
+        for turn in turns {
+            if turn.begun {
+                self.room(turn.memory).used -= turn.memory;
+            }
             let behind = self.lanes.remove(&turn.lane).unwrap_or_default();
             forgotten.push(turn.job);
             forgotten.extend(behind.into_iter().map(|(job, _)| job));
@@ -120,14 +175,13 @@ impl<J> Queue<J> {
         forgotten
     }
 
-    fn fits(&self, turn: &Turn<J>) -> bool {
-        self.memory == 0 || self.memory.saturating_add(turn.memory) <= self.memory_max
-    }
-
-    fn begin(&mut self, mut turn: Turn<J>) -> Turn<J> {
-        self.memory += turn.memory;
-        turn.begun = true;
-        turn
+    /// What a job that holds so much takes of.
+    fn room(&mut self, memory: usize) -> &mut Room<J> {
+        if memory <= SMALL_BYTES {
+            &mut self.small
+        } else {
+            &mut self.large
+        }
     }
 }
 
@@ -200,6 +254,21 @@ mod tests {
         assert_eq!(queue.done(first), "1");
         // Room for one: the one that waited longest, ahead of a turn that comes anyway.
         assert_eq!(slices(&mut queue, 3), ["3", "2", "3"]);
+    }
+
+    #[test]
+    fn what_all_small_ones_hold_is_bounded_too() {
+        let mut queue = Queue::new(SMALL_SHARE * 2 * SMALL_BYTES);
+        for (lane, job) in [(1, "1"), (2, "2"), (3, "3"), (4, "4"), (5, "5")] {
+            queue.push(LaneId(lane), job, SMALL_BYTES);
+        }
+        queue.push(LaneId(6), "nothing", 0);
+        assert_eq!(slices(&mut queue, 4), ["1", "2", "nothing", "1"]);
+        let second = queue.take().unwrap();
+        assert_eq!(queue.done(second), "2");
+        // Who waited for room gets its turn behind those there are.
+        assert_eq!(slices(&mut queue, 4), ["nothing", "1", "3", "nothing"]);
+        assert_eq!(queue.small.used, 2 * SMALL_BYTES);
     }
 
     #[test]
@@ -292,7 +361,7 @@ mod tests {
                 done += end(queue.done(turn));
             }
             prop_assert_eq!(queue.jobs(), 0);
-            prop_assert_eq!(queue.memory, 0);
+            prop_assert_eq!((queue.small.used, queue.large.used), (0, 0));
             prop_assert!(queue.lanes.is_empty());
             prop_assert_eq!(next.iter().sum::<u32>(), done + forgotten);
         }

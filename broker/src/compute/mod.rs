@@ -261,17 +261,23 @@ impl Pool {
         let job = &mut turn.job.job;
         let stepped = catch_unwind(AssertUnwindSafe(|| job.step(SLICE_BYTES)));
         let progress = stepped.unwrap_or_else(|_panic| {
-            seldom!(error, "work on bytes panicked and was given up");
-            self.panics.increment(1);
+            self.panicked();
             Progress::Done
         });
         (turn, progress)
     }
 
+    fn panicked(&self) {
+        seldom!(error, "work on bytes panicked and was given up");
+        self.panics.increment(1);
+    }
+
     fn end(&self, queued: Queued) {
         let Queued { job, of_lane, .. } = queued;
-        // Its replies first, so that an idle lane has nothing on the way any more.
-        drop(job);
+        // Its replies first, which are others' code, so that an idle lane has nothing on the way any more.
+        if catch_unwind(AssertUnwindSafe(|| drop(job))).is_err() {
+            self.panicked();
+        }
         of_lane.fetch_sub(1, Ordering::AcqRel);
         self.depth.decrement(1.0);
     }

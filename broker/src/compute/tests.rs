@@ -127,6 +127,35 @@ impl Job for Endless {
     }
 }
 
+/// Panics when it is dropped.
+struct Spoilt;
+
+impl Job for Spoilt {
+    fn step(&mut self, _bytes: usize) -> Progress {
+        Progress::Done
+    }
+}
+
+impl Drop for Spoilt {
+    fn drop(&mut self) {
+        panic!("as the test wants");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_a_reply_costs_no_thread() {
+    let _limit = Limit::start();
+    let kit = Kit::new(1, 10);
+    let lane = kit.compute.lane();
+    kit.compute.submit(&lane, Spoilt);
+    assert_eq!(kit.compute.run(&lane, || 7).await, Some(7));
+    // Another thread, or the same one.
+    while !lane.is_idle() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(kit.compute.run(&kit.compute.lane(), || 8).await, Some(8));
+}
+
 #[tokio::test]
 async fn a_closed_pool_drops_what_is_in_it_and_what_comes() {
     let _limit = Limit::start();
