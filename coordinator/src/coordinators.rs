@@ -148,7 +148,7 @@ impl Coordinators {
     /// know that a topic was created, and after it is durable that one was deleted.
     ///
     /// What any group has committed for a topic of [`TopicsImage::deleted`] goes, durably; then `forgotten` is told, which
-    /// takes the place of who was told before. A coordinator that cannot write tries again; one that starts does it before
+    /// takes the place of who was told before: each once of a topic, by being the same `Arc`. A coordinator that cannot write tries again; one that starts does it before
     /// it serves. So keep a deleted topic in the images, over restarts too, until it is told, and give its name to no other.
     pub fn topics_changed(&self, image: TopicsImage, forgotten: Forgotten) {
         self.shared

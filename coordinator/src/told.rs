@@ -37,13 +37,15 @@ impl Told {
     /// Tells everybody on `board`.
     pub(crate) fn change(&self, board: &[Place], image: TopicsImage, forgotten: Forgotten) {
         let mut told = self.write();
+        // Who was told of a topic once has heard it.
+        let same = told.forgotten.as_ref();
+        let is_same = same.is_some_and(|same| Arc::ptr_eq(same, &forgotten));
         let mut before = std::mem::take(&mut told.holders);
         let mut clean = Vec::new();
         for deleted in &image.deleted {
             let all = || (0..).zip(board).map(|(partition, _)| partition).collect();
             let holders = before.remove(&deleted.id.0).unwrap_or_else(all);
-            if holders.is_empty() {
-                // Whoever asks again has not heard it.
+            if holders.is_empty() && !is_same {
                 clean.push(deleted.id);
             }
             told.holders.insert(deleted.id.0, holders);

@@ -13,7 +13,7 @@ use super::{CreatedTopic, DeletedTopic, NewTopic, Shared, TopicError, TopicsSnap
 use crate::log::Reply;
 
 /// Hears of every change of topics before anybody else can know of it: all there are then, those that are gone and are to
-/// be forgotten, and whom to tell when one is. Must not block.
+/// be forgotten, and whom to tell when one is: once each, and again when that is somebody else. Must not block.
 pub type TopicsListener = Arc<dyn Fn(TopicsImage, Forgotten) + Send + Sync>;
 
 /// What the listener has been told. Only the keeper changes it.
@@ -21,6 +21,8 @@ pub type TopicsListener = Arc<dyn Fn(TopicsImage, Forgotten) + Send + Sync>;
 pub(super) struct Announced {
     pub(super) listener: Option<TopicsListener>,
     pub(super) deleted: Vec<DeletedTopic>,
+    /// Whom the listener tells: the same for a keeper's whole life, so that it tells each keeper once.
+    forgotten: Option<Forgotten>,
 }
 
 impl std::fmt::Debug for Announced {
@@ -32,7 +34,7 @@ impl std::fmt::Debug for Announced {
 }
 
 impl Announced {
-    pub(super) fn tell(&self, snapshot: &Arc<TopicsSnapshot>, shared: &Arc<Shared>) {
+    pub(super) fn tell(&mut self, snapshot: &Arc<TopicsSnapshot>, shared: &Arc<Shared>) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -40,15 +42,27 @@ impl Announced {
             topics: Arc::clone(snapshot) as _,
             deleted: self.deleted.clone(),
         };
-        // Weak: the listener lives in what it would keep alive.
-        let keeper: Weak<Shared> = Arc::downgrade(shared);
-        let forgotten = move |id| {
-            // A keeper that is not there now asks again when it is.
-            if let Some(shared) = keeper.upgrade() {
-                shared.send(KeeperMsg::Forgotten { id });
-            }
-        };
-        listener(image, Arc::new(forgotten));
+        let forgotten = self.forgotten.get_or_insert_with(|| {
+            // Weak: the listener lives in what it would keep alive.
+            let keeper: Weak<Shared> = Arc::downgrade(shared);
+            Arc::new(move |id| {
+                // A keeper that is not there now asks again when it is.
+                if let Some(shared) = keeper.upgrade() {
+                    shared.send(KeeperMsg::Forgotten { id });
+                }
+            })
+        });
+        listener(image, Arc::clone(forgotten));
+    }
+
+    /// A keeper begins, with what it found to be forgotten. What its predecessor was told may have been lost with it.
+    pub(super) fn begin(&mut self, deleted: Vec<DeletedTopic>) {
+        self.deleted = deleted;
+        self.forgotten = None;
+    }
+
+    pub(super) fn waits_for(&self, id: Uuid) -> bool {
+        self.deleted.iter().any(|deleted| deleted.id == id)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

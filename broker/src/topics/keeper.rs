@@ -11,6 +11,7 @@
 //! the supervisor ever waits for it. What may take long is cut up (many creations, `creating`) or done beside it (the end
 //! of a deleted topic's logs and files).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -119,8 +120,8 @@ pub(crate) struct State {
     pub(super) myself: Addr<KeeperMsg>,
     pub(super) creations: Creations,
     waiting: Queue,
-    /// Deleted topics whose end could not be written, to be tried again.
-    again: Vec<Timer>,
+    /// Deleted topics whose end could not be written, by id, each to be tried again.
+    again: BTreeMap<[u8; 16], Timer>,
     /// Files of deleted topics on their way out, and how many logs of theirs may be stopped at a time.
     sweeps: JoinSet<()>,
     turns: Arc<Semaphore>,
@@ -153,7 +154,7 @@ impl Actor for Keeper {
             supervisor: None,
             myself,
             waiting: Queue::default(),
-            again: Vec::new(),
+            again: BTreeMap::new(),
             creations: Creations::default(),
             sweeps: JoinSet::new(),
             turns: Arc::new(Semaphore::new(STOPS_AT_A_TIME)),
@@ -198,7 +199,7 @@ impl Actor for Keeper {
         let deleted = deleted.collect();
         state
             .shared
-            .publish(snapshot, |announced| announced.deleted = deleted);
+            .publish(snapshot, |announced| announced.begin(deleted));
         state.shared.opened.send_replace(true);
         Ok(())
     }
@@ -523,20 +524,25 @@ impl State {
         Ok(())
     }
 
-    /// Whoever listens has forgotten a topic: its name is free, durably, and who waited for it goes on.
+    /// Whoever listens has forgotten a topic: its name is free, durably, and who waited for it goes on. Hearing it again
+    /// costs nothing.
     async fn forgotten(&mut self, id: Uuid) -> Result<(), ActorProcessingErr> {
-        self.again.retain(|timer| !timer.has_fired());
+        self.again.remove(&id.0);
+        if !self.shared.announced().waits_for(id) {
+            return Ok(());
+        }
         if let Err(error) = self.on_disk(move |store| store.forgotten(id)).await? {
             seldom!(warn, %error, "a deleted topic is forgotten and cannot be ended; its name is not free");
             let again = KeeperMsg::Forgotten { id };
-            self.again.push(self.myself.send_after(AGAIN, again));
+            let timer = self.myself.send_after(AGAIN, again);
+            self.again.insert(id.0, timer);
             return Ok(());
         }
-        let mut name = None;
+        let mut free = None;
         let snapshot = TopicsSnapshot::clone(&self.shared.snapshot());
         self.shared
-            .publish(snapshot, |announced| name = announced.remove(id));
-        let Some(name) = name else {
+            .publish(snapshot, |announced| free = announced.remove(id));
+        let Some(name) = free else {
             return Ok(());
         };
         debug!(topic = %name, "what was committed for a deleted topic is gone");

@@ -464,6 +464,32 @@ async fn a_killed_keeper_does_not_forget_what_is_to_be_forgotten() {
     house.close().await;
 }
 
+/// Each is told and written once, although whoever listens tells all that are left with every change that this makes.
+#[tokio::test]
+async fn many_deletions_that_are_forgotten_together_are_a_change_each() {
+    const DELETED: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::open_with(dir.path(), 2 * DELETED).await;
+    house.coordinators.slow.store(true, Ordering::Relaxed);
+    let names: Vec<String> = (0..DELETED).map(|number| format!("t{number}")).collect();
+    let creations = names.iter().map(|name| house.create(wanted(name, 1)));
+    for made in futures_util::future::join_all(creations).await {
+        made.unwrap();
+    }
+    for name in &names {
+        house.topics.delete_topic(name).await.unwrap();
+    }
+    let changes = || house.coordinators.told.lock().unwrap().len();
+    let before = changes();
+    house.coordinators.slow.store(false, Ordering::Relaxed);
+    house.coordinators.forget_all();
+    // Made when every message has been read that the first of them brought about.
+    house.create(wanted("another", 1)).await.unwrap();
+    assert!(house.coordinators.deleted().is_empty());
+    assert_eq!(changes(), before + DELETED + 1);
+    house.close().await;
+}
+
 /// Hundreds at once are made in lots, and what else is asked for has its turn between them; but what was asked for first
 /// about a name comes first.
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A topic is deleted: what every coordinator has committed for it goes, whatever stands in the way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::house::*;
 use crate::request::TopicRef;
-use crate::{Call, DeletedTopic, TopicLookup, TopicsImage};
+use crate::{Call, DeletedTopic, Forgotten, TopicLookup, TopicsImage};
 
 /// Topics of these names, of one letter and one partition.
 struct Named(&'static [&'static str]);
@@ -204,5 +205,34 @@ async fn whoever_asks_again_is_told_again() {
     let again = tokio::time::timeout(Duration::from_millis(1), house.delete_topic());
     assert_eq!(again.await.unwrap(), Ok(OneTopic::ID));
     assert_forgotten(&house, &names).await;
+    house.stage.finish().await;
+}
+
+/// Whoever keeps the topics makes a change of each that is forgotten, and is told of none of them again.
+#[tokio::test(start_paused = true)]
+async fn many_topics_that_are_forgotten_together_are_told_once_each() {
+    let house = House::new().await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let forgotten: Forgotten = Arc::new(move |id: Uuid| tell.send(id.0).unwrap());
+    let mut left: BTreeSet<[u8; 16]> = (1..=300).map(u128::to_be_bytes).collect();
+    let change = |left: &BTreeSet<[u8; 16]>| {
+        let deleted = left.iter().map(|id| DeletedTopic {
+            id: Uuid(*id),
+            name: format!("t{}", u128::from_be_bytes(*id)).into(),
+        });
+        let image = TopicsImage {
+            topics: Arc::new(Named(&[])),
+            deleted: deleted.collect(),
+        };
+        let forgotten = Arc::clone(&forgotten);
+        house.coordinators.topics_changed(image, forgotten);
+    };
+    change(&left);
+    rest().await;
+    while let Ok(id) = told.try_recv() {
+        assert!(left.remove(&id), "it was told before");
+        change(&left);
+    }
+    assert!(left.is_empty());
     house.stage.finish().await;
 }
