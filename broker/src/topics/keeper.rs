@@ -546,6 +546,10 @@ impl State {
             return Ok(());
         };
         debug!(topic = %name, "what was committed for a deleted topic is gone");
+        if self.shared.announced().has(&name) {
+            // A version that did not wait deleted two of this name.
+            return Ok(());
+        }
         for Waiting { topic, reply, .. } in self.waiting.take(&name) {
             self.enqueue(Creation { topic, reply });
         }

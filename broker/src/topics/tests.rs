@@ -60,6 +60,10 @@ impl House {
     }
 
     async fn open_with(dir: &Path, partitions_max: usize) -> Self {
+        Self::open_heard_by(Coordinators::default(), dir, partitions_max).await
+    }
+
+    async fn open_heard_by(coordinators: Coordinators, dir: &Path, partitions_max: usize) -> Self {
         let mut config = TopicsConfig::new(dir.to_owned());
         config.internal = vec![("__consumer_offsets".to_owned(), 50)];
         config.partitions_max = partitions_max;
@@ -76,7 +80,7 @@ impl House {
         .unwrap()
         .unwrap();
         topics.opened().await;
-        let coordinators = Arc::new(Coordinators::default());
+        let coordinators = Arc::new(coordinators);
         let listener = Arc::clone(&coordinators);
         topics.listen(Arc::new(move |image, forgotten| {
             listener.hear(&image, forgotten);
@@ -413,6 +417,35 @@ async fn the_name_of_a_deleted_topic_is_free_when_its_offsets_are_forgotten() {
     let taken = late.await.unwrap_err().code;
     assert_eq!(taken, ErrorCode::TOPIC_ALREADY_EXISTS);
     assert!(house.coordinators.deleted().is_empty());
+    house.close().await;
+}
+
+/// As a version that did not wait may leave it.
+#[tokio::test]
+async fn a_name_of_two_deleted_topics_is_free_when_both_are_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = store::Store::open(dir.path()).unwrap();
+    let ids = [1, 2].map(|id| Uuid([id; 16]));
+    for id in ids {
+        let topic = store::StoredTopic::new(id, "a".to_owned(), 1, BTreeMap::new());
+        store.create(&topic).unwrap();
+        store.delete(id).unwrap();
+    }
+    let slow = Coordinators::default();
+    slow.slow.store(true, Ordering::Relaxed);
+    let house = House::open_heard_by(slow, dir.path(), 100).await;
+    let mut waiting = Box::pin(house.create(wanted("a", 1)));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let forget = |id| {
+        let told = house.coordinators.told.lock().unwrap();
+        (told.last().unwrap().1)(id);
+    };
+    forget(ids[0]);
+    house.create(wanted("b", 1)).await.unwrap();
+    assert_eq!(*house.coordinators.deleted(), ["a".into()]);
+    assert!(house.topics.snapshot().by_name("a").is_none());
+    forget(ids[1]);
+    waiting.await.unwrap();
     house.close().await;
 }
 
