@@ -8,6 +8,7 @@
 //!    └─ compactor          of the log under all of them
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ impl Coordinators {
     ///
     /// Nothing is awaited and nothing blocks; every call is answered through its reply, also when a coordinator fails.
     pub fn submit(&self, calls: Vec<Call>) {
-        let mut batches: Vec<(u32, Vec<Asked>)> = Vec::new();
+        let mut batches: BTreeMap<u32, Vec<Asked>> = BTreeMap::new();
         let mut routed = Vec::new();
         let image = self.shared.told.image();
         for call in calls {
@@ -121,13 +122,14 @@ impl Coordinators {
             if let Some((request, reply)) = router.route(call, &mut routed) {
                 let ports = list_ports(reply, self.shared.board.len());
                 for (partition, port) in (0..).zip(ports) {
-                    batch(&mut batches, partition).push(Asked::List(request.clone(), port));
+                    let asked = Asked::List(request.clone(), port);
+                    batches.entry(partition).or_default().push(asked);
                 }
             }
             for routed in routed.drain(..) {
                 if let Asked::Group { group_id, .. } = &routed {
                     let partition = self.partition_of(group_id);
-                    batch(&mut batches, partition).push(routed);
+                    batches.entry(partition).or_default().push(routed);
                 }
             }
         }
@@ -198,18 +200,6 @@ impl Coordinators {
     pub(crate) fn address(&self, partition: u32) -> Option<Addr<CoordinatorMsg>> {
         self.shared.board.get(partition as usize)?.address()
     }
-}
-
-fn batch(batches: &mut Vec<(u32, Vec<Asked>)>, partition: u32) -> &mut Vec<Asked> {
-    // Few: one read of a connection is mostly about one group.
-    let at = match batches.iter().position(|(of, _)| *of == partition) {
-        Some(at) => at,
-        None => {
-            batches.push((partition, Vec::new()));
-            batches.len() - 1
-        }
-    };
-    &mut batches[at].1
 }
 
 /// Starts the coordinators and ends them in order; restarting them is their supervisor's.

@@ -1,5 +1,8 @@
 //! Clients that hang up in the middle of what changes something: all of it happens.
 
+use std::sync::Arc;
+
+use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::messages::InitProducerIdRequest;
 use callboard_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsTopic,
@@ -10,6 +13,9 @@ use callboard_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
 use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use callboard_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
@@ -213,6 +219,47 @@ async fn a_produce_that_waits_to_be_checked_is_paid_for_until_it_is() {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     assert_eq!(bench.shared.budget.free(), whole);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
+    const NOTE: usize = 4_000;
+    let partitions = crate::BrokerConfig::default().offsets_topic_num_partitions;
+    let log = Arc::new(MemoryLog::new(partitions));
+    let mut bench = Bench::start_over(&log).await;
+    bench.create("a", 1).await;
+    let whole = bench.shared.budget.free();
+    log.hold();
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "a".into(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_metadata: Some("n".repeat(NOTE).into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    for times in 1..=3 {
+        let mut wire = bench.connect();
+        wire.send(&request, 8).await;
+        drop(wire);
+        bench.hung_up().await;
+        assert!(bench.shared.budget.free() <= whole - times * NOTE);
+    }
+    log.release();
+    let given_back = async {
+        while bench.shared.budget.free() < whole {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), given_back)
+        .await
+        .expect("what was taken is given back");
     bench.stop().await;
 }
 

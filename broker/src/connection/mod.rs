@@ -272,6 +272,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Starts every request that may start. One message goes to each coordinator that has work.
     fn start(&mut self) -> bool {
         let mut work = Work::default();
+        let mut effects = Vec::new();
         let mut any = false;
         while self.may_start()
             && let Some((ticket, arrived)) = self.flow.start()
@@ -290,7 +291,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.maker = None;
                     let size = bytes.len() + 4;
                     if let Some(effect) = work.effects.pop() {
-                        self.context.shared.effects.spawn(effect, work.held.take());
+                        effects.push((effect, work.held.take()));
                     }
                     self.started.push_back(Started {
                         at: Instant::now(),
@@ -316,6 +317,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         }
         if !work.calls.is_empty() {
             self.context.shared.coordinators.submit(work.calls);
+        }
+        // Not before: what they ask of coordinators is behind the calls of the requests before theirs.
+        for (effect, held) in effects {
+            self.context.shared.effects.spawn(effect, held);
         }
         self.futures.extend(work.reads);
         any

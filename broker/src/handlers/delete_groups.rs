@@ -16,7 +16,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         .iter()
         .map(|group| group.as_ref().into())
         .collect();
-    let responder = request.responder;
+    let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::DeleteGroups| {
         let results = answer.results.iter().map(wire).collect();
         responder.send(&DeleteGroupsResponse {

@@ -20,7 +20,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let asked = body.include_authorized_operations;
     let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
     let group_ids = group_ids.into_iter().map(Into::into).collect();
-    let responder = request.responder;
+    let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::DescribeGroups| {
         responder.elsewhere(move |responder| {
             let of = |place: Option<usize>| DescribeGroupsResponse {

@@ -58,7 +58,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         require_stable: body.require_stable,
         answer_by_id: version >= BY_ID,
     };
-    let responder = request.responder;
+    let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::OffsetFetch| {
         responder.elsewhere(move |responder| send(responder, answer, version, &places, wanted));
     });

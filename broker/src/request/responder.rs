@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::shared_elements::{ArrayAtEnd, SHARED_BYTES, Unwritable};
-use super::{Context, Ticket};
+use super::{Context, Ticket, Work};
 use crate::budget::{Room, SMALL};
 
 /// How a request ended.
@@ -39,6 +39,8 @@ pub(crate) struct Responder {
     sink: Option<UnboundedSender<(Ticket, Answer)>>,
     /// For an answer that may be large.
     maker: Option<Maker>,
+    /// What is paid for the bytes of the request.
+    held: Option<Room>,
 }
 
 /// The right to make a large answer, which not many have at a time.
@@ -85,12 +87,19 @@ impl Responder {
     ) -> Self {
         Self {
             maker,
+            held: None,
             ticket,
             api: header.api_key,
             version: header.api_version,
             correlation_id: header.correlation_id,
             sink: Some(sink),
         }
+    }
+
+    /// Somebody works on what the request says although the connection closes: until it is answered its bytes are paid for.
+    pub(crate) fn holding(mut self, work: &mut Work) -> Self {
+        self.held = work.held.take();
+        self
     }
 
     /// Sends a message in the version of the request.
@@ -213,6 +222,7 @@ impl Responder {
     }
 
     fn finish(&mut self, answer: Answer) {
+        self.held = None;
         if let Some(sink) = self.sink.take() {
             // The connection may be gone; then nobody waits for the answer.
             let _ = sink.send((self.ticket, answer));
