@@ -68,7 +68,8 @@ impl State {
         self.create(lot).await
     }
 
-    /// `Err` only when the actors under this one do not answer: then everything is started anew, from the disk.
+    /// `Err` only when the actors under this one do not answer, or the disk cannot be brought back to what is answered:
+    /// then everything is started anew, from the disk.
     async fn create(&mut self, lot: Vec<Creation>) -> Result<(), ActorProcessingErr> {
         let snapshot = self.shared.snapshot();
         let (stored, replies) = self.approve(lot, &snapshot);
@@ -86,7 +87,7 @@ impl State {
         }
         let (named, outcomes) = self
             .on_disk(move |store| {
-                let outcomes = store.name_all(&stored, written);
+                let outcomes = store.name_all(&stored, written)?;
                 Ok((stored, outcomes))
             })
             .await??;

@@ -503,7 +503,7 @@ impl State {
             return Ok(());
         }
         let id = topic.id;
-        if let Err(error) = self.on_disk(move |store| store.delete(id)).await? {
+        if let Err(error) = self.on_disk(move |store| store.delete(id)).await?? {
             reply.send(Err(storage(&error)));
             return Ok(());
         }

@@ -89,6 +89,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     dir: PathBuf,
+    /// Makes the names in the directory durable.
+    sync: fn(&Path) -> std::io::Result<()>,
 }
 
 impl Store {
@@ -125,6 +127,7 @@ impl Store {
         }
         let store = Self {
             dir: dir.to_owned(),
+            sync: files::sync_dir,
         };
         let is_taken = |name: &str| topics.iter().any(|topic| topic.name == name);
         let (late, deleted): (Vec<_>, Vec<_>) =
@@ -146,7 +149,7 @@ impl Store {
     /// Makes a topic durable. Its partitions have their directories; files come with the first append.
     pub(crate) fn create(&self, topic: &StoredTopic) -> Result<(), TopicsError> {
         let written = vec![self.prepare(topic)];
-        let outcome = self.name_all(std::slice::from_ref(topic), written).pop();
+        let outcome = self.name_all(std::slice::from_ref(topic), written)?.pop();
         outcome.unwrap_or(Ok(()))
     }
 
@@ -158,11 +161,15 @@ impl Store {
     }
 
     /// The second half, of several: those of which `written` says that they are prepared are there, durably, after it.
+    ///
+    /// # Errors
+    /// Of one topic: it is not there. Of all: what cannot be made durable cannot be taken back either, and only a start
+    /// from the disk says what there is.
     pub(crate) fn name_all(
         &self,
         topics: &[StoredTopic],
         written: Vec<Result<(), TopicsError>>,
-    ) -> Vec<Result<(), TopicsError>> {
+    ) -> Result<Vec<Result<(), TopicsError>>, TopicsError> {
         let rename = |(topic, written): (&StoredTopic, Result<(), TopicsError>)| {
             let making = self.making(topic);
             let named = written.and_then(|()| {
@@ -175,14 +182,22 @@ impl Store {
             }
             named
         };
-        let named: Vec<_> = topics.iter().zip(written).map(rename).collect();
-        match files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir)) {
-            Ok(()) => named,
-            Err(error) => named
-                .into_iter()
-                .map(|named| named.and(Err(error.clone())))
-                .collect(),
+        let mut named: Vec<_> = topics.iter().zip(written).map(rename).collect();
+        if let Err(error) = self.sync() {
+            // Whoever is told so may try again: two of a name are none.
+            for (topic, named) in topics.iter().zip(&mut named) {
+                if std::mem::replace(named, Err(error.clone())).is_ok() {
+                    let making = self.making(topic);
+                    take_back(&self.dir.join(&topic.id), &making)?;
+                    let _ = std::fs::remove_dir_all(&making);
+                }
+            }
         }
+        Ok(named)
+    }
+
+    fn sync(&self) -> Result<(), TopicsError> {
+        (self.sync)(&self.dir).map_err(TopicsError::io("sync", &self.dir))
     }
 
     fn making(&self, topic: &StoredTopic) -> PathBuf {
@@ -210,10 +225,19 @@ impl Store {
 
     /// Ends a topic: from here on it does not come back. Its files are removed by [`sweep`](Self::sweep), and that it
     /// was there is known until it is [`forgotten`](Self::forgotten).
-    pub(crate) fn delete(&self, id: Uuid) -> Result<(), TopicsError> {
+    ///
+    /// # Errors
+    /// Inside: the topic is as it was. Outside: it is not, nor durably gone; only a start from the disk says what there is.
+    pub(crate) fn delete(&self, id: Uuid) -> Result<Result<(), TopicsError>, TopicsError> {
         let path = self.dir.join(hex(id));
-        std::fs::rename(&path, self.swept(id)).map_err(TopicsError::io("rename", &path))?;
-        files::sync_dir(&self.dir).map_err(TopicsError::io("sync", &self.dir))
+        if let Err(error) = std::fs::rename(&path, self.swept(id)) {
+            return Ok(Err(TopicsError::io("rename", &path)(error)));
+        }
+        let synced = self.sync();
+        if synced.is_err() {
+            take_back(&self.swept(id), &path)?;
+        }
+        Ok(synced)
     }
 
     /// Removes the files of a deleted topic.
@@ -244,6 +268,12 @@ impl Store {
     pub(crate) fn partition_dir(&self, id: Uuid, partition: i32) -> PathBuf {
         self.dir.join(hex(id)).join(partition.to_string())
     }
+}
+
+/// Takes a rename back that could not be made durable. What the disk has of both does not matter: the next flush of the
+/// directory settles it, or a start.
+fn take_back(from: &Path, to: &Path) -> Result<(), TopicsError> {
+    std::fs::rename(from, to).map_err(TopicsError::io("take back", from))
 }
 
 /// Removes everything but the description, and the directory as well if it has none. Two may be at it.

@@ -71,14 +71,14 @@ fn a_topic_that_is_deleted_goes_at_once_and_its_files_later() {
         "records",
     )
     .unwrap();
-    store.delete(id).unwrap();
+    store.delete(id).unwrap().unwrap();
     assert!(store.swept(id).is_dir());
     store.sweep(id).unwrap();
     assert!(!store.swept(id).join("0").exists());
     assert_eq!(deleted(dir.path()), ["a"]);
     store.forgotten(id).unwrap();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    assert!(store.delete(id).is_err());
+    assert!(store.delete(id).unwrap().is_err());
 }
 
 /// Files may go before or after what is known of the topic; a start removes them in any case.
@@ -88,7 +88,7 @@ fn a_deleted_topic_is_known_until_it_is_forgotten() {
     let (store, _) = Store::open(dir.path()).unwrap();
     let id = Uuid([1; 16]);
     store.create(&stored(1, "a")).unwrap();
-    store.delete(id).unwrap();
+    store.delete(id).unwrap().unwrap();
     for _ in 0..2 {
         assert_eq!(deleted(dir.path()), ["a"]);
         assert!(!store.swept(id).join("0").exists());
@@ -98,7 +98,7 @@ fn a_deleted_topic_is_known_until_it_is_forgotten() {
 
     store.create(&stored(2, "a")).unwrap();
     let id = Uuid([2; 16]);
-    store.delete(id).unwrap();
+    store.delete(id).unwrap().unwrap();
     store.forgotten(id).unwrap();
     assert!(store.swept(id).join("0").exists(), "nobody has swept it");
     store.sweep(id).unwrap();
@@ -111,7 +111,7 @@ fn a_deleted_topic_whose_name_is_taken_is_not_forgotten_again() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path()).unwrap();
     store.create(&stored(1, "a")).unwrap();
-    store.delete(Uuid([1; 16])).unwrap();
+    store.delete(Uuid([1; 16])).unwrap().unwrap();
     store.create(&stored(2, "a")).unwrap();
     assert_eq!(open(dir.path()), [stored(2, "a")]);
     assert!(!store.swept(Uuid([1; 16])).exists());
@@ -146,10 +146,55 @@ fn a_crash_leaves_the_topic_or_nothing() {
     assert_eq!(open(dir.path()), std::slice::from_ref(&topic));
     // Deletion: renamed, then emptied bit by bit.
     let (store, _) = Store::open(dir.path()).unwrap();
-    store.delete(Uuid([1; 16])).unwrap();
+    store.delete(Uuid([1; 16])).unwrap().unwrap();
     std::fs::remove_file(store.swept(Uuid([1; 16])).join(DESCRIPTION)).unwrap();
     assert_eq!(open(dir.path()), []);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+fn sync_fails(_: &Path) -> std::io::Result<()> {
+    Err(std::io::Error::other("no sync"))
+}
+
+/// What was answered with an error can be tried again, and a start finds what was answered.
+#[test]
+fn a_rename_that_cannot_be_made_durable_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let sick = Store {
+        sync: sync_fails,
+        ..store.clone()
+    };
+    store.create(&stored(1, "a")).unwrap();
+    assert!(sick.create(&stored(2, "b")).is_err());
+    store.create(&stored(3, "b")).unwrap();
+    let id = Uuid([1; 16]);
+    assert!(sick.delete(id).unwrap().is_err());
+    assert!(store.partition_dir(id, 1).is_dir());
+    assert_eq!(open(dir.path()), [stored(1, "a"), stored(3, "b")]);
+    store.delete(id).unwrap().unwrap();
+    assert_eq!(deleted(dir.path()), ["a"]);
+}
+
+#[test]
+fn what_can_neither_be_made_durable_nor_taken_back_is_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(1, "a")).unwrap();
+    let in_the_way = |dir: &Path| {
+        for id in ["01".repeat(16), format!("{}.{CREATING}", "02".repeat(16))] {
+            std::fs::create_dir_all(dir.join(id).join("full"))?;
+        }
+        sync_fails(dir)
+    };
+    let sick = Store {
+        sync: in_the_way,
+        ..store
+    };
+    assert!(sick.delete(Uuid([1; 16])).is_err());
+    let two = [stored(2, "b")];
+    let written = two.iter().map(|topic| sick.prepare(topic)).collect();
+    assert!(sick.name_all(&two, written).is_err());
 }
 
 #[test]

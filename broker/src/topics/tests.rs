@@ -429,7 +429,7 @@ async fn a_name_of_two_deleted_topics_is_free_when_both_are_forgotten() {
     for id in ids {
         let topic = store::StoredTopic::new(id, "a".to_owned(), 1, BTreeMap::new());
         store.create(&topic).unwrap();
-        store.delete(id).unwrap();
+        store.delete(id).unwrap().unwrap();
     }
     let slow = Coordinators::default();
     slow.slow.store(true, Ordering::Relaxed);
