@@ -61,6 +61,8 @@ pub struct Groups {
     /// of them comes before whoever spoke in that time has been heard, not a session's and not a join phase's, whose
     /// members are as dead when it ends without them. And however many there are, they move at once.
     lost_ms: Millis,
+    /// Until when, on the steady clock, deadlines were moved the last time to hear who speaks.
+    extended_until_ms: Millis,
     tickets: Tickets,
     /// ListGroups, each with the last append it waits for.
     lists: Vec<(Ticket, RequestId, ListGroups)>,
@@ -78,6 +80,7 @@ impl Groups {
             slots: BTreeMap::new(),
             timers: Timers::default(),
             lost_ms: 0,
+            extended_until_ms: 0,
             tickets: Tickets::default(),
             lists: Vec::new(),
             census: Census::default(),
@@ -121,9 +124,14 @@ impl Groups {
             Input::ForgetAgain => self.forget(now, effects),
             Input::Late { by } => {
                 // Once for the time that was lost, which brings the deadline it was late to no further than to now, and
-                // once to hear who speaks now.
-                let given_ms = millis(by).saturating_mul(2);
-                self.lost_ms = self.lost_ms.saturating_add(given_ms);
+                // once to hear who speaks now; that not for a deadline that was already extended so, or a coordinator
+                // that is always late would end nothing.
+                let (now_ms, by_ms) = (millis(now.steady), millis(by));
+                self.lost_ms = self.lost_ms.saturating_add(by_ms);
+                if millis(now.steady.saturating_sub(by)) > self.extended_until_ms {
+                    self.lost_ms = self.lost_ms.saturating_add(by_ms);
+                    self.extended_until_ms = now_ms.saturating_add(by_ms);
+                }
             }
             Input::Close => self.close(now, effects),
         }

@@ -23,13 +23,28 @@ fn s3_8_being_late_twice_counts_twice() {
     stable(&["A"]).tells(
         "
         9000 > late 5000
-        14500 > late 700
+        19001 > late 700
         21399 > C heartbeat c~A gen=1
         21399 < C heartbeat 0
         31399 < exit session_timeout c~A
         31399 < rebalance session_timeout after gen1
         31399 < append group=gen2 consumer/- leader=- []
         31399 > wait
+        ",
+    );
+}
+
+/// Who was given time and did not speak in it is dead, however late that is seen.
+#[test]
+fn s3_8_a_coordinator_that_is_always_late_ends_a_session() {
+    stable(&["A"]).tells(
+        "
+        9999 > late 1001
+        12001 > late 1001
+        13003 < exit session_timeout c~A
+        13003 < rebalance session_timeout after gen1
+        13003 < append group=gen2 consumer/- leader=- []
+        13003 > wait
         ",
     );
 }
