@@ -5,7 +5,8 @@
 //! * Who takes more than there ever is, gets it when nobody else has anything.
 //! * Under pressure the *holder that holds most and moves least* gives way. Who waits for bytes cannot move, and is looked
 //!   at only when everybody does.
-//! * Small holders are not to blame, unless they hold most of it together: then the largest of them that does not move.
+//! * Small holders are not to blame, unless they hold most of it together: then the largest of them that do not move,
+//!   several at a time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,6 +16,8 @@ pub(crate) const SMALL: usize = 64 * 1024;
 const KEPT: usize = 16;
 /// A holder moves if what it holds would be gone within so many looks.
 const LOOKS: usize = 30;
+/// Small holders that give way at a look: about what a large one would.
+const SMALL_AT_ONCE: usize = 16;
 
 /// Somebody that takes from a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,9 +184,9 @@ impl Pool {
         }
     }
 
-    /// Somebody has waited for too long: who gives way. None while all that hold much move. To be asked at even
+    /// Somebody has waited for too long: who gives way. Nobody while all that hold much move. To be asked at even
     /// intervals: what was moved is measured from look to look.
-    pub(crate) fn press(&mut self) -> Option<Holder> {
+    pub(crate) fn press(&mut self) -> Vec<Holder> {
         let waiting: BTreeSet<Holder> = match self.of_requests {
             true => self.queue.iter().map(|waiting| waiting.holder).collect(),
             false => BTreeSet::new(),
@@ -196,12 +199,14 @@ impl Pool {
         if of_small <= self.most / 2 {
             small.clear();
         }
-        let still = |of: &[_]| least_moving(of, &waiting);
-        let stuck = |of: &[_]| if_all_wait(of, &waiting);
-        let found = still(&large)
-            .or_else(|| still(&small))
-            .or_else(|| stuck(&large))
-            .or_else(|| stuck(&small));
+        let mut found = least_moving(&large, &waiting, 1);
+        if found.is_empty() {
+            found = least_moving(&small, &waiting, SMALL_AT_ONCE);
+        }
+        if found.is_empty() {
+            let stuck = if_all_wait(&large, &waiting).or_else(|| if_all_wait(&small, &waiting));
+            found.extend(stuck);
+        }
         for account in self.accounts.values_mut() {
             account.moved = 0;
         }
@@ -240,17 +245,22 @@ impl Pool {
 
 type Held<'a> = (&'a Holder, &'a Account);
 
-/// Who of these holds most and moves least; None if all that do not wait move.
-fn least_moving(of: &[Held<'_>], waiting: &BTreeSet<Holder>) -> Option<Holder> {
+/// The `count` of these that hold most and move least; nobody if all that do not wait move.
+fn least_moving(of: &[Held<'_>], waiting: &BTreeSet<Holder>, count: usize) -> Vec<Holder> {
     let still = of.iter().filter(|(holder, account)| {
         !waiting.contains(holder) && account.moved.saturating_mul(LOOKS) < account.held
     });
-    let least = still.max_by(|(_, one), (_, other)| {
+    let mut still: Vec<&Held<'_>> = still.collect();
+    still.sort_by(|(_, one), (_, other)| {
         // Held by moved, without a division.
         let of = |a: &Account, b: &Account| a.held as u128 * (b.moved + SMALL) as u128;
-        of(one, other).cmp(&of(other, one))
+        of(other, one).cmp(&of(one, other))
     });
-    least.map(|(holder, _)| **holder)
+    still
+        .iter()
+        .take(count)
+        .map(|(holder, _)| **holder)
+        .collect()
 }
 
 /// Who of these holds most, when all of them wait.

@@ -229,23 +229,26 @@ impl Drop for Forget<'_> {
 /// Has somebody give way, once an interval whoever asks.
 fn press(inner: &Inner) {
     let mut state = inner.state();
-    if let Some(holder) = state.look(Instant::now())
-        && let Some(gives_way) = state.holders.get(&holder)
-    {
-        gives_way.notify_one();
+    for holder in state.look(Instant::now()) {
+        if let Some(gives_way) = state.holders.get(&holder) {
+            gives_way.notify_one();
+        }
     }
 }
 
 impl State {
     /// Measures what moved since the last look, if that was an interval ago; says who gives way if it was the last one.
-    fn look(&mut self, now: Instant) -> Option<Holder> {
+    fn look(&mut self, now: Instant) -> Vec<Holder> {
         let since = self.pressed.map(|pressed| now.duration_since(pressed));
         if since.is_some_and(|since| since < PRESSURE) {
-            return None;
+            return Vec::new();
         }
         self.pressed = Some(now);
-        let found = self.pool.press();
-        found.filter(|_| since.is_some_and(|since| since < 2 * PRESSURE))
+        let mut found = self.pool.press();
+        if since.is_none_or(|since| since >= 2 * PRESSURE) {
+            found.clear();
+        }
+        found
     }
 }
 
