@@ -20,6 +20,7 @@ use crate::metrics::kinds::ADMIN as KIND;
 mod places;
 
 use places::Bounded;
+pub(crate) use places::Bounds;
 
 /// Who looks at the broker never ends it: a server that keeps failing is started again, at the end every five seconds.
 const RESTARTS: RestartPolicy = RestartPolicy {
@@ -37,8 +38,7 @@ pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub(crate) struct AdminPages {
     pub(crate) metrics: Arc<Page>,
     pub(crate) ready: Readiness,
-    /// Connections at a time.
-    pub(crate) most: usize,
+    pub(crate) bounds: Bounds,
 }
 
 pub(crate) enum AdminMsg {
@@ -87,7 +87,7 @@ impl Actor for AdminServer {
         args: AdminArgs,
     ) -> Result<Self::State, ActorProcessingErr> {
         let listener = tokio::net::TcpListener::from_std(args.listener)?;
-        let listener = Bounded::new(listener, args.pages.most);
+        let listener = Bounded::new(listener, args.pages.bounds);
         let myself = Addr::new(myself, KIND);
         let mut tasks = JoinSet::new();
         let router = router(args.pages);
@@ -169,7 +169,10 @@ mod tests {
         let pages = AdminPages {
             metrics: Arc::new(Page::new(None, Arc::new(Default::default), 0)),
             ready: Arc::new(|| Ok(())),
-            most: 1,
+            bounds: Bounds {
+                most: 1,
+                idle: RESTARTS.backoff_max,
+            },
         };
         let child = child(listener, pages);
         let wait = Duration::from_secs(1);

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, AdminPages, Readiness};
+use crate::admin::{self, AdminPages, Bounds, Readiness};
 use crate::bind::bind;
 use crate::compute::Compute;
 use crate::data_dir::DataDir;
@@ -140,14 +140,17 @@ impl Broker {
         broker.root.adopt(listener).await?;
         if let Some((socket, _)) = admin_socket {
             let ready = readiness(&broker);
-            let most = shared.config.admin_max_connections;
+            let bounds = Bounds {
+                most: shared.config.admin_max_connections,
+                idle: shared.config.admin_idle_timeout,
+            };
             let topics = broker.topics.clone();
             let count = Arc::new(move || crate::topics::counts(&topics.snapshot()));
             let metrics = Arc::new(Page::new(recorder, count, series_max));
             let pages = AdminPages {
                 metrics,
                 ready,
-                most,
+                bounds,
             };
             broker.root.adopt(admin::child(socket, pages)).await?;
         }

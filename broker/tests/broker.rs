@@ -470,16 +470,59 @@ async fn the_admin_port_has_so_many_connections_and_they_are_not_the_brokers() {
     config.max_connections = 1;
     let broker = Broker::start(config).await.unwrap();
     let admin = broker.admin_address().unwrap();
-    let open = [
-        tokio::net::TcpStream::connect(admin).await.unwrap(),
-        tokio::net::TcpStream::connect(admin).await.unwrap(),
-    ];
-    let mut one_more = tokio::net::TcpStream::connect(admin).await.unwrap();
-    assert!(!matches!(one_more.read(&mut [0]).await, Ok(1..)));
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(tokio::net::TcpStream::connect(admin).await.unwrap());
+    }
+    // Newcomers have the places of the silent, long before their time is over.
+    assert!(get(admin, "/healthz").await.ends_with("ok\n"));
+    for closed in &mut silent[..3] {
+        assert!(!matches!(closed.read(&mut [0]).await, Ok(1..)));
+    }
     let mut client = Client::connect(broker.address()).await;
     client.send(&ApiVersionsRequest::default(), 0).await;
     assert!(client.frame().await.is_some());
-    drop((open, client));
+    drop((silent, client));
+    broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_gets_no_answer_from_the_admin_port_loses_its_place() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let _limit = Limit::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config
+        .set("callboard.admin.listener", "127.0.0.1:0")
+        .unwrap();
+    config
+        .set("callboard.admin.idle.timeout.ms", "300")
+        .unwrap();
+    let broker = Broker::start(config).await.unwrap();
+    let admin = broker.admin_address().unwrap();
+    let connect = || tokio::net::TcpStream::connect(admin);
+    let mut silent = connect().await.unwrap();
+    let mut kept_alive = connect().await.unwrap();
+    let asked = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+    kept_alive.write_all(asked).await.unwrap();
+    let (mut drip_reader, mut drip) = connect().await.unwrap().into_split();
+    let dripping = tokio::spawn(async move {
+        drip.write_all(b"GET /healthz HTTP/1.1\r\n").await?;
+        loop {
+            drip.write_all(b"a: b\r\n").await?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        #[expect(unreachable_code, reason = "names the type of the error")]
+        std::io::Result::Ok(())
+    });
+    // Each of these ends, or the test's time does.
+    let _ = silent.read_to_end(&mut Vec::new()).await;
+    let mut answer = Vec::new();
+    let _ = kept_alive.read_to_end(&mut answer).await;
+    assert!(answer.ends_with(b"ok\n"));
+    let _ = drip_reader.read_to_end(&mut Vec::new()).await;
+    assert!(dripping.await.unwrap().is_err());
     broker.shutdown().await.unwrap();
 }
 

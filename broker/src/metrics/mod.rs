@@ -29,7 +29,8 @@ pub const BROKER_CONNECTIONS: &str = "callboard_broker_connections";
 pub const BROKER_CONNECTIONS_TOTAL: &str = "callboard_broker_connections_total";
 /// Open connections to the admin port.
 pub const BROKER_ADMIN_CONNECTIONS: &str = "callboard_broker_admin_connections";
-/// Connections to the admin port by what became of them at accept: `accepted`, `refused_limit`.
+/// Connections to the admin port: `accepted`; of these, without an answer for too long: `closed_idle`, and closed for a
+/// newcomer: `closed_limit`.
 pub const BROKER_ADMIN_CONNECTIONS_TOTAL: &str = "callboard_broker_admin_connections_total";
 /// Requests answered, by API.
 pub const BROKER_REQUESTS_TOTAL: &str = "callboard_broker_requests_total";
@@ -78,7 +79,7 @@ pub(crate) const ADMIN_CONNECTIONS: CounterFamily = CounterFamily::new(
     BROKER_ADMIN_CONNECTIONS_TOTAL,
     Unit::Count,
     "Connections to the admin port by what became of them when they were accepted.",
-    &[("result", &["accepted", "refused_limit"])],
+    &[("result", &["accepted", "closed_idle", "closed_limit"])],
 );
 pub(crate) const NETWORK_BYTES: CounterFamily = CounterFamily::new(
     BROKER_NETWORK_BYTES_TOTAL,
