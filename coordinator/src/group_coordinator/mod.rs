@@ -6,6 +6,7 @@
 
 mod owed;
 mod perform;
+mod together;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -23,6 +24,7 @@ use tracing::{debug, error, warn};
 
 use self::owed::{Debts, Owed};
 use self::perform::code;
+use self::together::Together;
 use crate::beyond_end::beyond_end;
 use crate::core::{GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Ticket, Unreadable};
 use crate::metrics::{Api, CoordinatorMeter, PartitionState};
@@ -78,6 +80,8 @@ pub(crate) struct State {
     core: Groups,
     service: Service,
     debts: Debts,
+    /// Commits that go to the writer at the end of this message.
+    together: Option<Together>,
     next_id: u64,
     expiry_at: Duration,
     expiring: Vec<Arc<str>>,
@@ -210,6 +214,7 @@ impl Actor for GroupCoordinator {
             core,
             service: Service::Open,
             debts: Debts::default(),
+            together: None,
             next_id: 0,
             expiry_at: shared.config.offsets_retention_check_interval,
             expiring: Vec::new(),
@@ -252,6 +257,7 @@ impl Actor for GroupCoordinator {
             CoordinatorMsg::Forgot(id, outcome) => state.forgot(id, outcome)?,
             CoordinatorMsg::Close(done) => state.close(done),
         }
+        state.send_together();
         state.meter.census(state.core.census());
         state.arm();
         Ok(())
@@ -475,6 +481,7 @@ impl State {
 
     fn close(&mut self, done: RpcReplyPort<()>) {
         self.step(None, Input::Close);
+        self.send_together();
         drop(self.debts.take_all());
         if matches!(self.service, Service::Refused(_)) {
             // The caller may have stopped waiting.

@@ -9,6 +9,7 @@ use callboard_supervision::seldom;
 use tracing::info;
 
 use super::owed::Owed;
+use super::together::Commit;
 use super::{CoordinatorMsg, State};
 use crate::core::{CommitOutcome, Effect, Event, Response, StoredGroup, Ticket, fetch};
 use crate::forget::forget_topic;
@@ -28,6 +29,7 @@ impl State {
                 group_id,
                 records,
             } => {
+                self.send_together();
                 let durable = self.durable_port(ticket, &group_id);
                 self.writer.append(group_id, records, durable);
             }
@@ -58,6 +60,7 @@ impl State {
                 let Some(owed) = self.debts.take(id) else {
                     return;
                 };
+                self.send_together();
                 let shared = Arc::clone(&self.shared);
                 self.writer.read(Arc::clone(&group_id), move |index| {
                     let image = shared.told.image();
@@ -70,6 +73,7 @@ impl State {
                 group_id,
                 removal,
             } => {
+                self.send_together();
                 let durable = self.durable_port(ticket, &group_id);
                 let of = Arc::clone(&group_id);
                 let divisible = removal.is_divisible();
@@ -82,6 +86,7 @@ impl State {
             }
             Effect::Reload { group_id } => self.reload(group_id),
             Effect::Forget { id, topic } => {
+                self.send_together();
                 let myself = self.myself.clone();
                 forget_topic(&self.writer, topic, move |outcome| {
                     // A coordinator that has ended forgets it anew when it is back.
@@ -111,27 +116,21 @@ impl State {
     ) {
         let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
         let lent = self.debts.lend(deadline, owed);
-        let meter = self.shared.meter.clone();
-        let durable = ticket.map(|ticket| self.durable_port(ticket, &group_id));
-        self.writer.append(group_id, records, move |landed| {
-            if let Some(owed) = lent.take() {
-                match &landed {
-                    Ok(()) => owed.answer(Response::Commit(outcome), &meter),
-                    Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
-                    Err(error) => {
-                        let failed = outcome.failed(code(error));
-                        owed.answer(Response::Commit(failed), &meter);
-                    }
-                }
-            }
-            if let Some(durable) = durable {
-                durable(landed);
-            }
+        let durable = ticket.map(|ticket| {
+            let durable: Box<dyn FnOnce(_) + Send> = Box::new(self.durable_port(ticket, &group_id));
+            durable
         });
+        let commit = Commit {
+            lent,
+            outcome,
+            durable,
+        };
+        self.put_together(group_id, records, commit);
     }
 
     /// Has a group read back, behind its appends in flight.
-    pub(super) fn reload(&self, group_id: Arc<str>) {
+    pub(super) fn reload(&mut self, group_id: Arc<str>) {
+        self.send_together();
         let myself = self.myself.clone();
         self.writer.read(Arc::clone(&group_id), move |index| {
             let stored = StoredGroup::read(index, &group_id);

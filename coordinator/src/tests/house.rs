@@ -216,18 +216,7 @@ impl House {
     }
 
     pub(super) fn fetch(&self, groups: &[&str]) -> Answer<response::OffsetFetch> {
-        let of_group = |group: &&str| request::FetchGroup {
-            group_id: (*group).into(),
-            member_id: None,
-            member_epoch: -1,
-            topics: None,
-        };
-        let fetch = request::OffsetFetch {
-            groups: groups.iter().map(of_group).collect(),
-            require_stable: true,
-            answer_by_id: false,
-        };
-        self.ask(Call::OffsetFetch, fetch)
+        self.ask(Call::OffsetFetch, all_of(groups))
     }
 
     pub(super) fn list(&self) -> Answer<response::ListGroups> {
@@ -283,6 +272,21 @@ pub(super) fn commit(group: &str, partition: i32, offset: i64) -> request::Offse
                 metadata: None,
             }],
         }],
+    }
+}
+
+/// A question for all that is committed by these groups.
+pub(super) fn all_of(groups: &[&str]) -> request::OffsetFetch {
+    let of_group = |group: &&str| request::FetchGroup {
+        group_id: (*group).into(),
+        member_id: None,
+        member_epoch: -1,
+        topics: None,
+    };
+    request::OffsetFetch {
+        groups: groups.iter().map(of_group).collect(),
+        require_stable: true,
+        answer_by_id: false,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Requests from the outside: who is answered when, and what several coordinators answer together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::log::OffsetsLog;
+use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::ErrorCode;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -80,12 +82,62 @@ async fn one_read_of_a_connection_is_handled_in_its_order() {
     });
     house.coordinators.submit(commits.collect());
     rest().await;
-    assert_eq!(house.log.unsynced(), 3, "all three are on their way");
+    assert_eq!(
+        house.log.unsynced(),
+        1,
+        "all three are on their way, as one"
+    );
     house.log.release();
     for answer in wait {
         assert_eq!(code(&answer.await.unwrap()), ErrorCode::NONE);
     }
     assert_eq!(committed(&house.fetch(&["g"]).await.unwrap()), [(0, 3)]);
+    house.stage.finish().await;
+}
+
+/// What came together is one batch on disk only as far as nobody can tell: a read stands where it was sent, one group does
+/// not wait for another, and what is too large is so alone.
+#[tokio::test(start_paused = true)]
+async fn commits_that_come_together_are_answered_each_by_itself() {
+    let log = MemoryLog::new(PARTITIONS).batch_bytes_max(2_048);
+    let house = House::over(Arc::new(log)).await;
+    rest().await;
+    for group in ["g", "h"] {
+        house.commit(group, 0, 0).await.unwrap();
+    }
+    house.log.hold();
+    let note = |bytes| {
+        let mut noted = commit("g", 0, 2);
+        noted.topics[0].partitions[0].metadata = Some("n".repeat(bytes));
+        noted
+    };
+    let commits = [
+        commit("g", 0, 1),
+        note(3_000),
+        commit("g", 1, 3),
+        commit("h", 0, 4),
+    ];
+    let (answers, wait): (Vec<_>, Vec<_>) = (0..4).map(|_| oneshot::channel()).unzip();
+    let calls = commits.into_iter().zip(answers).map(|(commit, answer)| {
+        let reply = Reply::new(move |given| drop(answer.send(given)));
+        Call::OffsetCommit(commit, reply)
+    });
+    let mut calls: Vec<_> = calls.collect();
+    let (answer, fetched) = oneshot::channel();
+    let reply = Reply::new(move |given| drop(answer.send(given)));
+    calls.insert(1, Call::OffsetFetch(all_of(&["g"]), reply));
+    house.coordinators.submit(calls);
+    rest().await;
+    house.log.release();
+    let mut codes = Vec::new();
+    for answer in wait {
+        codes.push(code(&answer.await.unwrap()));
+    }
+    let fine = ErrorCode::NONE;
+    assert_eq!(codes, [fine, ErrorCode::UNKNOWN_SERVER_ERROR, fine, fine]);
+    assert_eq!(committed(&fetched.await.unwrap()), [(0, 1)]);
+    let after = house.fetch(&["g"]).await.unwrap();
+    assert_eq!(committed(&after), [(0, 1), (1, 3)]);
     house.stage.finish().await;
 }
 

@@ -1,0 +1,122 @@
+//! Commits of one group that are handed to the writer together: those that one message brought, one behind the other,
+//! are one batch on disk, as those within Kafka's `group.coordinator.append.linger.ms` are. Nobody waits for more to come.
+
+use std::sync::Arc;
+
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::AppendError;
+
+use super::State;
+use super::owed::Lent;
+use super::perform::code;
+use crate::core::{CommitOutcome, Response};
+
+/// Bytes of the records of one append, about, and which part of what the engine takes it may be: what is too large is so
+/// by itself.
+const BYTES_MAX: usize = 64 * 1024;
+const PART_OF_ENGINE: usize = 4;
+/// What a record takes besides its names and its note, more or less.
+const RECORD_BYTES: usize = 96;
+
+type DurableFn = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+/// One commit on its way.
+pub(super) struct Commit {
+    pub(super) lent: Lent,
+    pub(super) outcome: CommitOutcome,
+    /// The core's, if it waits for it.
+    pub(super) durable: Option<DurableFn>,
+}
+
+/// See the module.
+pub(super) struct Together {
+    group_id: Arc<str>,
+    records: Vec<Record>,
+    bytes: usize,
+    commits: Vec<Commit>,
+}
+
+impl Together {
+    fn takes(&self, group_id: &str, bytes: usize, bytes_max: usize) -> bool {
+        *self.group_id == *group_id && self.bytes + bytes <= bytes_max
+    }
+}
+
+impl State {
+    /// Puts a commit to those of its group that go to the writer at the end of this message, or before it when
+    /// something else does.
+    pub(super) fn put_together(
+        &mut self,
+        group_id: Arc<str>,
+        mut records: Vec<Record>,
+        commit: Commit,
+    ) {
+        let bytes = records.iter().map(size).sum();
+        let engines = self.shared.log.capabilities().batch_bytes_max;
+        let bytes_max = BYTES_MAX.min(engines / PART_OF_ENGINE);
+        match &mut self.together {
+            Some(together) if together.takes(&group_id, bytes, bytes_max) => {
+                together.records.append(&mut records);
+                together.bytes += bytes;
+                together.commits.push(commit);
+            }
+            _ => {
+                self.send_together();
+                self.together = Some(Together {
+                    group_id,
+                    records,
+                    bytes,
+                    commits: vec![commit],
+                });
+            }
+        }
+    }
+
+    /// Hands what was put together to the writer, which answers it once it has landed. To be called before anything else
+    /// is asked of the writer.
+    pub(super) fn send_together(&mut self) {
+        let Some(Together {
+            group_id,
+            records,
+            commits,
+            ..
+        }) = self.together.take()
+        else {
+            return;
+        };
+        let meter = self.shared.meter.clone();
+        self.writer.append(group_id, records, move |landed| {
+            for commit in commits {
+                if let Some(owed) = commit.lent.take() {
+                    match &landed {
+                        Ok(()) => owed.answer(Response::Commit(commit.outcome), &meter),
+                        Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
+                        Err(error) => {
+                            let failed = commit.outcome.failed(code(error));
+                            owed.answer(Response::Commit(failed), &meter);
+                        }
+                    }
+                }
+                if let Some(durable) = commit.durable {
+                    durable(landed.clone());
+                }
+            }
+        });
+    }
+}
+
+fn size(record: &Record) -> usize {
+    let names = match record {
+        Record::OffsetCommit {
+            group,
+            topic,
+            value,
+            ..
+        } => {
+            let note = value.as_ref().map_or(0, |value| value.metadata.len());
+            group.len() + topic.len() + note
+        }
+        _ => BYTES_MAX,
+    };
+    RECORD_BYTES + names
+}
