@@ -1,6 +1,7 @@
 //! DeleteTopics, versions 1 to 6 (by id from 6). A topic is durably gone before its answer; that its offsets are
 //! forgotten is the keeper's and the coordinators', whatever becomes of the request.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use callboard_protocol::messages::delete_topics::{
@@ -15,6 +16,8 @@ use crate::topics::TopicError;
 
 /// The first version that may name topics by id.
 const BY_ID: i16 = 6;
+/// Names looked at before others get their turn.
+const AT_ONCE: usize = 100;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<DeleteTopicsRequest<'_>>() else {
@@ -33,21 +36,22 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let responder = request.responder;
     work.effect(async move {
         let mut responses: Vec<DeletableTopicResult<'static>> = Vec::with_capacity(wanted.len());
+        // How often each is named, until it is answered.
+        let mut named: HashMap<&Wanted, usize> = HashMap::with_capacity(wanted.len());
+        for topic in &wanted {
+            *named.entry(topic).or_default() += 1;
+        }
         for (at, topic) in wanted.iter().enumerate() {
-            let twice = wanted
-                .iter()
-                .enumerate()
-                .any(|(other, same)| other != at && same == topic);
-            if twice {
-                // Answered once.
-                if !wanted[..at].contains(topic) {
-                    responses.push(
-                        topic.refused(ErrorCode::INVALID_REQUEST, "Duplicate topic name or id."),
-                    );
-                }
-                continue;
+            if at % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
             }
-            responses.push(topic.delete(&shared).await);
+            match named.remove(topic) {
+                Some(1) => responses.push(topic.delete(&shared).await),
+                Some(_) => responses
+                    .push(topic.refused(ErrorCode::INVALID_REQUEST, "Duplicate topic name or id.")),
+                // Answered once.
+                None => {}
+            }
         }
         responder.send(&DeleteTopicsResponse {
             responses,
@@ -57,7 +61,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
 }
 
 /// A topic to delete, by name or by id.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Wanted {
     name: Option<String>,
     id: Uuid,
@@ -93,6 +97,10 @@ impl Wanted {
                 None => return self.refused(ErrorCode::UNKNOWN_TOPIC_ID, UNKNOWN),
             },
         };
+        // What is not there is not the keeper's to say; it has one thing at a time to do.
+        if shared.topics.snapshot().by_name(&name).is_none() {
+            return self.refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN);
+        }
         match shared.topics.delete_topic(&name).await {
             Ok(deleted) => DeletableTopicResult {
                 name: Some(name.into()),
