@@ -28,6 +28,8 @@ use crate::{BrokerConfig, BrokerError};
 
 /// Large answers that are made at a time, over all connections: what they are made of is in no budget.
 const MAKERS: usize = 8;
+/// Requests about many groups at a time: what is read of one takes several times its bytes.
+const MAKERS_OF_LOTS: usize = 2;
 
 /// What to start with.
 pub(crate) struct Parts<'a> {
@@ -123,6 +125,7 @@ impl<'a> Parts<'a> {
                 Waiting::DoesNot,
             ),
             makers: Arc::new(Semaphore::new(MAKERS)),
+            makers_of_lots: Arc::new(Semaphore::new(MAKERS_OF_LOTS)),
             fetch_reads: Arc::new(Semaphore::new(self.config.fetch_reads_max)),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(APIS.iter().map(|api| api.key)),

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) answers: Budget,
     /// Large answers that may be made at a time.
     pub(crate) makers: Arc<Semaphore>,
+    /// Requests about many groups that are worked on at a time.
+    pub(crate) makers_of_lots: Arc<Semaphore>,
     /// Fetches that may read from the disk at a time.
     pub(crate) fetch_reads: Arc<Semaphore>,
     /// What requests change, and outlives their connections.

@@ -19,8 +19,8 @@ use futures_util::stream::FuturesUnordered;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -76,8 +76,8 @@ enum Arrived {
     Frame {
         bytes: Bytes,
         held: Room,
-        /// Its answer may be large.
-        large: bool,
+        /// Its answer may be large: who gives the right to make it.
+        makers: Option<Arc<Semaphore>>,
     },
     /// Bytes that are no frame, with the metric's word for it. Nothing follows.
     Broken(&'static str),
@@ -251,9 +251,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             match self.frames.pop() {
                 Ok(Some(bytes)) => {
                     let held = self.partial.split(bytes.len() + 4);
-                    let large = handlers::has_large_answer(&bytes, &self.context.shared);
-                    self.flow
-                        .arrived(Arrived::Frame { bytes, held, large }, now());
+                    let makers = handlers::makers(&bytes, &self.context.shared).cloned();
+                    let frame = Arrived::Frame {
+                        bytes,
+                        held,
+                        makers,
+                    };
+                    self.flow.arrived(frame, now());
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -280,9 +284,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             any = true;
             self.meters.in_flight.increment(1.0);
             match arrived {
-                Arrived::Frame { bytes, held, large } => {
+                Arrived::Frame {
+                    bytes,
+                    held,
+                    makers,
+                } => {
                     work.response_bytes = self.flow.response_bytes_left();
-                    if large {
+                    if makers.is_some() {
                         self.flow.promise(ticket);
                     }
                     work.held = Some(held.busy());
@@ -330,9 +338,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// waits with it.
     fn may_start(&mut self) -> bool {
         let crowded = || self.context.answers.is_crowded();
-        let large = match self.flow.next(crowded) {
-            Some(Arrived::Frame { large, .. }) => *large,
-            Some(Arrived::Broken(_)) => false,
+        let makers = match self.flow.next(crowded) {
+            Some(Arrived::Frame { makers, .. }) => makers.as_ref(),
+            Some(Arrived::Broken(_)) => None,
             None => {
                 let behind = self.flow.is_behind();
                 if behind && !self.behind {
@@ -344,10 +352,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 return false;
             }
         };
-        if !large || self.maker.is_some() {
+        let Some(makers) = makers.filter(|_| self.maker.is_none()) else {
             return true;
-        }
-        let makers = &self.context.shared.makers;
+        };
         match Arc::clone(makers).try_acquire_owned() {
             Ok(maker) => self.maker = Some(maker),
             Err(_) if self.wants_maker.is_none() => {

@@ -1,21 +1,30 @@
-//! DeleteGroups, versions 0 to 2.
+//! DeleteGroups, versions 0 to 2. A group that is named many times is deleted and answered once.
+
+use std::sync::Arc;
 
 use callboard_coordinator::{Call, Reply, request, response};
 use callboard_protocol::messages::delete_groups::{
     DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
 };
 
+use super::{lots, once_each};
 use crate::request::{Request, Work};
 
+/// Bytes of the shortest result without its group's name.
+const RESULT_BYTES: usize = 3;
+
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    if lots::may_be_many(request.frame.len()) {
+        // Nothing overtakes its later lots.
+        work.hold = true;
+        return work.effect(request.elsewhere(many));
+    }
     let Some((body, request)) = request.decode::<DeleteGroupsRequest<'_>>() else {
         return;
     };
-    let group_ids = body
-        .groups_names
-        .iter()
-        .map(|group| group.as_ref().into())
-        .collect();
+    let names = body.groups_names.iter();
+    let group_ids: Vec<_> = names.map(|group| group.as_ref().into()).collect();
+    lots::charge(work, group_ids.len());
     let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::DeleteGroups| {
         let results = answer.results.iter().map(wire).collect();
@@ -28,6 +37,42 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         request::DeleteGroups { group_ids },
         reply,
     ));
+}
+
+fn many(request: Request<'_>) {
+    let Some((body, request)) = request.decode::<DeleteGroupsRequest<'_>>() else {
+        return;
+    };
+    let (names, _) = once_each(body.groups_names.iter().map(AsRef::as_ref));
+    let bytes = |name: &&str| name.len() + RESULT_BYTES;
+    if !request
+        .responder
+        .may_make(names.iter().map(bytes).sum::<usize>())
+    {
+        return request.responder.close("answer_too_large");
+    }
+    let mut errors = Vec::with_capacity(names.len());
+    let answered = lots::ask(
+        request.shared(),
+        names.iter().map(|name| Arc::from(*name)),
+        |group_ids, reply| Call::DeleteGroups(request::DeleteGroups { group_ids }, reply),
+        |answer: response::DeleteGroups| {
+            errors.extend(answer.results.iter().map(|result| result.error))
+        },
+        || true,
+    );
+    if answered && request.responder.is_wanted() {
+        let results = names.into_iter().zip(errors);
+        let results = results.map(|(name, error)| DeletableGroupResult {
+            group_id: name.into(),
+            error_code: error.0,
+            ..Default::default()
+        });
+        request.responder.send(&DeleteGroupsResponse {
+            results: results.collect(),
+            ..Default::default()
+        });
+    }
 }
 
 fn wire(result: &response::DeletedGroup) -> DeletableGroupResult<'_> {

@@ -1,43 +1,87 @@
 //! DescribeGroups, versions 0 to 6. A group that is named many times is described once and answered each time. Only from 6 on a group that does not exist is an error (KIP-1043); before, it is
 //! Dead.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use callboard_coordinator::{Call, Reply, request, response};
 use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
-use super::{once_each, operations};
-use crate::request::{Request, Work};
+use super::{lots, once_each, operations};
+use crate::request::{Request, Responder, Work};
 
 const KNOWS_NOT_FOUND: i16 = 6;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
+    if lots::may_be_many(request.frame.len()) {
+        return lots::read(request, work, many);
+    }
     let version = request.version();
     let Some((body, request)) = request.decode::<DescribeGroupsRequest<'_>>() else {
         return;
     };
     let asked = body.include_authorized_operations;
     let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
-    let group_ids = group_ids.into_iter().map(Into::into).collect();
+    let group_ids: Vec<_> = group_ids.into_iter().map(Into::into).collect();
+    lots::charge(work, group_ids.len());
     let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::DescribeGroups| {
         responder.elsewhere(move |responder| {
-            let of = |place: Option<usize>| DescribeGroupsResponse {
-                groups: place
-                    .and_then(|place| answer.groups.get(place))
-                    .map(|group| wire(group, asked, version))
-                    .into_iter()
-                    .collect(),
-                ..Default::default()
-            };
-            responder.send_shared(answer.groups.len(), &places, of);
+            send(responder, &answer.groups, &places, asked, version);
         });
     });
     work.calls.push(Call::DescribeGroups(
         request::DescribeGroups { group_ids },
         reply,
     ));
+}
+
+fn many(request: Request<'_>) {
+    let version = request.version();
+    let Some((body, request)) = request.decode::<DescribeGroupsRequest<'_>>() else {
+        return;
+    };
+    // Each naming is answered, in more bytes than this.
+    if !request
+        .responder
+        .may_make(body.groups.len() * size_of::<Bytes>())
+    {
+        return request.responder.close("answer_too_large");
+    }
+    let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
+    let mut groups = Vec::new();
+    let answered = lots::ask(
+        request.shared(),
+        group_ids.into_iter().map(Arc::from),
+        |group_ids, reply| Call::DescribeGroups(request::DescribeGroups { group_ids }, reply),
+        |answer: response::DescribeGroups| groups.extend(answer.groups),
+        || request.responder.is_wanted(),
+    );
+    if answered {
+        let asked = body.include_authorized_operations;
+        send(request.responder, &groups, &places, asked, version);
+    }
+}
+
+fn send(
+    responder: Responder,
+    groups: &[response::DescribedGroup],
+    places: &[usize],
+    asked: bool,
+    version: i16,
+) {
+    let of = |place: Option<usize>| DescribeGroupsResponse {
+        groups: place
+            .and_then(|place| groups.get(place))
+            .map(|group| wire(group, asked, version))
+            .into_iter()
+            .collect(),
+        ..Default::default()
+    };
+    responder.send_shared(groups.len(), places, of);
 }
 
 fn wire(

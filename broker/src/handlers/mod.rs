@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use callboard_protocol::messages as m;
 use callboard_protocol::{ApiKey, ErrorCode, Message};
+use tokio::sync::Semaphore;
 
 use crate::request::{Follow, Request, Work};
 use crate::shared::Shared;
@@ -28,6 +30,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod lots;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -112,22 +115,29 @@ pub(crate) const APIS: &[Api] = &[
     api!(DescribeClusterRequest, AtOnce, describe_cluster),
 ];
 
-/// Whether the request in `frame` may have an answer of many times its own size, which only the broker's state bounds. Such
-/// an answer is paid for before it is made, and made where nobody waits ([`Responder::elsewhere`]).
+/// Who gives the right to make the answer of the request in `frame`, if that may be large: many times the request, so that
+/// only the broker's state bounds it, or about many groups. Such an answer is paid for before it is made, and made where
+/// nobody waits ([`Responder::elsewhere`]).
 ///
 /// [`Responder::elsewhere`]: crate::request::Responder::elsewhere
-pub(crate) fn has_large_answer(frame: &[u8], shared: &Shared) -> bool {
-    let Ok(head) = callboard_protocol::header::peek(frame) else {
-        return false;
-    };
-    match head.api_key {
+pub(crate) fn makers<'a>(frame: &[u8], shared: &'a Shared) -> Option<&'a Arc<Semaphore>> {
+    let head = callboard_protocol::header::peek(frame).ok()?;
+    let about_groups = matches!(
+        head.api_key,
+        ApiKey::DESCRIBE_GROUPS | ApiKey::DELETE_GROUPS | ApiKey::OFFSET_FETCH
+    );
+    if about_groups && lots::may_be_many(frame.len()) {
+        return Some(&shared.makers_of_lots);
+    }
+    let large = match head.api_key {
         ApiKey::LIST_GROUPS | ApiKey::DESCRIBE_GROUPS | ApiKey::DESCRIBE_CONFIGS => true,
         ApiKey::METADATA => body_of(frame)
             .is_none_or(|body| metadata::has_large_answer(&body, &shared.topics.snapshot())),
         ApiKey::CREATE_TOPICS => body_of(frame).is_none_or(create_topics::has_large_answer),
         ApiKey::OFFSET_FETCH => body_of(frame).is_none_or(offset_fetch::has_large_answer),
         _ => false,
-    }
+    };
+    large.then_some(&shared.makers)
 }
 
 /// None if it is malformed.

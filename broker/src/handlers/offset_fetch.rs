@@ -13,18 +13,23 @@ use callboard_protocol::messages::offset_fetch::{
     OffsetFetchResponsePartitions, OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
-use super::owned;
 use super::resolve::{topic_id, topic_name, topic_ref};
+use super::{lots, owned};
 use crate::request::{Request, Responder, Work};
 
 /// Partitions whose notes are no large answer.
 const FEW: usize = 64;
+/// Bytes of the shortest answer about a group.
+const GROUP_BYTES: usize = 5;
 const GROUP_ERROR: i16 = 2;
 const SEVERAL: i16 = 8;
 const BY_ID: i16 = 10;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let version = request.version();
+    if version >= SEVERAL && lots::may_be_many(request.frame.len()) {
+        return lots::read(request, work, many);
+    }
     let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
         return;
     };
@@ -58,11 +63,42 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         require_stable: body.require_stable,
         answer_by_id: version >= BY_ID,
     };
+    lots::charge(work, call.groups.len());
     let responder = request.responder.holding(work);
     let reply = Reply::new(move |answer: response::OffsetFetch| {
         responder.elsewhere(move |responder| send(responder, answer, version, &places, wanted));
     });
     work.calls.push(Call::OffsetFetch(call, reply));
+}
+
+fn many(request: Request<'_>) {
+    let version = request.version();
+    let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
+        return;
+    };
+    if !request.responder.may_make(body.groups.len() * GROUP_BYTES) {
+        return request.responder.close("answer_too_large");
+    }
+    let mut places = Vec::new();
+    let mut groups = Vec::new();
+    let answered = lots::ask(
+        request.shared(),
+        once_all(body.groups, version, &mut places),
+        |groups, reply| {
+            let call = request::OffsetFetch {
+                groups,
+                require_stable: body.require_stable,
+                answer_by_id: version >= BY_ID,
+            };
+            Call::OffsetFetch(call, reply)
+        },
+        |answer: response::OffsetFetch| groups.extend(answer.groups),
+        || request.responder.is_wanted(),
+    );
+    if answered {
+        let answer = response::OffsetFetch { groups };
+        send(request.responder, answer, version, &places, Vec::new());
+    }
 }
 
 /// Everything of a group, or many partitions, of which each may have a long note.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_coordinator::Call;
 use callboard_protocol::Request as RequestMessage;
-use callboard_protocol::header::RequestHeader;
+use callboard_protocol::header::{self, RequestHeader};
 use callboard_supervision::{BoxFuture, seldom};
 use tokio::sync::Notify;
 
@@ -112,6 +112,30 @@ impl<'a> Request<'a> {
                 None
             }
         }
+    }
+
+    /// Has `job` handle it on a thread where nobody waits. Once begun it goes on to its end.
+    pub(crate) fn elsewhere(
+        self,
+        job: impl FnOnce(Request<'_>) + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (context, frame) = (Arc::clone(self.context), self.frame.clone());
+        let mut responder = self.responder;
+        responder.makes_elsewhere();
+        let job = move || {
+            // It was read before.
+            if let Ok((header, body)) = header::read_request(&frame) {
+                job(Request {
+                    header,
+                    context: &context,
+                    frame: &frame,
+                    body,
+                    responder,
+                });
+            }
+        };
+        // A panic drops the responder, which closes the connection.
+        async move { drop(tokio::task::spawn_blocking(job).await) }
     }
 
     pub(crate) fn version(&self) -> i16 {

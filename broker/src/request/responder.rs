@@ -142,12 +142,30 @@ impl Responder {
 
     /// Answers in `job`: where nobody waits if the answer may be large, else here.
     pub(crate) fn elsewhere(mut self, job: impl FnOnce(Self) + Send + 'static) {
-        let Some(maker) = &mut self.maker else {
+        if self.maker.is_none() {
             return job(self);
-        };
-        maker.elsewhere = true;
+        }
+        self.makes_elsewhere();
         // A panic drops the responder, which closes the connection.
         drop(tokio::task::spawn_blocking(move || job(self)));
+    }
+
+    /// It answers on a thread that may wait.
+    pub(super) fn makes_elsewhere(&mut self) {
+        if let Some(maker) = &mut self.maker {
+            maker.elsewhere = true;
+        }
+    }
+
+    /// Whether the connection is still there.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| !sink.is_closed())
+    }
+
+    /// Whether an answer of so many bytes may be made at all.
+    pub(crate) fn may_make(&self, bytes: usize) -> bool {
+        let maker = self.maker.as_ref();
+        maker.is_none_or(|maker| bytes <= maker.context.answers.most())
     }
 
     /// Sends an answer whose last array has an element for each of `places`, of which many may be the same: each is

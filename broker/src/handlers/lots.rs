@@ -1,0 +1,69 @@
+//! Requests that name many groups: a lot at a time goes to the coordinators, and others' requests come between the lots.
+
+use callboard_coordinator::{Call, Reply};
+use tokio::sync::oneshot;
+
+use crate::request::{Request, Work};
+use crate::shared::Shared;
+
+/// A request of more bytes may name many groups. It waits for its turn as bytes, and few have theirs at a time.
+const FEW_BYTES: usize = 16 * 1024;
+/// Groups that are asked for at a time.
+const LOT: usize = 1_000;
+/// About what a group that is asked for takes until its answer is made.
+const GROUP_BYTES: usize = 512;
+
+/// Whether a request of so many bytes may name many groups.
+pub(super) fn may_be_many(bytes: usize) -> bool {
+    bytes > FEW_BYTES
+}
+
+/// So many groups are asked for in one go: that takes more than the bytes of the request.
+pub(super) fn charge(work: &mut Work, groups: usize) {
+    if let Some(held) = &mut work.held {
+        held.settle(held.bytes() + groups * GROUP_BYTES);
+    }
+}
+
+/// Asks for one lot after the other and gives each answer to `take`, on a thread that may wait. False: no more is answered
+/// or, while `goes_on` says so, wanted.
+pub(super) fn ask<Q, A: Send + 'static>(
+    shared: &Shared,
+    all: impl IntoIterator<Item = Q>,
+    call: impl Fn(Vec<Q>, Reply<A>) -> Call,
+    mut take: impl FnMut(A),
+    goes_on: impl Fn() -> bool,
+) -> bool {
+    let mut all = all.into_iter();
+    while goes_on() {
+        let lot: Vec<Q> = all.by_ref().take(LOT).collect();
+        if lot.is_empty() {
+            return true;
+        }
+        let (tell, told) = oneshot::channel();
+        let reply = Reply::new(move |answer| drop(tell.send(answer)));
+        shared.coordinators.submit(vec![call(lot, reply)]);
+        match told.blocking_recv() {
+            Ok(answer) => take(answer),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// Handles a request about many groups that changes nothing, on a thread where nobody waits.
+pub(super) fn read(
+    mut request: Request<'_>,
+    work: &mut Work,
+    job: impl FnOnce(Request<'_>) + Send + 'static,
+) {
+    // The thread goes on to the next lot when the connection closes.
+    request.responder = request.responder.holding(work);
+    // Nothing overtakes its later lots.
+    work.hold = true;
+    work.read(request.elsewhere(job));
+}
+
+#[cfg(test)]
+#[path = "lots_tests.rs"]
+mod tests;
