@@ -133,7 +133,7 @@ impl Gathered {
             .unwrap_or_else(PoisonError::into_inner);
         let place = responses.get_mut(topic);
         if let Some(place) = place.and_then(|topic| topic.partition_responses.get_mut(at)) {
-            *place = answer(place.index, log, outcome);
+            *place = answer(place.index, log, outcome.map_err(|error| log.told(error)));
         }
     }
 }

@@ -222,6 +222,8 @@ impl State {
         reply.send(outcome);
         if let Writer::Open(log, _) = &self.log
             && let Some(reason) = log.failure().cloned()
+            // Not ill then; should the deletion fail, the next append finds it here again.
+            && !self.shared.is_going()
         {
             self.give_up(reason);
         }

@@ -139,6 +139,31 @@ async fn a_deleted_topic_wakes_fetches_and_refuses() {
 }
 
 #[tokio::test]
+async fn what_fails_as_its_topic_is_being_deleted_is_not_ill() {
+    let (stage, dir) = (TestStage::new().await, tempfile::tempdir().unwrap());
+    let here = dir.path().join("here");
+    std::fs::create_dir(&here).unwrap();
+    let log = started(&stage, &here, LogConfig::default()).await;
+    log.opened(PATIENCE).await.unwrap();
+    log.set_deleting(true);
+    std::fs::rename(&here, dir.path().join("away")).unwrap();
+    for _ in 0..2 {
+        let error = append(&log, batch_of(&[NOW], 1, None)).await.unwrap_err();
+        assert_eq!(error.code().0, 56);
+        assert_eq!(log.told(error.clone()).code().0, 3);
+        assert!(!log.is_offline());
+        // Were it not being deleted, it would be.
+        log.set_deleting(false);
+        assert_eq!(log.told(error).code().0, 56);
+        log.set_deleting(true);
+    }
+    log.mark_deleted();
+    let error = append(&log, batch_of(&[NOW], 1, None)).await.unwrap_err();
+    assert_eq!(error.code().0, 3);
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn closing_makes_the_log_whole_and_refuses_what_comes_later() {
     let (stage, dir) = (TestStage::new().await, tempfile::tempdir().unwrap());
     let log = started(&stage, dir.path(), LogConfig::default()).await;

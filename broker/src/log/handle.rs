@@ -2,7 +2,7 @@
 //! a restarted `TopicLog` moves into the same handle. Never blocks but for the disk reads its methods say.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     /// Of the log that was open last: Metadata tells it of an offline partition too.
     pub(crate) leader_epoch: AtomicI32,
     stage: RwLock<Stage>,
+    /// The topic's files are being moved away, which may yet fail.
+    deleting: AtomicBool,
 }
 
 /// What the partition can do now.
@@ -116,6 +118,7 @@ impl LogHandle {
             writer: Arc::new(Semaphore::new(1)),
             leader_epoch: AtomicI32::new(0),
             stage: RwLock::new(Stage::Opening(None)),
+            deleting: AtomicBool::new(false),
         };
         Self {
             shared: Arc::new(shared),
@@ -193,7 +196,11 @@ impl LogHandle {
     /// # Errors
     /// As [`LogReader::read`], and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn read(&self, from: i64, max_bytes: usize, at_least: AtLeast) -> Result<Chunk, LogError> {
-        let chunk = self.shared.reader()?.read(from, max_bytes, at_least)?;
+        let chunk = self
+            .shared
+            .reader()
+            .and_then(|reader| reader.read(from, max_bytes, at_least))
+            .map_err(|error| self.told(error))?;
         self.shared
             .fetched_bytes
             .increment(chunk.records.len() as u64);
@@ -205,7 +212,8 @@ impl LogHandle {
     /// # Errors
     /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn ahead(&self, from: i64) -> Result<Ahead, LogError> {
-        self.shared.reader()?.ahead(from)
+        let ahead = self.shared.reader().and_then(|reader| reader.ahead(from));
+        ahead.map_err(|error| self.told(error))
     }
 
     /// Adds what this partition has counted, and its size, to its topic's.
@@ -330,6 +338,23 @@ impl LogHandle {
         }
     }
 
+    /// Whether the topic's files are being moved away: what fails meanwhile fails because of that.
+    pub(crate) fn set_deleting(&self, deleting: bool) {
+        self.shared.deleting.store(deleting, Ordering::Release);
+    }
+
+    /// What a client is told of `error`: a log that fails because its topic is being deleted, or is, is not ill.
+    pub(crate) fn told(&self, error: LogError) -> LogError {
+        let follows = matches!(
+            error,
+            LogError::Storage { .. } | LogError::Unavailable { .. } | LogError::Failed
+        );
+        if follows && self.shared.is_going() {
+            return LogError::Deleted;
+        }
+        error
+    }
+
     /// The topic is deleted: reads and appends say so from now on, and who waits is woken.
     pub(crate) fn mark_deleted(&self) {
         self.shared.set(Stage::Gone(LogError::Deleted));
@@ -440,6 +465,11 @@ impl Shared {
     /// Whether the topic is deleted: its files are not worth another sync.
     pub(crate) fn is_deleted(&self) -> bool {
         matches!(&*self.stage(), Stage::Gone(LogError::Deleted))
+    }
+
+    /// Whether it is deleted or is just being deleted.
+    pub(crate) fn is_going(&self) -> bool {
+        self.deleting.load(Ordering::Acquire) || self.is_deleted()
     }
 
     fn reader(&self) -> Result<LogReader, LogError> {

@@ -503,7 +503,13 @@ impl State {
             return Ok(());
         }
         let id = topic.id;
+        for log in &topic.logs {
+            log.set_deleting(true);
+        }
         if let Err(error) = self.on_disk(move |store| store.delete(id)).await?? {
+            for log in &topic.logs {
+                log.set_deleting(false);
+            }
             reply.send(Err(storage(&error)));
             return Ok(());
         }
