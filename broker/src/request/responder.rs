@@ -240,7 +240,8 @@ impl Responder {
     }
 
     fn finish(&mut self, answer: Answer) {
-        self.held = None;
+        // Before anybody sees the answer.
+        (self.held, self.maker) = (None, None);
         if let Some(sink) = self.sink.take() {
             // The connection may be gone; then nobody waits for the answer.
             let _ = sink.send((self.ticket, answer));
