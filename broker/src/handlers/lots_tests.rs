@@ -185,7 +185,6 @@ async fn hung_up_deletions_of_many_groups_are_paid_for_and_go_on_to_their_end() 
     bench.stop().await;
 }
 
-/// Difference: `answer-budgets`.
 #[tokio::test]
 async fn a_description_of_more_groups_than_may_be_told_closes_its_connection() {
     const MIB: usize = 1024 * 1024;
