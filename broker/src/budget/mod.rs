@@ -13,6 +13,8 @@ use self::core::{Holder, Pool, Wait};
 use crate::metrics::{BROKER_BUDGET_BYTES, BROKER_BUDGET_LIMIT_BYTES};
 
 mod core;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::core::SMALL;
 
@@ -155,7 +157,10 @@ impl Share {
         async move {
             let (tell, mut told) = oneshot::channel();
             let wait = inner.change(|state| {
-                state.look(Instant::now());
+                // Those who wait look for themselves: what is found here would be lost to them.
+                if !state.pool.has_waiting() {
+                    state.look(Instant::now());
+                }
                 let wait = state.pool.wait(holder, bytes, small);
                 state.waiting.insert(wait, tell);
                 wait
