@@ -5,9 +5,7 @@ use std::time::Duration;
 use callboard_protocol::ApiKey;
 use callboard_protocol::messages::api_versions::ApiVersionsRequest;
 use callboard_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
-use callboard_protocol::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource,
-};
+use callboard_protocol::messages::describe_configs::DescribeConfigsRequest;
 use callboard_protocol::messages::describe_groups::DescribeGroupsRequest;
 use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use callboard_protocol::messages::list_groups::ListGroupsRequest;
@@ -15,6 +13,7 @@ use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 
+use super::tests::describe_broker;
 use crate::BrokerConfig;
 use crate::budget::PRESSURE;
 use crate::log::test_batch_of;
@@ -163,17 +162,10 @@ async fn a_group_that_is_named_many_times_is_paid_for_once_and_told_each_time() 
 #[tokio::test]
 async fn large_answers_are_made_one_after_the_other_and_what_is_behind_them_waits() {
     let mut bench = Bench::start_with(narrow).await;
-    let broker = DescribeConfigsResource {
-        resource_type: 4,
-        resource_name: "1".into(),
-        ..Default::default()
-    };
     let request = DescribeConfigsRequest {
-        // Much more than there may be, if each were written.
-        resources: vec![broker; 2_000],
-        include_documentation: true,
         include_synonyms: true,
-        ..Default::default()
+        // Much more than there may be, if each were written.
+        ..describe_broker(2_000)
     };
     let mut deaf = bench.connect();
     for _ in 0..50 {
@@ -199,24 +191,12 @@ async fn an_answer_that_is_larger_than_there_may_be_closes_its_connection() {
         config.connection_max_response_bytes = MIB;
     })
     .await;
+    let mut request = describe_broker(200);
     // Each is another resource.
-    let resources = (0..200_u32).map(|number| DescribeConfigsResource {
-        resource_type: 4,
-        resource_name: "1".into(),
-        configuration_keys: Some(
-            crate::config::KEYS
-                .iter()
-                .map(|key| key.name.into())
-                .chain([number.to_string().into()])
-                .collect(),
-        ),
-        ..Default::default()
-    });
-    let request = DescribeConfigsRequest {
-        resources: resources.collect(),
-        include_documentation: true,
-        ..Default::default()
-    };
+    for (number, resource) in request.resources.iter_mut().enumerate() {
+        let keys = crate::config::KEYS.iter().map(|key| key.name.into());
+        resource.configuration_keys = Some(keys.chain([number.to_string().into()]).collect());
+    }
     let mut wire = bench.connect();
     wire.send(&request, 4).await;
     assert_eq!(wire.frame().await, None);
@@ -274,17 +254,8 @@ async fn a_trial_of_many_topics_is_paid_for_before_it_is_told() {
 #[tokio::test]
 async fn connections_that_are_to_close_do_not_keep_the_right_to_make_large_answers() {
     let mut bench = Bench::start().await;
-    let broker = DescribeConfigsResource {
-        resource_type: 4,
-        resource_name: "1".into(),
-        ..Default::default()
-    };
     // More than the stream holds.
-    let large = DescribeConfigsRequest {
-        resources: vec![broker; 500],
-        include_documentation: true,
-        ..Default::default()
-    };
+    let large = describe_broker(500);
     let makers = bench.shared.makers.available_permits();
     let mut deaf: Vec<Wire> = (0..makers).map(|_| bench.connect()).collect();
     for wire in &mut deaf {

@@ -41,10 +41,7 @@ macro_rules! hang_up {
         drop(wire);
         $bench.hung_up().await;
         // What the logs still have is paid for.
-        while $bench.shared.budget.free() < whole {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-        assert_eq!($bench.shared.budget.free(), whole);
+        $bench.given_back(whole).await;
     };
 }
 
@@ -215,10 +212,7 @@ async fn a_produce_that_waits_to_be_checked_is_paid_for_until_it_is() {
     }
     open.send(()).unwrap();
     assert!(before.await.unwrap().is_ok());
-    while bench.shared.budget.free() < whole {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
-    assert_eq!(bench.shared.budget.free(), whole);
+    bench.given_back(whole).await;
     bench.stop().await;
 }
 
@@ -252,14 +246,7 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
         assert!(bench.shared.budget.free() <= whole - times * NOTE);
     }
     log.release();
-    let given_back = async {
-        while bench.shared.budget.free() < whole {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), given_back)
-        .await
-        .expect("what was taken is given back");
+    bench.given_back(whole).await;
     bench.stop().await;
 }
 

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use callboard_protocol::ApiKey;
 use callboard_protocol::messages::api_versions::ApiVersionsRequest;
-use callboard_protocol::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource,
-};
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 
+use super::tests::describe_broker;
 use crate::budget::PRESSURE;
 use crate::testing::{Bench, Wire};
 
@@ -121,18 +119,8 @@ async fn who_is_to_close_and_does_not_read_is_closed_whatever_is_owed() {
     let shared = bench.shared.clone();
     let whole = shared.budget.free();
     let mut deaf = bench.connect();
-    let broker = DescribeConfigsResource {
-        resource_type: 4,
-        resource_name: "1".into(),
-        ..Default::default()
-    };
     // More than the stream holds.
-    let large = DescribeConfigsRequest {
-        resources: vec![broker; 500],
-        include_documentation: true,
-        ..Default::default()
-    };
-    deaf.send(&large, 4).await;
+    deaf.send(&describe_broker(500), 4).await;
     deaf.send_body(ApiKey(999), 0, b"").await;
     deaf.send(&HeartbeatRequest::default(), 4).await;
     bench.hung_up().await;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use callboard_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use callboard_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
 use callboard_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 use callboard_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -22,6 +25,20 @@ fn join(group: &str) -> JoinGroupRequest<'static> {
             metadata: b"x"[..].into(),
             ..Default::default()
         }],
+        ..Default::default()
+    }
+}
+
+/// Asks for this broker's settings so many times.
+pub(super) fn describe_broker(times: usize) -> DescribeConfigsRequest<'static> {
+    let broker = DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+        ..Default::default()
+    };
+    DescribeConfigsRequest {
+        resources: vec![broker; times],
+        include_documentation: true,
         ..Default::default()
     }
 }

@@ -122,6 +122,19 @@ impl Bench {
         self.shared.effects.ended(PATIENCE).await;
     }
 
+    /// Waits until requests hold nothing: `whole` is free again.
+    pub(crate) async fn given_back(&self, whole: usize) {
+        let given_back = async {
+            while self.shared.budget.free() < whole {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, given_back)
+            .await
+            .expect("what was taken is not given back");
+        assert_eq!(self.shared.budget.free(), whole);
+    }
+
     /// Ends everything in order. A connection that panicked fails the test.
     pub(crate) async fn stop(mut self) {
         self.shared.stopping.cancel();
