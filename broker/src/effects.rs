@@ -9,21 +9,18 @@ use futures_util::FutureExt;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::budget::Room;
-
-/// The effects in work. Their number is bounded by the bytes of their requests, which stay in the budget. Cheap to clone.
+/// The effects in work. Their number is bounded by the bytes of their requests, which their responders hold. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effects(TaskTracker);
 
 impl Effects {
-    /// Starts one. `held`, the bytes of its request, is given back at its end, be the connection gone.
-    pub(crate) fn spawn(&self, effect: BoxFuture<()>, held: Option<Room>) {
+    /// Starts one.
+    pub(crate) fn spawn(&self, effect: BoxFuture<()>) {
         self.0.spawn(async move {
             // Its responder closes the connection.
             if AssertUnwindSafe(effect).catch_unwind().await.is_err() {
                 seldom!(error, "a request that changes something panicked");
             }
-            drop(held);
         });
     }
 

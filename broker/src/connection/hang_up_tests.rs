@@ -20,6 +20,7 @@ use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 
+use super::tests::describe_broker;
 use crate::log::{test_batch, test_batch_of};
 use crate::testing::Bench;
 
@@ -246,6 +247,25 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
         assert!(bench.shared.budget.free() <= whole - times * NOTE);
     }
     log.release();
+    bench.given_back(whole).await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_room_is_paid_for_until_it_is_made() {
+    const TIMES: usize = 500;
+    let mut bench = Bench::start().await;
+    let answers = bench.shared.answers.share(&Arc::default());
+    let taken = answers.force(answers.most());
+    let whole = bench.shared.budget.free();
+    for times in 1..=3 {
+        let mut wire = bench.connect();
+        wire.send(&describe_broker(TIMES), 4).await;
+        drop(wire);
+        bench.hung_up().await;
+        assert!(bench.shared.budget.free() <= whole - times * TIMES);
+    }
+    drop(taken);
     bench.given_back(whole).await;
     bench.stop().await;
 }

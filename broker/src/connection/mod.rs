@@ -87,7 +87,6 @@ enum Arrived {
 struct Started {
     at: Instant,
     api: Option<ApiKey>,
-    _held: Option<Room>,
     bytes: usize,
 }
 
@@ -276,7 +275,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Starts every request that may start. One message goes to each coordinator that has work.
     fn start(&mut self) -> bool {
         let mut work = Work::default();
-        let mut effects = Vec::new();
         let mut any = false;
         while self.may_start()
             && let Some((ticket, arrived)) = self.flow.start()
@@ -293,18 +291,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     if makers.is_some() {
                         self.flow.promise(ticket);
                     }
-                    work.held = Some(held.busy());
-                    let (follow, api) = self.dispatch(ticket, &bytes, &mut work);
+                    let (follow, api) = self.dispatch(ticket, &bytes, held.busy(), &mut work);
                     // A request that reached no handler makes no answer.
                     self.maker = None;
                     let size = bytes.len() + 4;
-                    if let Some(effect) = work.effects.pop() {
-                        effects.push((effect, work.held.take()));
-                    }
                     self.started.push_back(Started {
                         at: Instant::now(),
                         api,
-                        _held: work.held.take(),
                         bytes: size,
                     });
                     if std::mem::take(&mut work.hold) || follow == Follow::Barrier {
@@ -316,7 +309,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     self.started.push_back(Started {
                         at: Instant::now(),
                         api: None,
-                        _held: None,
                         bytes: 0,
                     });
                     self.flow.answer(ticket, Answer::Close(kind));
@@ -327,8 +319,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             self.context.shared.coordinators.submit(work.calls);
         }
         // Not before: what they ask of coordinators is behind the calls of the requests before theirs.
-        for (effect, held) in effects {
-            self.context.shared.effects.spawn(effect, held);
+        for effect in work.effects {
+            self.context.shared.effects.spawn(effect);
         }
         self.futures.extend(work.reads);
         any
@@ -371,6 +363,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         &mut self,
         ticket: Ticket,
         frame: &Bytes,
+        held: Room,
         work: &mut Work,
     ) -> (Follow, Option<ApiKey>) {
         let (key, version) = match header::peek(frame) {
@@ -409,7 +402,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let maker = self.maker.take();
         let maker = maker.map(|permit| Maker::new(&self.context, permit));
         let request = |sink| Request {
-            responder: Responder::new(ticket, &header, sink, maker),
+            responder: Responder::new(ticket, &header, sink, maker, held),
             header,
             context: &self.context,
             frame,

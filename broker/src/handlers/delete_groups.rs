@@ -24,8 +24,9 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let names = body.groups_names.iter();
     let group_ids: Vec<_> = names.map(|group| group.as_ref().into()).collect();
-    lots::charge(work, group_ids.len());
-    let responder = request.responder.holding(work);
+    let responder = request
+        .responder
+        .charging(group_ids.len() * lots::GROUP_BYTES);
     let reply = Reply::new(move |answer: response::DeleteGroups| {
         let results = answer.results.iter().map(wire).collect();
         responder.send(&DeleteGroupsResponse {

@@ -26,8 +26,9 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let asked = body.include_authorized_operations;
     let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
     let group_ids: Vec<_> = group_ids.into_iter().map(Into::into).collect();
-    lots::charge(work, group_ids.len());
-    let responder = request.responder.holding(work);
+    let responder = request
+        .responder
+        .charging(group_ids.len() * lots::GROUP_BYTES);
     let reply = Reply::new(move |answer: response::DescribeGroups| {
         responder.elsewhere(move |responder| {
             send(responder, &answer.groups, &places, asked, version);

@@ -16,7 +16,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         member_id: body.member_id.into_owned(),
         group_instance_id: owned(body.group_instance_id),
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply = Reply::new(move |answer: response::Heartbeat| {
         responder.send(&HeartbeatResponse {
             error_code: answer.error.0,

@@ -51,7 +51,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         member_id_required: version >= MEMBER_ID_REQUIRED,
         can_skip_assignment: version >= SKIP_ASSIGNMENT,
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply =
         Reply::new(move |answer: response::JoinGroup| responder.send(&wire(&answer, version)));
     work.calls.push(Call::JoinGroup(call, reply));

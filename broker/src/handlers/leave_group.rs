@@ -34,7 +34,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         group_id: body.group_id.as_ref().into(),
         members,
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply =
         Reply::new(move |answer: response::LeaveGroup| responder.send(&wire(&answer, version)));
     work.calls.push(Call::LeaveGroup(call, reply));

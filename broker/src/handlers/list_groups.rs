@@ -23,7 +23,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             .map(std::borrow::Cow::into_owned)
             .collect(),
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply = Reply::new(move |answer: response::ListGroups| {
         responder.elsewhere(move |responder| {
             responder.send(&ListGroupsResponse {

@@ -10,19 +10,12 @@ use crate::shared::Shared;
 const FEW_BYTES: usize = 16 * 1024;
 /// Groups that are asked for at a time.
 const LOT: usize = 1_000;
-/// About what a group that is asked for takes until its answer is made.
-const GROUP_BYTES: usize = 512;
+/// About what a group that is asked for takes until its answer is made, beside the bytes of the request.
+pub(super) const GROUP_BYTES: usize = 512;
 
 /// Whether a request of so many bytes may name many groups.
 pub(super) fn may_be_many(bytes: usize) -> bool {
     bytes > FEW_BYTES
-}
-
-/// So many groups are asked for in one go: that takes more than the bytes of the request.
-pub(super) fn charge(work: &mut Work, groups: usize) {
-    if let Some(held) = &mut work.held {
-        held.settle(held.bytes() + groups * GROUP_BYTES);
-    }
 }
 
 /// Asks for one lot after the other and gives each answer to `take`, on a thread that may wait. False: no more is answered
@@ -53,12 +46,10 @@ pub(super) fn ask<Q, A: Send + 'static>(
 
 /// Handles a request about many groups that changes nothing, on a thread where nobody waits.
 pub(super) fn read(
-    mut request: Request<'_>,
+    request: Request<'_>,
     work: &mut Work,
     job: impl FnOnce(Request<'_>) + Send + 'static,
 ) {
-    // The thread goes on to the next lot when the connection closes.
-    request.responder = request.responder.holding(work);
     // Nothing overtakes its later lots.
     work.hold = true;
     work.read(request.elsewhere(job));

@@ -41,7 +41,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         knows_group_id_not_found: version >= KNOWS_NOT_FOUND,
         topics: body.topics.into_iter().map(topic).collect(),
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply = Reply::new(move |answer: response::OffsetCommit| responder.send(&wire(&answer)));
     work.calls.push(Call::OffsetCommit(call, reply));
 }

@@ -24,7 +24,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         group_id: body.group_id.as_ref().into(),
         topics: body.topics.into_iter().map(topic).collect(),
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply = Reply::new(move |answer: response::OffsetDelete| {
         responder.send(&OffsetDeleteResponse {
             error_code: answer.error.0,

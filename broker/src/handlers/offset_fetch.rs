@@ -63,8 +63,9 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         require_stable: body.require_stable,
         answer_by_id: version >= BY_ID,
     };
-    lots::charge(work, call.groups.len());
-    let responder = request.responder.holding(work);
+    let responder = request
+        .responder
+        .charging(call.groups.len() * lots::GROUP_BYTES);
     let reply = Reply::new(move |answer: response::OffsetFetch| {
         responder.elsewhere(move |responder| send(responder, answer, version, &places, wanted));
     });

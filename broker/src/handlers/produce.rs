@@ -11,7 +11,6 @@ use callboard_protocol::messages::produce::{
 };
 
 use super::resolve::{self, Named};
-use crate::budget::Room;
 use crate::log::{AppendReply, Appended, LogError, LogHandle};
 use crate::request::{Request, Responder, Work};
 use crate::topics::TopicsSnapshot;
@@ -56,7 +55,6 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         responses: Mutex::new(responses),
         responder: Mutex::new(Some(request.responder)),
         wanted: body.acks != 0,
-        _held: work.held.take(),
     });
     let (lane, compute) = (&request.context.lane, &request.context.shared.compute);
     let mut inline = INLINE_BYTES;
@@ -117,11 +115,10 @@ fn is_zstd(records: &[u8]) -> bool {
 /// The answers as they come. Dropped with the last append's reply, and that sends them.
 struct Gathered {
     responses: Mutex<Vec<TopicProduceResponse<'static>>>,
+    /// Pays for the records, slices of the request, which go on to the logs although the connection closes.
     responder: Mutex<Option<Responder>>,
     /// Whether the producer wants an answer at all.
     wanted: bool,
-    /// The records are slices of the request, and go on to the logs although the connection closes.
-    _held: Option<Room>,
 }
 
 impl Gathered {

@@ -31,7 +31,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         protocol_required: version >= PROTOCOL_REQUIRED,
         assignments: body.assignments.into_iter().map(assignment).collect(),
     };
-    let responder = request.responder.holding(work);
+    let responder = request.responder;
     let reply = Reply::new(move |answer: response::SyncGroup| {
         responder.send(&SyncGroupResponse {
             error_code: answer.error.0,

@@ -11,7 +11,7 @@ use callboard_protocol::header::{self, RequestHeader};
 use callboard_supervision::{BoxFuture, seldom};
 use tokio::sync::Notify;
 
-use crate::budget::{Room, Share};
+use crate::budget::Share;
 use crate::compute::Lane;
 use crate::config::ListenAddress;
 use crate::shared::Shared;
@@ -64,9 +64,6 @@ pub(crate) struct Work {
     pub(crate) hold: bool,
     /// Bytes that an answer may take of what the connection has left.
     pub(crate) response_bytes: usize,
-    /// What is paid for the bytes of the request that is just handled: the connection's, unless whoever works on them
-    /// although the connection closes takes it.
-    pub(crate) held: Option<Room>,
     /// Driven by the connection.
     pub(crate) reads: Vec<BoxFuture<()>>,
     /// Driven by the broker.

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::shared_elements::{ArrayAtEnd, SHARED_BYTES, Unwritable};
-use super::{Context, Ticket, Work};
+use super::{Context, Ticket};
 use crate::budget::{Room, SMALL};
 
 /// How a request ended.
@@ -39,7 +39,7 @@ pub(crate) struct Responder {
     sink: Option<UnboundedSender<(Ticket, Answer)>>,
     /// For an answer that may be large.
     maker: Option<Maker>,
-    /// What is paid for the bytes of the request.
+    /// What is paid for the bytes of the request: somebody may work on them although the connection closes.
     held: Option<Room>,
 }
 
@@ -84,10 +84,11 @@ impl Responder {
         header: &RequestHeader<'_>,
         sink: UnboundedSender<(Ticket, Answer)>,
         maker: Option<Maker>,
+        held: Room,
     ) -> Self {
         Self {
             maker,
-            held: None,
+            held: Some(held),
             ticket,
             api: header.api_key,
             version: header.api_version,
@@ -96,9 +97,11 @@ impl Responder {
         }
     }
 
-    /// Somebody works on what the request says although the connection closes: until it is answered its bytes are paid for.
-    pub(crate) fn holding(mut self, work: &mut Work) -> Self {
-        self.held = work.held.take();
+    /// What works on the request takes so many bytes beside the request's.
+    pub(crate) fn charging(mut self, bytes: usize) -> Self {
+        if let Some(held) = &mut self.held {
+            held.settle(held.bytes() + bytes);
+        }
         self
     }
 
