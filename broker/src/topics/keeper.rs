@@ -545,9 +545,9 @@ impl State {
             return Ok(());
         }
         let mut free = None;
-        let snapshot = TopicsSnapshot::clone(&self.shared.snapshot());
-        self.shared
-            .publish(snapshot, |announced| free = announced.remove(id));
+        self.shared.publish(self.shared.snapshot(), |announced| {
+            free = announced.remove(id);
+        });
         let Some(name) = free else {
             return Ok(());
         };

@@ -472,8 +472,12 @@ impl Shared {
 
     /// Lets everybody see what there is now, first of all whoever listens: nobody can commit to a topic of which the
     /// coordinators have not heard. `change` is what becomes of deleted topics with it.
-    fn publish(self: &Arc<Self>, snapshot: TopicsSnapshot, change: impl FnOnce(&mut Announced)) {
-        let snapshot = Arc::new(snapshot);
+    fn publish(
+        self: &Arc<Self>,
+        snapshot: impl Into<Arc<TopicsSnapshot>>,
+        change: impl FnOnce(&mut Announced),
+    ) {
+        let snapshot = snapshot.into();
         let mut announced = self.announced();
         change(&mut announced);
         gauge!(BROKER_TOPICS_TO_FORGET).set(announced.deleted.len() as f64);
