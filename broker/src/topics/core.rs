@@ -72,27 +72,25 @@ pub(crate) struct Approved {
     pub(crate) configs: BTreeMap<String, String>,
 }
 
-/// Decides on a topic. `existing` are the names there are.
+/// Decides on a topic. `exists` tells whether a topic has a name; `names` are those of all of them.
 pub(crate) fn approve<'a>(
     topic: &NewTopic,
-    existing: impl Iterator<Item = &'a str>,
+    exists: impl Fn(&str) -> bool,
+    mut names: impl Iterator<Item = &'a str>,
     limits: &Limits,
 ) -> Result<Approved, TopicError> {
-    check_name(&topic.name)?;
-    // Most names cannot be mistaken for another: one look each is enough.
-    let may_collide = topic.name.contains(['.', '_']);
-    for name in existing {
-        if name == topic.name {
-            let message = format!("Topic '{name}' already exists.");
-            return Err(TopicError::new(ErrorCode::TOPIC_ALREADY_EXISTS, message));
-        }
-        if may_collide && collide(name, &topic.name) {
-            let message = format!(
-                "Topic '{}' collides with existing topic: {name}",
-                topic.name
-            );
-            return Err(TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
-        }
+    let wanted = &topic.name;
+    check_name(wanted)?;
+    if exists(wanted) {
+        let message = format!("Topic '{wanted}' already exists.");
+        return Err(TopicError::new(ErrorCode::TOPIC_ALREADY_EXISTS, message));
+    }
+    // Most names cannot be mistaken for another, and nobody looks through all there are for them.
+    if wanted.contains(['.', '_'])
+        && let Some(name) = names.find(|name| collide(name, wanted))
+    {
+        let message = format!("Topic '{wanted}' collides with existing topic: {name}");
+        return Err(TopicError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
     }
     let configs = settings::check(&topic.configs)?;
     let partitions = if topic.assignments.is_empty() {
@@ -289,8 +287,13 @@ mod tests {
         }
     }
 
+    fn approved(topic: &NewTopic, existing: &[&str]) -> Result<Approved, TopicError> {
+        let exists = |name: &str| existing.contains(&name);
+        approve(topic, exists, existing.iter().copied(), &LIMITS)
+    }
+
     fn refused(topic: &NewTopic, existing: &[&str]) -> (i16, String) {
-        let error = approve(topic, existing.iter().copied(), &LIMITS).unwrap_err();
+        let error = approved(topic, existing).unwrap_err();
         (error.code.0, error.message)
     }
 
@@ -327,23 +330,14 @@ mod tests {
                 "Topic 'a.b' collides with existing topic: a_b".to_owned()
             )
         );
-        assert!(approve(&topic("a.b", 1), ["ab", "a-b", "a.bc"].into_iter(), &LIMITS).is_ok());
+        assert!(approved(&topic("a.b", 1), &["ab", "a-b", "a.bc"]).is_ok());
+        assert!(approved(&topic("a-b", 1), &["a.b", "a_b", "ab"]).is_ok());
     }
 
     #[test]
     fn partitions_and_replicas() {
-        assert_eq!(
-            approve(&topic("a", -1), [].into_iter(), &LIMITS)
-                .unwrap()
-                .partitions,
-            3
-        );
-        assert_eq!(
-            approve(&topic("a", 100), [].into_iter(), &LIMITS)
-                .unwrap()
-                .partitions,
-            100
-        );
+        assert_eq!(approved(&topic("a", -1), &[]).unwrap().partitions, 3);
+        assert_eq!(approved(&topic("a", 100), &[]).unwrap().partitions, 100);
         for bad in [0, -2, 101, i32::MIN] {
             assert_eq!(refused(&topic("a", bad), &[]).0, 37, "{bad}");
         }
@@ -375,7 +369,7 @@ mod tests {
             ..topic("a", -1)
         };
         assert_eq!(
-            approve(&manual(&[(1, &[1]), (0, &[1])]), [].into_iter(), &LIMITS)
+            approved(&manual(&[(1, &[1]), (0, &[1])]), &[])
                 .unwrap()
                 .partitions,
             2

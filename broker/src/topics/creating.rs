@@ -131,9 +131,10 @@ impl State {
         let mut names: BTreeSet<String> = BTreeSet::new();
         let (mut stored, mut replies) = (Vec::new(), Vec::new());
         for Creation { topic, reply } in lot {
+            let exists = |name: &str| snapshot.by_name(name).is_some() || names.contains(name);
             let of_lot = names.iter().map(String::as_str);
             let existing = snapshot.by_name.keys().map(AsRef::as_ref).chain(of_lot);
-            match approve(&topic, existing, &limits) {
+            match approve(&topic, exists, existing, &limits) {
                 Err(refused) => reply.send(Err(refused)),
                 Ok(Approved {
                     name,

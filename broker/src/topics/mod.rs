@@ -316,6 +316,7 @@ impl Topics {
         let snapshot = self.snapshot();
         let approved = approve(
             topic,
+            |name| snapshot.by_name(name).is_some(),
             snapshot.by_name.keys().map(AsRef::as_ref),
             &self.shared.limits(&snapshot),
         )?;
