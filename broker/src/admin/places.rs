@@ -11,12 +11,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use callboard_supervision::seldom;
 use metrics::{Gauge, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::metrics::{ADMIN_CONNECTIONS, BROKER_ADMIN_CONNECTIONS};
 
@@ -101,7 +102,7 @@ impl Listener for Bounded {
                     return (Placed::new(stream, peer, self.next, idle, &self.open), peer);
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection to the admin port");
+                    seldom!(warn, %error, "cannot accept a connection to the admin port");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
