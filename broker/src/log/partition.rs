@@ -362,8 +362,7 @@ impl PartitionLog {
             self.reader.view_mut().epochs.assign(0, end);
             save_epochs(&self.dir, &self.reader.view().epochs)?;
         }
-        let path = self.dir.join(CLEAN_SHUTDOWN);
-        files::remove_if_there(&path).map_err(LogError::io("remove", &path))?;
+        unmark(&self.dir)?;
         files::sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
         self.begun = true;
         Ok(())
@@ -510,6 +509,13 @@ impl PartitionLog {
     }
 }
 
+/// Removes the mark of a clean end. Durable with the next flush of the directory.
+fn unmark(dir: &Path) -> Result<(), LogError> {
+    let path = dir.join(CLEAN_SHUTDOWN);
+    files::remove_if_there(&path).map_err(LogError::io("remove", &path))
+}
+
+/// Flushes the directory too.
 fn save_epochs(dir: &Path, epochs: &Epochs) -> Result<(), LogError> {
     let path = dir.join(EPOCHS);
     files::replace(&path, epochs.encode().as_bytes()).map_err(LogError::io("write", &path))
@@ -531,6 +537,8 @@ fn rise(dir: &Path, view: &mut View) -> Result<bool, LogError> {
     view.epochs.truncate_end(end);
     view.epochs.assign(epoch, end);
     view.epochs.advance_start(view.log_start_offset);
+    // A mark of another end would be right again when as much is appended.
+    unmark(dir)?;
     save_epochs(dir, &view.epochs)?;
     info!(dir = %dir.display(), epoch, end, "a log that was not closed in order begins another leader epoch");
     Ok(true)

@@ -411,6 +411,21 @@ fn the_mark_of_a_clean_end_goes_before_the_first_append() {
     assert!(!lost.contains_key(CLEAN_SHUTDOWN));
 }
 
+/// A mark of another end stayed, and a log that grew to just there and was killed passed for one that was closed in order.
+#[test]
+fn a_mark_of_another_end_is_gone_before_the_log_grows_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut files, size) = three_batches(&dir.path().join("a"));
+    files.get_mut(OPEN_SEGMENT).unwrap().truncate(2 * size);
+    files.insert(CLEAN_SHUTDOWN.to_owned(), b"version=1\n6\n".to_vec());
+    let copy = dir.path().join("copy");
+    restore(&copy, &files);
+    let log = append_to(&copy, 2);
+    assert_eq!(log.reader().offsets().end, 6);
+    drop(log);
+    assert_eq!(epochs_of(&copy), (2, "0\n3\n0 0\n1 4\n2 6\n".to_owned()));
+}
+
 #[test]
 fn epochs_are_told_by_the_batches_where_the_checkpoint_does_not() {
     let dir = tempfile::tempdir().unwrap();
