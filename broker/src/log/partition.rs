@@ -357,13 +357,16 @@ impl PartitionLog {
         if self.begun {
             return Ok(());
         }
-        if self.reader.view().epochs.is_empty() {
-            let end = self.reader.offsets().end;
-            self.reader.view_mut().epochs.assign(0, end);
-            save_epochs(&self.dir, &self.reader.view().epochs)?;
-        }
         unmark(&self.dir)?;
-        files::sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
+        if self.reader.view().epochs.is_empty() {
+            let mut epochs = Epochs::default();
+            epochs.assign(0, self.reader.offsets().end);
+            save_epochs(&self.dir, &epochs)?;
+            // Shown when the disk has it: an append that fails here is tried again, and then there must be none yet.
+            self.reader.view_mut().epochs = epochs;
+        } else {
+            files::sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
+        }
         self.begun = true;
         Ok(())
     }

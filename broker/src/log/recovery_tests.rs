@@ -426,6 +426,22 @@ fn a_mark_of_another_end_is_gone_before_the_log_grows_to_it() {
     assert_eq!(epochs_of(&copy), (2, "0\n3\n0 0\n1 4\n2 6\n".to_owned()));
 }
 
+/// The epoch was shown before the disk had it: the second try found it and wrote none.
+#[test]
+fn the_first_epoch_is_on_disk_also_where_the_first_try_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path());
+    let in_the_way = dir.path().join(format!("{EPOCHS}.tmp"));
+    std::fs::create_dir(&in_the_way).unwrap();
+    let first = batch(&[NOW], 10, None);
+    let refused = log.append(&first, NOW).unwrap_err();
+    assert!(matches!(refused, LogError::Storage { .. }), "{refused}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(log.append(&first, NOW).unwrap().base_offset, 0);
+    let checkpoint = std::fs::read_to_string(dir.path().join(EPOCHS)).unwrap();
+    assert_eq!(checkpoint, "0\n1\n0 0\n");
+}
+
 #[test]
 fn epochs_are_told_by_the_batches_where_the_checkpoint_does_not() {
     let dir = tempfile::tempdir().unwrap();
