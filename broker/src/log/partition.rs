@@ -93,6 +93,8 @@ impl PartitionLog {
         let (segments, recovered) = open_segments(dir, &bases, log_start, &config)?;
         let mut view = view_of(segments, log_start);
         view.epochs = recall_epochs(dir, &view)?;
+        // The log start is on disk before the checkpoint tells it.
+        view.epochs.advance_start(view.log_start_offset);
         let begun = rise(dir, &mut view)?;
         let mut producers = recall_producers(dir, &view)?;
         producers.expire(now, config.producer_expiration_ms);
@@ -539,7 +541,6 @@ fn rise(dir: &Path, view: &mut View) -> Result<bool, LogError> {
     };
     view.epochs.truncate_end(end);
     view.epochs.assign(epoch, end);
-    view.epochs.advance_start(view.log_start_offset);
     // A mark of another end would be right again when as much is appended.
     unmark(dir)?;
     save_epochs(dir, &view.epochs)?;

@@ -492,6 +492,21 @@ fn epochs_before_the_log_start_are_forgotten() {
     assert_eq!(epochs_of(dir), (1, "0\n1\n1 3\n".to_owned()));
 }
 
+/// The log start was written and its epochs were not, in a log that was closed in order before.
+#[test]
+fn epochs_before_a_log_start_are_forgotten_also_where_the_checkpoint_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    drop(append_to(dir, 2));
+    append_to(dir, 2).close().unwrap();
+    let before = std::fs::read_to_string(dir.join(EPOCHS)).unwrap();
+    open(dir).delete_records(3).unwrap();
+    std::fs::write(dir.join(EPOCHS), before).unwrap();
+    let log = open(dir);
+    let end = log.reader().end_of_epoch(0);
+    assert_eq!((log.reader().leader_epoch(), end.epoch, end.end), (1, 0, 3));
+}
+
 /// Opening is refused for the version of that file, and changes nothing.
 fn refused_for_version(dir: &Path, name: &str) {
     let before = files_of(dir);
