@@ -299,17 +299,13 @@ struct Seen {
 #[derive(Debug)]
 pub(crate) struct BatchCheck {
     batch: Batch,
-    stage: CheckStage,
+    /// What the codec says counts when everything before is right.
+    scan: Result<Scan, RecordsError>,
+    /// Whether the header was looked at.
+    begun: bool,
     /// Records so far.
     count: i64,
     seen: Option<Seen>,
-}
-
-#[derive(Debug)]
-enum CheckStage {
-    /// Nothing is looked at yet. What the codec says counts when everything before is right.
-    Begun(Result<Scan, RecordsError>),
-    Records(Scan),
 }
 
 impl BatchCheck {
@@ -320,8 +316,9 @@ impl BatchCheck {
     pub(crate) fn new(bytes: Bytes) -> Result<Self, LogError> {
         let batch = only_batch(bytes)?;
         Ok(Self {
-            stage: CheckStage::Begun(batch.scan()),
+            scan: batch.scan(),
             batch,
+            begun: false,
             count: 0,
             seen: None,
         })
@@ -340,10 +337,7 @@ impl BatchCheck {
 
     /// Bytes it holds between its slices.
     pub(crate) fn memory(&self) -> usize {
-        match &self.stage {
-            CheckStage::Begun(Ok(scan)) | CheckStage::Records(scan) => scan.memory(),
-            CheckStage::Begun(Err(_)) => 0,
-        }
+        self.scan.as_ref().map_or(0, Scan::memory)
     }
 
     /// Goes on until `bytes` are used up. The batch, once all of it is right.
@@ -351,18 +345,13 @@ impl BatchCheck {
     /// # Errors
     /// [`LogError::Invalid`] with the code Kafka 4.2.0 answers.
     pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Option<ValidBatch>, LogError> {
-        if let CheckStage::Begun(scan) = &mut self.stage {
+        if !self.begun {
             *bytes = bytes.saturating_sub(self.batch.bytes().len());
             check_header(&self.batch)?;
-            // Taken once: the stage is another one now, or the check is over.
-            let taken = RecordsError::Count { count: 0 };
-            let scan = std::mem::replace(scan, Err(taken));
-            self.stage = CheckStage::Records(scan.map_err(|error| refused(&error))?);
+            self.begun = true;
         }
         let compressed = self.is_compressed();
-        let CheckStage::Records(scan) = &mut self.stage else {
-            return Ok(None);
-        };
+        let scan = self.scan.as_mut().map_err(|error| refused(error))?;
         loop {
             match scan.next(bytes).map_err(|error| refused(&error))? {
                 Step::Record(record) => {
