@@ -226,14 +226,7 @@ pub(crate) fn first_record_at_or_after(
     timestamp: i64,
     from: i64,
 ) -> Result<Option<FoundOffset>, String> {
-    let mut search = RecordSearch::new(batch, timestamp, from)?;
-    loop {
-        match search.step(&mut { usize::MAX })? {
-            Sought::Paused => {}
-            Sought::Found(found) => return Ok(Some(found)),
-            Sought::Nothing => return Ok(None),
-        }
-    }
+    RecordSearch::new(batch, timestamp, from)?.run()
 }
 
 /// What a slice of a search came to.
@@ -283,6 +276,17 @@ impl RecordSearch {
                 Step::Record(_) => {}
                 Step::Paused => return Ok(Sought::Paused),
                 Step::End => return Ok(Sought::Nothing),
+            }
+        }
+    }
+
+    /// All of it in one go.
+    pub(crate) fn run(&mut self) -> Result<Option<FoundOffset>, String> {
+        loop {
+            match self.step(&mut { usize::MAX })? {
+                Sought::Paused => {}
+                Sought::Found(found) => return Ok(Some(found)),
+                Sought::Nothing => return Ok(None),
             }
         }
     }

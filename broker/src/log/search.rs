@@ -113,17 +113,16 @@ impl BatchSearch {
     /// [`LogError::Corrupt`].
     pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Sought, LogError> {
         let stepped = self.records.step(bytes);
-        stepped.map_err(|reason| LogError::corrupt(&self.path, self.position, &reason))
+        stepped.map_err(|reason| self.corrupt(&reason))
     }
 
     fn run(&mut self) -> Result<Option<FoundOffset>, LogError> {
-        loop {
-            match self.step(&mut { usize::MAX })? {
-                Sought::Paused => {}
-                Sought::Found(found) => return Ok(Some(found)),
-                Sought::Nothing => return Ok(None),
-            }
-        }
+        let found = self.records.run();
+        found.map_err(|reason| self.corrupt(&reason))
+    }
+
+    fn corrupt(&self, reason: &str) -> LogError {
+        LogError::corrupt(&self.path, self.position, reason)
     }
 }
 
