@@ -168,12 +168,14 @@ pub(super) fn recall_producers(dir: &Path, view: &View) -> Result<ProducerStates
         .map_or(view.end_offset, |segment| segment.base_offset);
     let path = dir.join(PRODUCERS);
     let bytes = std::fs::read(&path).unwrap_or_default();
-    if let Some(version) = ProducersFile::other_version(&bytes) {
+    let known = ProducersFile::decode(&bytes);
+    if known.is_none()
+        && let Some(version) = ProducersFile::other_version(&bytes)
+    {
         // It may know of producers whose batches have left the log.
         let version = version.to_string();
         return Err(LogError::version(&path, &version, ProducersFile::VERSION));
     }
-    let known = ProducersFile::decode(&bytes);
     let known = known.filter(|known| (oldest..=view.end_offset).contains(&known.next_offset));
     let (mut producers, from) = known.map_or((ProducerStates::default(), oldest), |known| {
         (known.producers, known.next_offset)
