@@ -76,15 +76,41 @@ pub(super) struct Base {
     pub(super) append_time: Option<i64>,
 }
 
+impl Base {
+    /// The offset and the timestamp of the record with these deltas.
+    #[inline(always)]
+    pub(super) fn place(
+        &self,
+        offset_delta: i32,
+        timestamp_delta: i64,
+    ) -> Result<(i64, i64), RecordFault> {
+        let offset = self
+            .offset
+            .checked_add(i64::from(offset_delta))
+            .ok_or(RecordFault::OffsetOverflow)?;
+        // Wraps as in Java: the writer wraps too, so the extremes come back as they went in.
+        let timestamp = self
+            .append_time
+            .unwrap_or_else(|| self.timestamp.wrapping_add(timestamp_delta));
+        Ok((offset, timestamp))
+    }
+}
+
+/// The length of the record at the front of `rest`.
+#[inline(always)]
+pub(super) fn length(rest: &mut &[u8]) -> Result<i32, RecordFault> {
+    varint::read_i32(rest).map_err(|error| match error {
+        VarintError::Truncated => RecordFault::Missing,
+        VarintError::TooLong => RecordFault::OverlongLength,
+    })
+}
+
 impl<'a> RecordView<'a> {
     /// Reads the record at the front of `rest` and moves past it. Inlined into the loop over records, where all of it
     /// stays in registers: it is the hottest code of a consumer.
     #[inline(always)]
     pub(super) fn read(rest: &mut &'a [u8], base: &Base) -> Result<Self, RecordFault> {
-        let length = varint::read_i32(rest).map_err(|error| match error {
-            VarintError::Truncated => RecordFault::Missing,
-            VarintError::TooLong => RecordFault::OverlongLength,
-        })?;
+        let length = length(rest)?;
         let left = rest.len();
         let Some((mut record, tail)) = usize::try_from(length)
             .ok()
@@ -103,15 +129,10 @@ impl<'a> RecordView<'a> {
         let value = nullable(&mut record)?;
         let headers = HeaderViews::read(record)?;
         *rest = tail;
+        let (offset, timestamp) = base.place(offset_delta, timestamp_delta)?;
         Ok(Self {
-            offset: base
-                .offset
-                .checked_add(i64::from(offset_delta))
-                .ok_or(RecordFault::OffsetOverflow)?,
-            // Wraps as in Java: the writer wraps too, so the extremes come back as they went in.
-            timestamp: base
-                .append_time
-                .unwrap_or_else(|| base.timestamp.wrapping_add(timestamp_delta)),
+            offset,
+            timestamp,
             key,
             value,
             headers,
@@ -251,7 +272,7 @@ impl<'a> Iterator for HeaderIter<'a> {
     }
 }
 
-fn structure(_error: VarintError) -> RecordFault {
+pub(super) fn structure(_error: VarintError) -> RecordFault {
     RecordFault::Structure
 }
 

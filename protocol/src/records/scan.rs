@@ -8,9 +8,9 @@ use super::batch::base_and_count;
 use super::codec::Unfold;
 use super::header::BatchHeader;
 use super::iter::{Progress, RecordViews};
-use super::record::Base;
+use super::record::{Base, length, structure};
 use super::{Compression, RecordFault, RecordsError};
-use crate::varint::{self, VarintError};
+use crate::varint;
 
 /// More than the varints of a record between two runs of its bytes take: attributes, two deltas and a length.
 const FIELDS_BYTES: usize = 1 + 10 + 5 + 5;
@@ -296,10 +296,7 @@ impl Folded {
         self.have(5, bytes)?;
         let window = &self.window[self.read..];
         let mut rest = window;
-        let length = varint::read_i32(&mut rest).map_err(|error| match error {
-            VarintError::Truncated => RecordFault::Missing,
-            VarintError::TooLong => RecordFault::OverlongLength,
-        })?;
+        let length = length(&mut rest)?;
         let (read, left) = (window.len() - rest.len(), rest.len());
         let bytes = usize::try_from(length).map_err(|_| RecordFault::Length { length, left })?;
         self.read += read;
@@ -352,13 +349,7 @@ impl Scanned {
         let timestamp_delta = varint::read_i64(fields).map_err(structure)?;
         let offset_delta = read_i32(fields)?;
         let key = read_i32(fields)?;
-        self.offset = base
-            .offset
-            .checked_add(i64::from(offset_delta))
-            .ok_or(RecordFault::OffsetOverflow)?;
-        self.timestamp = base
-            .append_time
-            .unwrap_or_else(|| base.timestamp.wrapping_add(timestamp_delta));
+        (self.offset, self.timestamp) = base.place(offset_delta, timestamp_delta)?;
         self.has_key = key >= 0;
         Ok(key)
     }
@@ -374,8 +365,4 @@ fn header(left: u32) -> Place {
 
 fn read_i32(fields: &mut &[u8]) -> Result<i32, RecordFault> {
     varint::read_i32(fields).map_err(structure)
-}
-
-fn structure(_error: VarintError) -> RecordFault {
-    RecordFault::Structure
 }
