@@ -101,10 +101,10 @@ impl Scan {
         let (base, count) = base_and_count(header)?;
         // Without records there is nothing to find in the body; see `Batch::body`.
         if compression == Compression::None || count == 0 {
-            let body = if count == 0 && compression != Compression::None {
-                Bytes::new()
-            } else {
+            let body = if compression == Compression::None {
                 stored
+            } else {
+                Bytes::new()
             };
             return Ok(Self(Source::Plain(Plain {
                 body,
