@@ -207,7 +207,7 @@ impl Codec {
             Self::Gzip(unfold) => unfold.more(out, limit),
             Self::Snappy(unfold) => unfold.more(out, limit),
             Self::Lz4(unfold) => unfold.more(out, limit),
-            Self::Zstd(unfold) => unfold.more(out, limit),
+            Self::Zstd(unfold) => unfold.more(out),
         }
     }
 }

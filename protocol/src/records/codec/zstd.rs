@@ -111,14 +111,14 @@ impl Unfold {
         self.memory
     }
 
-    /// A piece; false at the end of the body.
-    pub(super) fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+    /// A piece; false at the end of the body. Without a limit: who has one takes all of it at once.
+    pub(super) fn more(&mut self, out: &mut Vec<u8>) -> Result<bool, Fault> {
         let start = out.len();
         let Some(context) = &mut self.context else {
-            out.append(&mut decompress(&self.rest, limit.saturating_sub(start))?);
+            out.append(&mut decompress(&self.rest, usize::MAX)?);
             return Ok(false);
         };
-        let room = grow(out, &self.rest, limit);
+        let room = grow(out, &self.rest, usize::MAX);
         let mut input = InBuffer::around(&self.rest);
         let mut output = OutBuffer::around(room);
         let hint = context
@@ -127,9 +127,6 @@ impl Unfold {
         let (taken, made) = (input.pos(), output.pos());
         self.rest.advance(taken);
         out.truncate(start + made);
-        if out.len() > limit {
-            return Err(Fault::OverLimit);
-        }
         // Nothing is left to come of a frame, and there is no other.
         if hint == 0 && self.rest.is_empty() {
             return Ok(false);
