@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use callboard_protocol::Uuid;
 use ractor::ActorProcessingErr;
 use tracing::info;
 
@@ -11,7 +10,7 @@ use super::core::{Approved, approve};
 use super::keeper::{KeeperMsg, State, new_id, storage};
 use super::store::StoredTopic;
 use super::{CreatedTopic, NewTopic, TopicError, TopicsSnapshot};
-use crate::log::{LogHandle, Reply};
+use crate::log::Reply;
 
 /// Topics created before others get their turn; whoever wants more asks for so many at a time.
 pub(crate) const CREATED_AT_ONCE: usize = 64;
@@ -101,12 +100,8 @@ impl State {
                 Err(error) => reply.send(Err(storage(&error))),
             }
         }
-        let of_topic = |topic: &super::Topic| {
-            let id = topic.id;
-            topic.logs.clone().into_iter().map(move |log| (id, log))
-        };
-        let logs: Vec<(Uuid, LogHandle)> = topics.iter().flat_map(of_topic).collect();
-        self.open_logs(logs).await?;
+        let logs = topics.iter().flat_map(|topic| topic.logs_from(0));
+        self.open_logs(logs.collect()).await?;
         let mut next = TopicsSnapshot::clone(&snapshot);
         let topics: Vec<_> = topics.into_iter().map(|topic| next.insert(topic)).collect();
         self.shared.publish(next, |_| {});

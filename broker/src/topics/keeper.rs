@@ -178,12 +178,8 @@ impl Actor for Keeper {
         for stored in topics {
             snapshot.insert(state.topic_of(stored, &earlier));
         }
-        let of_topic = |topic: &Arc<Topic>| {
-            let id = topic.id;
-            topic.logs.clone().into_iter().map(move |log| (id, log))
-        };
-        let logs = snapshot.iter().flat_map(of_topic).collect();
-        state.open_logs(logs).await?;
+        let logs = snapshot.iter().flat_map(|topic| topic.logs_from(0));
+        state.open_logs(logs.collect()).await?;
         info!(
             topics = snapshot.len(),
             partitions = snapshot.log_count(),
@@ -374,13 +370,6 @@ impl State {
         }
     }
 
-    /// Starts and opens the logs of a topic from partition `first` on.
-    async fn open_topic(&mut self, topic: &Topic, first: usize) -> Result<(), ActorProcessingErr> {
-        let logs = topic.logs.iter().skip(first);
-        let logs = logs.map(|log| (topic.id, log.clone())).collect();
-        self.open_logs(logs).await
-    }
-
     /// Starts and opens logs, some at a time.
     pub(super) async fn open_logs(
         &mut self,
@@ -429,7 +418,7 @@ impl State {
             Ok(topic) => topic,
             Err(error) => return Ok(Err(error)),
         };
-        self.open_topic(&changed, present).await?;
+        self.open_logs(changed.logs_from(present).collect()).await?;
         self.replace(&snapshot, changed);
         info!(
             topic = name,

@@ -159,6 +159,12 @@ impl Topic {
     pub fn logs(&self) -> &[LogHandle] {
         &self.logs
     }
+
+    /// The logs from partition `first` on, with whose they are.
+    fn logs_from(&self, first: usize) -> impl Iterator<Item = (Uuid, LogHandle)> {
+        let logs = self.logs.iter().skip(first);
+        logs.map(|log| (self.id, log.clone()))
+    }
 }
 
 /// All topics at one moment.
