@@ -8,9 +8,9 @@ use callboard_coordinator::{Forgotten, TopicsImage};
 use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{Addr, Timer};
 
+use super::creating::Creation;
 use super::keeper::KeeperMsg;
-use super::{CreatedTopic, DeletedTopic, NewTopic, Shared, TopicError, TopicsSnapshot};
-use crate::log::Reply;
+use super::{DeletedTopic, Shared, TopicError, TopicsSnapshot};
 
 /// Hears of every change of topics before anybody else can know of it: all there are then, those that are gone and are to
 /// be forgotten, and whom to tell when one is: once each, and again when that is somebody else. Must not block.
@@ -78,10 +78,9 @@ impl Announced {
 
 /// A creation that waits for its name.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     number: u64,
-    pub(super) topic: NewTopic,
-    pub(super) reply: Reply<CreatedTopic, TopicError>,
+    creation: Creation,
     _patience: Timer,
 }
 
@@ -96,17 +95,15 @@ impl Queue {
     /// Lets a creation wait, for at most `patience`.
     pub(super) fn wait(
         &mut self,
-        topic: NewTopic,
+        creation: Creation,
         patience: Duration,
-        reply: Reply<CreatedTopic, TopicError>,
         keeper: &Addr<KeeperMsg>,
     ) {
         self.numbers += 1;
         let number = self.numbers;
         self.waiting.push(Waiting {
             number,
-            topic,
-            reply,
+            creation,
             _patience: keeper.send_after(patience, KeeperMsg::GiveUp { number }),
         });
     }
@@ -116,7 +113,7 @@ impl Queue {
         let Some(at) = self.waiting.iter().position(|one| one.number == number) else {
             return;
         };
-        let Waiting { topic, reply, .. } = self.waiting.remove(at);
+        let Creation { topic, reply } = self.waiting.remove(at).creation;
         let message = format!(
             "Topic '{}' was deleted, and offsets committed for it are still being removed.",
             topic.name
@@ -126,10 +123,11 @@ impl Queue {
     }
 
     /// Those who waited for `name`.
-    pub(super) fn take(&mut self, name: &str) -> Vec<Waiting> {
+    pub(super) fn take(&mut self, name: &str) -> Vec<Creation> {
         let all = std::mem::take(&mut self.waiting);
-        let (free, others) = all.into_iter().partition(|one| one.topic.name == name);
+        let is_free = |one: &Waiting| one.creation.topic.name == name;
+        let (free, others): (Vec<_>, _) = all.into_iter().partition(is_free);
         self.waiting = others;
-        free
+        free.into_iter().map(|one| one.creation).collect()
     }
 }

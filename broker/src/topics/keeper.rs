@@ -28,7 +28,7 @@ use tracing::{debug, info, warn};
 
 use super::changes::{configuring, growing};
 use super::creating::{Creation, Creations};
-use super::forgetting::{Queue, Waiting};
+use super::forgetting::Queue;
 use super::settings::overlay;
 use super::store::{Found, Store, StoredTopic};
 use super::{
@@ -212,10 +212,11 @@ impl Actor for Keeper {
                 patience,
                 reply,
             } => {
-                if state.shared.announced().has(&topic.name) {
-                    state.waiting.wait(topic, patience, reply, &state.myself);
+                let creation = Creation { topic, reply };
+                if state.shared.announced().has(&creation.topic.name) {
+                    state.waiting.wait(creation, patience, &state.myself);
                 } else {
-                    state.enqueue(Creation { topic, reply });
+                    state.enqueue(creation);
                 }
             }
             KeeperMsg::GoOnCreating => state.go_on_creating().await?,
@@ -545,8 +546,8 @@ impl State {
             // A version that did not wait deleted two of this name.
             return Ok(());
         }
-        for Waiting { topic, reply, .. } in self.waiting.take(&name) {
-            self.enqueue(Creation { topic, reply });
+        for creation in self.waiting.take(&name) {
+            self.enqueue(creation);
         }
         Ok(())
     }
