@@ -368,10 +368,12 @@ impl Topics {
                 .map(drop);
         }
         let name = name.to_owned();
-        self.ask(|reply| KeeperMsg::Grow {
-            name,
-            growth,
-            reply,
+        answer_of(|reply| {
+            self.shared.send(KeeperMsg::Grow {
+                name,
+                growth,
+                reply,
+            });
         })
         .await
     }
@@ -393,24 +395,14 @@ impl Topics {
             return changes::configuring(name, &changes, &self.snapshot(), defaults).map(drop);
         }
         let name = name.to_owned();
-        self.ask(|reply| KeeperMsg::Configure {
-            name,
-            changes,
-            reply,
+        answer_of(|reply| {
+            self.shared.send(KeeperMsg::Configure {
+                name,
+                changes,
+                reply,
+            });
         })
         .await
-    }
-
-    async fn ask(
-        &self,
-        message: impl FnOnce(Reply<(), TopicError>) -> KeeperMsg,
-    ) -> Result<(), TopicError> {
-        let (answer, answered) = oneshot::channel();
-        self.shared
-            .send(message(Reply::new(|outcome| drop(answer.send(outcome)))));
-        answered
-            .await
-            .unwrap_or_else(|_| Err(TopicError::unanswered()))
     }
 
     /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its
@@ -431,12 +423,7 @@ impl Topics {
         topic: NewTopic,
         patience: Duration,
     ) -> Result<CreatedTopic, TopicError> {
-        let (answer, answered) = oneshot::channel();
-        let reply = Reply::new(|outcome| drop(answer.send(outcome)));
-        self.create(topic, patience, reply);
-        answered
-            .await
-            .unwrap_or_else(|_| Err(TopicError::unanswered()))
+        answer_of(|reply| self.create(topic, patience, reply)).await
     }
 
     /// [`delete`](Self::delete) as a future.
@@ -444,12 +431,19 @@ impl Topics {
     /// # Errors
     /// As there.
     pub async fn delete_topic(&self, name: &str) -> Result<DeletedTopic, TopicError> {
-        let (answer, answered) = oneshot::channel();
-        self.delete(name, Reply::new(|outcome| drop(answer.send(outcome))));
-        answered
-            .await
-            .unwrap_or_else(|_| Err(TopicError::unanswered()))
+        answer_of(|reply| self.delete(name, reply)).await
     }
+}
+
+/// What is answered to `ask`.
+async fn answer_of<T: Send + 'static>(
+    ask: impl FnOnce(Reply<T, TopicError>),
+) -> Result<T, TopicError> {
+    let (answer, answered) = oneshot::channel();
+    ask(Reply::new(|outcome| drop(answer.send(outcome))));
+    answered
+        .await
+        .unwrap_or_else(|_| Err(TopicError::unanswered()))
 }
 
 impl Shared {
