@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::error::OtherVersion;
 use crate::{BrokerConfig, BrokerError};
 
 const LOCK: &str = "lock";
@@ -133,9 +134,7 @@ fn remember(dir: &Path, config: &BrokerConfig) -> Result<String, BrokerError> {
         Some(found) => {
             return Err(BrokerError::DataDir {
                 path: dir.to_owned(),
-                reason: format!(
-                    "{META} is of version {found} and this callboard knows {META_VERSION}: start the callboard that wrote it, or a newer one"
-                ),
+                reason: format!("{META} is {}", OtherVersion(found, META_VERSION)),
             });
         }
     }

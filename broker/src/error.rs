@@ -1,5 +1,6 @@
 //! Why a broker does not start, or no longer runs. Each variant reads as one clear sentence.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use crate::{ConfigError, ListenAddress};
@@ -59,4 +60,17 @@ pub enum BrokerError {
         /// Which part, and why.
         reason: String,
     },
+}
+
+/// What is said of a file of another version: the one it has, and the one that is known here.
+pub(crate) struct OtherVersion<F, K>(pub(crate) F, pub(crate) K);
+
+impl<F: Display, K: Display> Display for OtherVersion<F, K> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(found, known) = self;
+        write!(
+            f,
+            "of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one"
+        )
+    }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
 
+use crate::error::OtherVersion;
+
 /// What appends, reads and lookups of one partition can fail with. Cheap to clone: one failure may have many askers.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,10 +108,7 @@ pub enum LogError {
         reason: Arc<str>,
     },
     /// A file has another form than this version knows. Nothing was changed.
-    #[error(
-        "{} is of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one",
-        path.display()
-    )]
+    #[error("{} is {}", path.display(), OtherVersion(found, known))]
     Version {
         /// The file.
         path: Arc<PathBuf>,

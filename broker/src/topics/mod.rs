@@ -14,6 +14,7 @@ use callboard_supervision::{Addr, ChildSpec, StopHow, spawn_linked};
 use metrics::gauge;
 use tokio::sync::{oneshot, watch};
 
+use crate::error::OtherVersion;
 use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
 use crate::metrics::{BROKER_TOPICS_TO_FORGET, kinds};
 
@@ -94,10 +95,7 @@ pub enum TopicsError {
         reason: String,
     },
     /// A description has another form than this version knows.
-    #[error(
-        "{} is of version {found} and this callboard knows {known}: start the callboard that wrote it, or a newer one",
-        path.display()
-    )]
+    #[error("{} is {}", path.display(), OtherVersion(found, known))]
     Version {
         /// The file.
         path: PathBuf,
