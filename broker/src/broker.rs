@@ -99,7 +99,6 @@ impl Broker {
         let bounds = listener::bounds(&config).await?;
         gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let data = DataDir::open(&config)?;
-        let series_max = config.metrics_max_series;
         let (socket, address) = bind(&config.listeners, config.socket_listen_backlog).await?;
         let admin_socket = match &config.admin_listener {
             Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
@@ -146,7 +145,7 @@ impl Broker {
             };
             let topics = broker.topics.clone();
             let count = Arc::new(move || crate::topics::counts(&topics.snapshot()));
-            let metrics = Arc::new(Page::new(recorder, count, series_max));
+            let metrics = Arc::new(Page::new(recorder, count, shared.config.metrics_max_series));
             let pages = AdminPages {
                 metrics,
                 ready,
