@@ -36,8 +36,8 @@ const BY_KIND: [&str; 3] = [
     ACTOR_CALL_TIMEOUTS_TOTAL,
 ];
 
-/// Makes the counters of actors of this kind, at 0, so that its first restart is an increase. The first actor of a kind does
-/// it by itself; for those that may start late.
+/// Makes the counters of actors of this kind, at 0, so that its first restart is an increase. Every actor does it at its
+/// start, as there may be another recorder by then; this is for kinds that may start late.
 pub fn declare(kind: &'static str) {
     for name in BY_KIND {
         counter!(name, "actor" => kind).increment(0);
