@@ -37,6 +37,14 @@ fn config(dir: &Path) -> BrokerConfig {
     config
 }
 
+fn with_admin(dir: &Path) -> BrokerConfig {
+    let mut config = config(dir);
+    config
+        .set("callboard.admin.listener", "127.0.0.1:0")
+        .unwrap();
+    config
+}
+
 /// A client's connection.
 struct Client(TcpStream);
 
@@ -462,10 +470,7 @@ async fn the_admin_port_has_so_many_connections_and_they_are_not_the_brokers() {
 
     let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path());
-    config
-        .set("callboard.admin.listener", "127.0.0.1:0")
-        .unwrap();
+    let mut config = with_admin(dir.path());
     config.set("callboard.admin.max.connections", "2").unwrap();
     config.max_connections = 1;
     let broker = Broker::start(config).await.unwrap();
@@ -492,10 +497,7 @@ async fn who_gets_no_answer_from_the_admin_port_loses_its_place() {
 
     let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path());
-    config
-        .set("callboard.admin.listener", "127.0.0.1:0")
-        .unwrap();
+    let mut config = with_admin(dir.path());
     config
         .set("callboard.admin.idle.timeout.ms", "300")
         .unwrap();
@@ -530,10 +532,7 @@ async fn who_gets_no_answer_from_the_admin_port_loses_its_place() {
 async fn the_admin_port_tells_how_the_broker_is() {
     let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path());
-    config
-        .set("callboard.admin.listener", "127.0.0.1:0")
-        .unwrap();
+    let config = with_admin(dir.path());
     let recorder = callboard_broker::metrics::install(&[]).unwrap();
     let upkeep = tokio::spawn(recorder.clone().upkeep());
     let broker = Broker::start_recorded(config, recorder).await.unwrap();
@@ -567,10 +566,7 @@ async fn the_admin_port_tells_how_the_broker_is() {
 async fn the_series_of_a_topic_go_with_it_and_begin_anew() {
     let _limit = Limit::start();
     let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path());
-    config
-        .set("callboard.admin.listener", "127.0.0.1:0")
-        .unwrap();
+    let mut config = with_admin(dir.path());
     config.set("callboard.metrics.max.series", "8").unwrap();
     // No recorder is needed for them.
     let broker = Broker::start(config).await.unwrap();

@@ -98,6 +98,14 @@ impl House {
         self.topics.create_topic(topic, PATIENCE).await
     }
 
+    /// Returns when the keeper is dead.
+    async fn kill_keeper(&self) {
+        let keeper = self.topics.shared.keeper().unwrap();
+        let keeper = keeper.actor();
+        keeper.kill();
+        keeper.get_cell().wait(Some(PATIENCE)).await.unwrap();
+    }
+
     /// Ends as a broker does on SIGTERM.
     async fn close(self) {
         self.root
@@ -295,14 +303,7 @@ async fn a_killed_keeper_opens_everything_again_behind_the_same_handles() {
     house.create(wanted("a", 2)).await.unwrap();
     house.append("a", 1).await;
     let before = house.topics.snapshot();
-    let keeper = house.topics.shared.keeper.read().unwrap().clone().unwrap();
-    keeper.actor().kill();
-    keeper
-        .actor()
-        .get_cell()
-        .wait(Some(PATIENCE))
-        .await
-        .unwrap();
+    house.kill_keeper().await;
     let made = loop {
         match house.create(wanted("b", 1)).await {
             Ok(made) => break made,
@@ -479,14 +480,7 @@ async fn a_killed_keeper_does_not_forget_what_is_to_be_forgotten() {
     house.coordinators.slow.store(true, Ordering::Relaxed);
     house.topics.delete_topic("a").await.unwrap();
     house.coordinators.slow.store(false, Ordering::Relaxed);
-    let keeper = house.topics.shared.keeper().unwrap();
-    keeper.actor().kill();
-    keeper
-        .actor()
-        .get_cell()
-        .wait(Some(PATIENCE))
-        .await
-        .unwrap();
+    house.kill_keeper().await;
     // Told while nobody is there.
     house.coordinators.forget_all();
     while let Err(error) = house.create(wanted("a", 2)).await {
