@@ -300,12 +300,14 @@ impl Group {
 
     /// Goes on with what waited, until something has to wait again.
     pub(in crate::core) fn go_on(&mut self, step: &mut Step<'_>) {
-        while self.in_flight.is_none() && !self.gone {
-            match self.waiting.pop_front() {
-                None => return,
-                Some(Waiting::Ask(id, request)) => self.answer(step, id, request),
-                Some(Waiting::Timer(place, due)) => self.timer(step, place, due),
-                Some(Waiting::Expire) => self.expire(step),
+        while self.in_flight.is_none()
+            && !self.gone
+            && let Some(next) = self.waiting.as_mut().and_then(VecDeque::pop_front)
+        {
+            match next {
+                Waiting::Ask(id, request) => self.answer(step, id, request),
+                Waiting::Timer(place, due) => self.timer(step, place, due),
+                Waiting::Expire => self.expire(step),
             }
         }
     }

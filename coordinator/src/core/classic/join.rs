@@ -306,7 +306,8 @@ impl Group {
     }
 
     pub(in crate::core) fn forget_pending(&mut self, step: &mut Step<'_>, member_id: &str) -> bool {
-        let Some(mut timer) = self.pending.remove(member_id) else {
+        let pending = self.pending.as_mut();
+        let Some(mut timer) = pending.and_then(|pending| pending.remove(member_id)) else {
             return false;
         };
         step.timers.clear(&mut timer);

@@ -25,6 +25,11 @@ impl<T> Default for Rare<T> {
 }
 
 impl<T: Empty> Rare<T> {
+    /// To take something out: unlike a change it takes no memory where nothing is.
+    pub(in crate::core) fn as_mut(&mut self) -> Option<&mut T> {
+        self.0.as_deref_mut()
+    }
+
     pub(in crate::core) fn trim(&mut self) {
         self.0.take_if(|inner| inner.is_empty());
     }
@@ -82,5 +87,41 @@ impl Empty for VecDeque<Waiting> {
 
     fn is_empty(&self) -> bool {
         self.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::group::Group;
+    use crate::core::step::{Settings, Step, Tickets};
+    use crate::core::timers::Timers;
+    use crate::core::topics::Topics;
+    use crate::{CoordinatorConfig, TopicLookup, TopicsImage};
+
+    struct NoTopics;
+
+    impl TopicLookup for NoTopics {
+        fn partitions(&self, _name: &str) -> Option<i32> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_group_that_nobody_waits_for_takes_no_memory_in_its_steps() {
+        let mut step = Step {
+            now: 0,
+            wall_ms: 0,
+            settings: &Settings::new(&CoordinatorConfig::default()),
+            timers: &mut Timers::default(),
+            tickets: &mut Tickets::default(),
+            topics: &Topics::new(Arc::new(TopicsImage::of(Arc::new(NoTopics)))),
+            effects: &mut Vec::new(),
+        };
+        let mut group = Group::new("g".into());
+        group.forget_pending(&mut step, "m");
+        group.go_on(&mut step);
+        assert!(group.pending.0.is_none() && group.waiting.0.is_none());
     }
 }
