@@ -26,7 +26,7 @@ use crate::group_coordinator::{
 };
 use crate::metrics::RequestMeter;
 use crate::route::{Asked, Router, list_ports};
-use crate::shared::{Lateness, Place, Shared};
+use crate::shared::{Place, Shared};
 use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
 
@@ -86,7 +86,6 @@ impl Coordinators {
                 clock,
                 meter: RequestMeter::new(),
                 told: Told::new(TopicsImage::of(lookup)),
-                lateness: Lateness::default(),
                 board: (0..places).map(|_| Place::default()).collect(),
             }),
         }

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use callboard_offsets::WallClock;
 use callboard_offsets::log::OffsetsLog;
 use callboard_supervision::Addr;
-use tokio::time::Instant;
 
 use crate::CoordinatorConfig;
 use crate::group_coordinator::CoordinatorMsg;
@@ -22,7 +20,6 @@ pub(crate) struct Shared {
     pub(crate) clock: WallClock,
     pub(crate) meter: RequestMeter,
     pub(crate) told: Told,
-    pub(crate) lateness: Lateness,
     /// By partition of `__consumer_offsets`.
     pub(crate) board: Vec<Place>,
 }
@@ -32,24 +29,6 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("partitions", &self.board.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// What keeps one coordinator from its work keeps all of them: one line tells it, and another not before some time.
-#[derive(Default)]
-pub(crate) struct Lateness(Mutex<Option<Instant>>);
-
-/// Between two lines.
-const TOLD_AGAIN: Duration = Duration::from_secs(10);
-
-impl Lateness {
-    pub(crate) fn may_be_told(&self, now: Instant) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_AGAIN);
-        if may {
-            *told = Some(now);
-        }
-        may
     }
 }
 

@@ -436,13 +436,13 @@ impl State {
         }
         self.meter.late(by);
         self.step(None, Input::Late { by });
-        if self.shared.lateness.may_be_told(Instant::now()) {
-            warn!(
-                partition = self.partition,
-                late_ms = by.as_millis(),
-                "a coordinator came late to its deadlines; its members' sessions are so much longer"
-            );
-        }
+        // What keeps one coordinator from its work keeps all of them.
+        seldom!(
+            warn,
+            partition = self.partition,
+            late_ms = by.as_millis(),
+            "a coordinator came late to its deadlines; its members' sessions are so much longer"
+        );
     }
 
     /// Does whatever time has brought.
