@@ -481,14 +481,13 @@ impl State {
 
     fn close(&mut self, done: RpcReplyPort<()>) {
         self.step(None, Input::Close);
-        self.send_together();
         drop(self.debts.take_all());
         if matches!(self.service, Service::Refused(_)) {
             // The caller may have stopped waiting.
             drop(done.send(()));
             return;
         }
-        self.writer.read_all(move |_| drop(done.send(())));
+        self.writer().read_all(move |_| drop(done.send(())));
     }
 
     fn is(&mut self, state: PartitionState) {

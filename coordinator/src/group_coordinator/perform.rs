@@ -29,9 +29,8 @@ impl State {
                 group_id,
                 records,
             } => {
-                self.send_together();
                 let durable = self.durable_port(ticket, &group_id);
-                self.writer.append(group_id, records, durable);
+                self.writer().append(group_id, records, durable);
             }
             Effect::Unwritable {
                 ticket,
@@ -60,9 +59,8 @@ impl State {
                 let Some(owed) = self.debts.take(id) else {
                     return;
                 };
-                self.send_together();
                 let shared = Arc::clone(&self.shared);
-                self.writer.read(Arc::clone(&group_id), move |index| {
+                self.writer().read(Arc::clone(&group_id), move |index| {
                     let image = shared.told.image();
                     let answer = fetch(index, &group_id, &asked, &*image.topics);
                     owed.answer(Response::Fetch(answer), &shared.meter);
@@ -73,22 +71,20 @@ impl State {
                 group_id,
                 removal,
             } => {
-                self.send_together();
                 let durable = self.durable_port(ticket, &group_id);
                 let of = Arc::clone(&group_id);
                 let divisible = removal.is_divisible();
                 let plan = move |index: &_| removal.records(&of, index);
                 if divisible {
-                    self.writer.change_in_parts(group_id, plan, durable);
+                    self.writer().change_in_parts(group_id, plan, durable);
                 } else {
-                    self.writer.change(group_id, plan, durable);
+                    self.writer().change(group_id, plan, durable);
                 }
             }
             Effect::Reload { group_id } => self.reload(group_id),
             Effect::Forget { id, topic } => {
-                self.send_together();
                 let myself = self.myself.clone();
-                forget_topic(&self.writer, topic, move |outcome| {
+                forget_topic(self.writer(), topic, move |outcome| {
                     // A coordinator that has ended forgets it anew when it is back.
                     drop(myself.cast(CoordinatorMsg::Forgot(id, outcome)));
                 });
@@ -130,9 +126,8 @@ impl State {
 
     /// Has a group read back, behind its appends in flight.
     pub(super) fn reload(&mut self, group_id: Arc<str>) {
-        self.send_together();
         let myself = self.myself.clone();
-        self.writer.read(Arc::clone(&group_id), move |index| {
+        self.writer().read(Arc::clone(&group_id), move |index| {
             let stored = StoredGroup::read(index, &group_id);
             // A coordinator that has ended is loaded anew.
             drop(myself.cast(CoordinatorMsg::Reloaded(stored)));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use callboard_offsets::record::Record;
-use callboard_offsets::writer::AppendError;
+use callboard_offsets::writer::{AppendError, Writer};
 
 use super::State;
 use super::owed::Lent;
@@ -72,8 +72,13 @@ impl State {
         }
     }
 
-    /// Hands what was put together to the writer, which answers it once it has landed. To be called before anything else
-    /// is asked of the writer.
+    /// The writer, for all but what is put together, which goes before it.
+    pub(super) fn writer(&mut self) -> &Writer {
+        self.send_together();
+        &self.writer
+    }
+
+    /// Hands what was put together to the writer, which answers it once it has landed.
     pub(super) fn send_together(&mut self) {
         let Some(Together {
             group_id,
