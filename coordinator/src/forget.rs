@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callboard_offsets::index::Index;
-use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer};
+
+use crate::core::tombstones;
 
 /// Groups whose tombstones are on their way at a time: each is at least an append of its own.
 const AT_ONCE: usize = 32;
@@ -70,16 +71,8 @@ impl Work {
         let (of, about) = (Arc::clone(&group_id), Arc::clone(&work.topic));
         let plan = move |index: &Index| {
             let offsets = index.topic(&of, &about).into_iter();
-            let tombstone = |partition| Record::OffsetCommit {
-                group: Arc::clone(&of),
-                topic: Arc::clone(&about),
-                partition,
-                value: None,
-            };
-            offsets
-                .flat_map(|offsets| offsets.partitions())
-                .map(tombstone)
-                .collect()
+            let tombstones = offsets.flat_map(|offsets| tombstones(&of, &about, offsets));
+            tombstones.collect()
         };
         let (writer, work) = (work.writer.clone(), Arc::clone(work));
         writer.change_in_parts(group_id, plan, move |outcome| match outcome {

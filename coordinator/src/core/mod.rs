@@ -29,4 +29,5 @@ pub use input::{
 };
 pub use offsets::expiry::Retention;
 pub use offsets::fetch::fetch;
+pub(crate) use offsets::fetch::tombstones;
 pub use refusal::remap;

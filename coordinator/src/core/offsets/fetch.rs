@@ -93,27 +93,37 @@ fn found(partition: i32, value: OffsetCommitValue) -> FetchedPartition {
     }
 }
 
+/// The tombstones of what a group has committed for a topic.
+pub(crate) fn tombstones(
+    group_id: &Arc<str>,
+    topic: &Arc<str>,
+    offsets: &TopicOffsets,
+) -> impl Iterator<Item = Record> {
+    let partitions = offsets.partitions();
+    partitions.map(move |partition| tombstone(group_id, topic, partition))
+}
+
+fn tombstone(group_id: &Arc<str>, topic: &Arc<str>, partition: i32) -> Record {
+    Record::OffsetCommit {
+        group: Arc::clone(group_id),
+        topic: Arc::clone(topic),
+        partition,
+        value: None,
+    }
+}
+
 impl Removal {
     /// The tombstones it comes to. None where there is nothing to remove.
     #[must_use]
     pub fn records(&self, group_id: &Arc<str>, index: &Index) -> Vec<Record> {
-        let tombstone = |topic: &Arc<str>, partition: i32| Record::OffsetCommit {
-            group: Arc::clone(group_id),
-            topic: Arc::clone(topic),
-            partition,
-            value: None,
-        };
         let end_of_group = || {
             let stored = index.group_record(group_id, GROUP_METADATA);
             stored.map(|_| record(group_id, None))
         };
         match self {
             Self::Group => {
-                let offsets = index.topics(group_id).flat_map(|(topic, offsets)| {
-                    offsets
-                        .partitions()
-                        .map(move |partition| tombstone(topic, partition))
-                });
+                let topics = index.topics(group_id);
+                let offsets = topics.flat_map(|(topic, of)| tombstones(group_id, topic, of));
                 offsets.chain(end_of_group()).collect()
             }
             Self::Offsets(doomed) => {
@@ -121,7 +131,7 @@ impl Removal {
                     .iter()
                     .filter(|(topic, at)| index.committed(group_id, topic, *at).is_some());
                 committed
-                    .map(|(topic, partition)| tombstone(topic, *partition))
+                    .map(|(topic, partition)| tombstone(group_id, topic, *partition))
                     .collect()
             }
             Self::Expired(retention) => {
@@ -130,7 +140,7 @@ impl Removal {
                 for (topic, offsets) in index.topics(group_id) {
                     for (partition, committed) in offsets.iter() {
                         if retention.is_over(topic, &committed.value) {
-                            records.push(tombstone(topic, partition));
+                            records.push(tombstone(group_id, topic, partition));
                         } else {
                             left = true;
                         }

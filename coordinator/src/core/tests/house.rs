@@ -12,7 +12,7 @@ use callboard_protocol::{ErrorCode, Uuid};
 use super::tale::Heard;
 use crate::core::{
     CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
-    StoredGroup, Ticket,
+    StoredGroup, Ticket, tombstones,
 };
 use crate::port::Port;
 use crate::route::{Asked, Router, list_ports};
@@ -326,13 +326,7 @@ impl House {
         let mut records = Vec::new();
         for group in self.index.groups() {
             let offsets = self.index.topic(group, topic).into_iter();
-            let partitions = offsets.flat_map(|offsets| offsets.partitions());
-            records.extend(partitions.map(|partition| Record::OffsetCommit {
-                group: Arc::clone(group),
-                topic: Arc::clone(topic),
-                partition,
-                value: None,
-            }));
+            records.extend(offsets.flat_map(|offsets| tombstones(group, topic, offsets)));
         }
         records
     }
