@@ -213,6 +213,24 @@ fn cores_are_pure() {
 }
 
 #[test]
+fn offsets_know_no_kind_of_group() {
+    let sources = sources();
+    let offsets = "coordinator/src/core/offsets/";
+    let files = sources.iter().filter(|(path, _)| path.starts_with(offsets));
+    let mut looked_at = 0;
+    for (path, source) in files {
+        looked_at += 1;
+        for (number, line) in code(source) {
+            assert!(
+                !line.contains("classic"),
+                "{path}:{number} names the classic group: offsets ask an Owner"
+            );
+        }
+    }
+    assert!(looked_at > 3, "only {looked_at} files were looked at");
+}
+
+#[test]
 fn only_supervision_starts_actors() {
     for (path, source) in sources() {
         if path.starts_with("supervision/") || is_test(&path) {

@@ -100,7 +100,10 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
     /// All of it.
-    Group,
+    Group {
+        /// Type of the group's own record.
+        kind: i16,
+    },
     /// Committed offsets, by topic and partition.
     Offsets(Vec<(Arc<str>, i32)>),
     /// Committed offsets whose time is over, and if none is left and nobody is in the group, the group.
@@ -113,7 +116,7 @@ impl Removal {
     #[must_use]
     pub fn is_divisible(&self) -> bool {
         match self {
-            Self::Group | Self::Offsets(_) => false,
+            Self::Group { .. } | Self::Offsets(_) => false,
             Self::Expired(_) => true,
         }
     }

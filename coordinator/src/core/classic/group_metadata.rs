@@ -153,12 +153,12 @@ fn decode_member(reader: &mut Reader<'_>, version: i16) -> Result<MemberValue, R
     Ok(member)
 }
 
-/// The record of `group`; without a value its end.
-pub(in crate::core) fn record(group: &Arc<str>, value: Option<Bytes>) -> Record {
+/// The record of `group`.
+pub(in crate::core) fn record(group: &Arc<str>, value: Bytes) -> Record {
     Record::Group {
         group: Arc::clone(group),
         kind: GROUP_METADATA,
         rest: Bytes::new(),
-        value,
+        value: Some(value),
     }
 }

@@ -195,7 +195,7 @@ impl Group {
         let group_id = Arc::clone(&self.id);
         step.effects.push(match value.encode() {
             Ok(value) => {
-                let mut records = vec![record(&group_id, Some(value.into()))];
+                let mut records = vec![record(&group_id, value.into())];
                 records.extend(marks);
                 Effect::Append {
                     ticket,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use callboard_protocol::ErrorCode;
 
 use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
+use super::group_metadata::GROUP_METADATA;
 use super::members::Seq;
 use crate::core::effect::Response;
 use crate::core::input::{Commit, DeleteOffsets, RequestId, StoredGroup};
@@ -15,6 +16,10 @@ use crate::core::step::Step;
 impl Owner for Group {
     fn group_id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    fn kind(&self) -> i16 {
+        GROUP_METADATA
     }
 
     fn admit(&mut self, step: &mut Step<'_>, commit: &Commit) -> Result<(), ErrorCode> {

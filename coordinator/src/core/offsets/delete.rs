@@ -17,7 +17,8 @@ pub(in crate::core) fn delete(
     step: &mut Step<'_>,
 ) -> Result<Ticket, ErrorCode> {
     if owner.is_empty() {
-        Ok(remove(owner, step, Removal::Group))
+        let kind = owner.kind();
+        Ok(remove(owner, step, Removal::Group { kind }))
     } else {
         Err(ErrorCode::NON_EMPTY_GROUP)
     }

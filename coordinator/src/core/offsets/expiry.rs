@@ -23,8 +23,8 @@ pub struct Retention {
     pub(super) since_ms: Option<i64>,
     /// Topics whose offsets stay.
     pub(super) subscribed: BTreeSet<Arc<str>>,
-    /// Whether the group ends if nothing is left.
-    pub(super) ends_group: bool,
+    /// Type of the group's own record, if the group ends when nothing is left.
+    pub(super) ends_group: Option<i16>,
 }
 
 impl Retention {
@@ -59,8 +59,11 @@ fn retention(owner: &impl Owner, step: &Step<'_>) -> Option<Retention> {
         ends_group,
     };
     match owner.reads() {
-        _ if owner.is_empty() => Some(rule(owner.empty_since_ms(), BTreeSet::new(), true)),
-        Reads::Topics(topics) if owner.is_settled() => Some(rule(None, topics.clone(), false)),
+        _ if owner.is_empty() => {
+            let ends_group = Some(owner.kind());
+            Some(rule(owner.empty_since_ms(), BTreeSet::new(), ends_group))
+        }
+        Reads::Topics(topics) if owner.is_settled() => Some(rule(None, topics.clone(), None)),
         _ => None,
     }
 }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use callboard_offsets::index::{Index, TopicOffsets};
 use callboard_offsets::record::{OffsetCommitValue, Record};
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::TopicLookup;
-use crate::core::classic::group_metadata::{GROUP_METADATA, record};
 use crate::core::effect::Removal;
 use crate::core::input::{Fetch, FetchTopic};
 use crate::request::TopicRef;
@@ -116,15 +116,20 @@ impl Removal {
     /// The tombstones it comes to. None where there is nothing to remove.
     #[must_use]
     pub fn records(&self, group_id: &Arc<str>, index: &Index) -> Vec<Record> {
-        let end_of_group = || {
-            let stored = index.group_record(group_id, GROUP_METADATA);
-            stored.map(|_| record(group_id, None))
+        let end_of_group = |kind| {
+            let stored = index.group_record(group_id, kind);
+            stored.map(|_| Record::Group {
+                group: Arc::clone(group_id),
+                kind,
+                rest: Bytes::new(),
+                value: None,
+            })
         };
         match self {
-            Self::Group => {
+            Self::Group { kind } => {
                 let topics = index.topics(group_id);
                 let offsets = topics.flat_map(|(topic, of)| tombstones(group_id, topic, of));
-                offsets.chain(end_of_group()).collect()
+                offsets.chain(end_of_group(*kind)).collect()
             }
             Self::Offsets(doomed) => {
                 let committed = doomed
@@ -146,8 +151,10 @@ impl Removal {
                         }
                     }
                 }
-                if retention.ends_group && !left {
-                    records.extend(end_of_group());
+                if let Some(kind) = retention.ends_group
+                    && !left
+                {
+                    records.extend(end_of_group(kind));
                 }
                 records
             }

@@ -19,6 +19,9 @@ pub(super) trait Owner {
     /// Its name.
     fn group_id(&self) -> &Arc<str>;
 
+    /// Type of its own record, if one is stored. The key is the name and no more.
+    fn kind(&self) -> i16;
+
     /// Fences a commit: whether this member may commit in this generation, or somebody without one. A member that may has
     /// been heard.
     fn admit(&mut self, step: &mut Step<'_>, commit: &Commit) -> Result<(), ErrorCode>;

@@ -28,6 +28,10 @@ impl Owner for Other {
         &self.id
     }
 
+    fn kind(&self) -> i16 {
+        3
+    }
+
     fn admit(&mut self, _step: &mut Step<'_>, _commit: &Commit) -> Result<(), ErrorCode> {
         Err(ErrorCode::STALE_MEMBER_EPOCH)
     }

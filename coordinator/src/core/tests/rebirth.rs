@@ -252,7 +252,7 @@ fn a_group_stored_without_a_leader_has_one_all_the_same() {
     let mut value = house.stored("g").unwrap();
     value.leader = None;
     let bytes = value.encode().unwrap();
-    let record = group_metadata::record(&"g".into(), Some(bytes.into()));
+    let record = group_metadata::record(&"g".into(), bytes.into());
     house.index.apply(&record, 1_000);
     house.restart();
     house.load();

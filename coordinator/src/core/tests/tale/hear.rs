@@ -63,7 +63,7 @@ impl Heard {
             }
             Effect::Unwritable { error, .. } => self.say(&format!("cannot write: {error}")),
             Effect::Remove { removal, .. } => self.say(match removal {
-                Removal::Group => "remove the group",
+                Removal::Group { .. } => "remove the group",
                 Removal::Offsets(_) => "remove offsets",
                 Removal::Expired(_) => "remove what is over",
             }),
