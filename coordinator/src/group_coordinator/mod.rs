@@ -145,7 +145,7 @@ fn tell_beyond_end(partition: u32, index: &Index, topics: &dyn TopicLookup) {
 /// Says what is stored and only kept: a kind of group that this version does not serve.
 fn tell_not_understood(partition: u32, index: &Index) {
     let mut kinds = BTreeMap::<i16, usize>::new();
-    for (kind, ..) in index.groups().flat_map(|group| index.group_records(group)) {
+    for kind in index.record_kinds() {
         *kinds.entry(kind).or_default() += 1;
     }
     kinds.remove(&GROUP_METADATA);
@@ -197,11 +197,12 @@ impl Actor for GroupCoordinator {
             log: Arc::clone(&shared.log),
             clock: shared.clock.clone(),
             loaded: Box::new(move |result| {
+                drop(told.cast(CoordinatorMsg::Loaded(read(partition, result))));
+                // Behind it: these look at all there is, and the groups are taken in meanwhile.
                 if let Ok(index) = result {
                     tell_not_understood(partition, index);
                     tell_beyond_end(partition, index, topics.as_ref());
                 }
-                drop(told.cast(CoordinatorMsg::Loaded(read(partition, result))));
             }),
         };
         let writer = Writer::spawn_linked(writer, cell).await?;

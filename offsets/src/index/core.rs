@@ -235,6 +235,11 @@ impl Index {
         })
     }
 
+    /// The kind of each record that is stored of a group itself.
+    pub fn record_kinds(&self) -> impl Iterator<Item = i16> {
+        self.records.keys().map(|(_, kind, _)| *kind)
+    }
+
     /// No generation up to this one may be given out again.
     #[must_use]
     pub fn generation_mark(&self, group: &str) -> Option<i32> {

@@ -102,6 +102,7 @@ fn a_groups_records_are_kept_by_their_keys_whatever_their_kind() {
             (5, b"m2", four.as_ref())
         ]
     );
+    assert!(index.record_kinds().eq([2, 5, 5]));
     // A member that goes does not end the generations.
     index.apply(&group_record(5, "m1", None), 6);
     assert_eq!(index.generation_mark("g"), Some(9));
