@@ -45,10 +45,13 @@ pub(super) enum Pieces {
 }
 
 pub(super) enum Op {
+    /// In pieces it is what is left of a change in parts: it waits for the part before it, and everything of the group
+    /// waits for it.
     Append {
         group: Arc<str>,
         records: Vec<Record>,
         done: Completion,
+        pieces: Pieces,
     },
     Read {
         group: Option<Arc<str>>,
@@ -59,12 +62,6 @@ pub(super) enum Op {
         plan: PlanFn,
         done: Completion,
         pieces: Pieces,
-    },
-    /// What is left of a change in parts. Waits for the part before it, and everything of the group waits for it.
-    Rest {
-        group: Arc<str>,
-        records: Vec<Record>,
-        done: Completion,
     },
     /// An append of nothing: waits for its turn like a read.
     Nothing { group: Arc<str>, done: Completion },
@@ -81,6 +78,7 @@ impl WriterMsg {
             group,
             records,
             done: Completion(Some(Box::new(done))),
+            pieces: Pieces::One,
         }))
     }
 
@@ -113,10 +111,9 @@ impl Op {
     /// Answers that it cannot be done.
     pub(super) fn refuse(self, error: AppendError) {
         match self {
-            Self::Append { done, .. }
-            | Self::Change { done, .. }
-            | Self::Rest { done, .. }
-            | Self::Nothing { done, .. } => done.call(Err(error)),
+            Self::Append { done, .. } | Self::Change { done, .. } | Self::Nothing { done, .. } => {
+                done.call(Err(error))
+            }
             // Nobody to tell but by dropping it; the coordinator knows that the partition is not served.
             Self::Read { .. } => {}
         }

@@ -35,6 +35,7 @@ impl State {
                 group,
                 records,
                 done,
+                ..
             } if records.is_empty() => order.read(&Arc::clone(&group), Op::Nothing { group, done }),
             Op::Append { ref group, .. } => order.append(&Arc::clone(group), op),
             Op::Read {
@@ -51,8 +52,6 @@ impl State {
             }
             Op::Nothing { ref group, .. } => order.read(&Arc::clone(group), op),
             Op::Change { ref group, .. } => order.change(&Arc::clone(group), op),
-            // Given back by the part before it, which nothing of the group could overtake.
-            Op::Rest { .. } => Some(op),
         };
         match free {
             None => {}
@@ -60,7 +59,8 @@ impl State {
                 group,
                 records,
                 done,
-            }) => self.submit(group, records, done, Pieces::One, effects),
+                pieces,
+            }) => self.submit(group, records, done, pieces, effects),
             Some(Op::Change {
                 group,
                 plan,
@@ -74,11 +74,6 @@ impl State {
                     self.submit(group, records, done, pieces, effects);
                 }
             }
-            Some(Op::Rest {
-                group,
-                records,
-                done,
-            }) => self.submit(group, records, done, Pieces::Many, effects),
             Some(Op::Read { read, .. }) => read(&serving.index),
             Some(Op::Nothing { done, .. }) => done.call(Ok(())),
         }
@@ -131,10 +126,11 @@ impl State {
         let (done, rest) = if rest.is_empty() {
             (done, None)
         } else {
-            let rest = Op::Rest {
+            let rest = Op::Append {
                 group: Arc::clone(&group),
                 records: rest,
                 done,
+                pieces,
             };
             (Completion(None), Some(rest))
         };
@@ -258,7 +254,10 @@ impl State {
         }
         let Released { reads, mut held } = serving.order.settled(&item.group, ticket);
         if let Some(error) = failed
-            && let Some(Op::Rest { .. }) = held.front()
+            && let Some(Op::Append {
+                pieces: Pieces::Many,
+                ..
+            }) = held.front()
             && let Some(rest) = held.pop_front()
         {
             // A part failed: what is left of its change is not tried.
@@ -268,7 +267,7 @@ impl State {
             match op {
                 Op::Read { read, .. } => read(&serving.index),
                 Op::Nothing { done, .. } => done.call(Ok(())),
-                Op::Append { .. } | Op::Change { .. } | Op::Rest { .. } => {
+                Op::Append { .. } | Op::Change { .. } => {
                     unreachable!("only reads and appends of nothing wait as reads")
                 }
             }
