@@ -5,20 +5,10 @@ import os
 import struct
 import time
 
+from wire import array, blob, string
+
 PRODUCE, FETCH, METADATA, OFFSET_COMMIT, OFFSET_FETCH, JOIN_GROUP, HEARTBEAT = 0, 1, 3, 8, 9, 11, 12
 DESCRIBE_GROUPS, LIST_GROUPS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 15, 16, 19, 20, 22
-
-
-def string(text):
-    return struct.pack(">h", len(text)) + text.encode()
-
-
-def blob(raw):
-    return struct.pack(">i", len(raw)) + raw
-
-
-def array(items):
-    return struct.pack(">i", len(items)) + b"".join(items)
 
 
 def frame(api, version, body, correlation=7):

@@ -8,10 +8,32 @@ import urllib.request
 import frames as wire
 
 
+async def connect(address):
+    host, _, port = address.rpartition(":")
+    return await asyncio.open_connection(host, int(port), limit=1 << 16)
+
+
+async def read_answer(reader):
+    size = int.from_bytes(await reader.readexactly(4), "big")
+    return await reader.readexactly(size)
+
+
+async def ask(address, *frames):
+    """Asks on a connection of its own, reads as it should, and gives the last answer."""
+    reader, writer = await connect(address)
+    try:
+        answer = b""
+        for frame in frames:
+            writer.write(frame)
+            answer = await asyncio.wait_for(read_answer(reader), 60)
+        return answer
+    finally:
+        writer.transport.abort()
+
+
 class Peers:
     def __init__(self, address, admin, seed):
-        host, _, port = address.rpartition(":")
-        self.host, self.port, self.admin = host, int(port), admin
+        self.address, self.admin = address, admin
         self.random = random.Random(seed)
         self.done, self.number = {}, 0
         # Megabytes out of kilobytes; made once, since a checksum takes Python its time.
@@ -23,24 +45,10 @@ class Peers:
         return f"{what}-{self.number}"
 
     async def open(self):
-        reader, writer = await asyncio.open_connection(self.host, self.port, limit=1 << 16)
-        return reader, writer
-
-    async def answer(self, reader):
-        size = int.from_bytes(await reader.readexactly(4), "big")
-        return await reader.readexactly(size)
+        return await connect(self.address)
 
     async def ask(self, *frames):
-        """Asks on a connection of its own, reads as it should, and gives the last answer."""
-        reader, writer = await self.open()
-        try:
-            answer = b""
-            for frame in frames:
-                writer.write(frame)
-                answer = await asyncio.wait_for(self.answer(reader), 60)
-            return answer
-        finally:
-            writer.transport.abort()
+        return await ask(self.address, *frames)
 
     async def unread(self, frames, seconds):
         """Sends it all, reads nothing for a while, and is gone."""
@@ -129,9 +137,9 @@ class Peers:
         try:
             for _ in range(200):
                 writer.write(wire.init_producer_id())
-                _, _, _, producer, epoch = struct.unpack_from(">iihqh", await self.answer(reader))
+                _, _, _, producer, epoch = struct.unpack_from(">iihqh", await read_answer(reader))
                 writer.write(wire.produce("producers", [(0, wire.batch(wire.record(b"v"), producer=(producer, epoch, 0)))]))
-                await self.answer(reader)
+                await read_answer(reader)
         finally:
             writer.transport.abort()
 

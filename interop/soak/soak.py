@@ -147,8 +147,7 @@ class Soak:
 
     def topic(self):
         import asyncio
-        peers = hostile.Peers(self.broker.address, self.broker.admin, 0)
-        asyncio.run(peers.ask(hostile.wire.create_topic("storm", good.PARTITIONS)))
+        asyncio.run(hostile.ask(self.broker.address, hostile.wire.create_topic("storm", good.PARTITIONS)))
 
     def verdict(self, done, crew=None):
         warm = [sample for sample in self.samples if sample[0] >= WARM_UP * self.arguments.minutes * 60] or self.samples
