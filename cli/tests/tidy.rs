@@ -322,13 +322,6 @@ fn no_test_waits_without_a_limit() {
     }
 }
 
-/// Names that stand in backticks after this.
-fn marked(text: &str, mark: &str) -> Vec<String> {
-    let marks = text.split(mark).skip(1);
-    let names = marks.filter_map(|rest| rest.split('`').next());
-    names.map(str::to_owned).collect()
-}
-
 #[test]
 fn differences_from_kafka_are_on_their_page_and_shown_by_a_test() {
     let page = read(&root().join("docs/differences.md"));
@@ -355,19 +348,20 @@ fn differences_from_kafka_are_on_their_page_and_shown_by_a_test() {
         if path.ends_with("tidy.rs") {
             continue;
         }
-        for name in marked(&source, "Difference: `") {
+        for marked in source.split("Difference: `").skip(1) {
+            let (name, after) = marked
+                .split_once('`')
+                .unwrap_or_else(|| panic!("{path}: a difference's name has no end"));
             let test = listed
-                .get(name.as_str())
+                .get(name)
                 .unwrap_or_else(|| panic!("{path}: {name} is not in docs/differences.md"));
-            let after = source.split_once(&format!("Difference: `{name}`"));
-            let after = after.map(|(_, after)| after).unwrap_or_default();
             // The mark stands before its test, and no other test between them.
             let head = after.split_once('{').map_or(after, |(head, _)| head);
             assert!(
                 head.contains(&format!("fn {test}()")),
                 "{path}: {name} does not stand before {test}"
             );
-            shown.insert(name);
+            shown.insert(name.to_owned());
         }
     }
     for name in listed.keys() {
