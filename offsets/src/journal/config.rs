@@ -7,6 +7,7 @@ use super::core::frame;
 use super::core::segment::{
     CONTROL_ROOM_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES,
 };
+use super::core::version::Other;
 use crate::log::{BATCH_BYTES_MAX, Durability};
 
 /// Most segments kept ready.
@@ -162,6 +163,13 @@ pub enum OpenError {
         /// What it said.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// Of a file that is [`Other`].
+    pub(super) fn version(file: String, Other { found, known }: Other) -> Self {
+        Self::Version { file, found, known }
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {

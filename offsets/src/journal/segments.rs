@@ -6,9 +6,10 @@ use super::OpenError;
 use super::core::recovery::{Place, Recovered};
 use super::core::scan::end_of_content;
 use super::core::segment::{
-    self, FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
+    FileName, PREPARING, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name,
 };
 use super::core::snapshot::{LOG_START_PREPARING, SNAPSHOT_PREPARING};
+use super::core::version::Other;
 use super::files::Files;
 use super::open::failed;
 use super::storage::{self, OpenMode, Storage, StorageFile};
@@ -53,11 +54,7 @@ pub(crate) fn find(
             .open(&segment_name(generation), OpenMode::Existing)
             .map_err(failed("open a segment"))?;
         let header = read_header(&*file)?.map_err(|other| match other {
-            Some(found) => OpenError::Version {
-                file: segment_name(generation),
-                found,
-                known: segment::VERSION,
-            },
+            Some(other) => OpenError::version(segment_name(generation), other),
             None => damaged(generation, "its header is damaged"),
         })?;
         if header.segment.generation != generation {
@@ -70,7 +67,7 @@ pub(crate) fn find(
 }
 
 /// What a segment says about itself; or that it does not, and perhaps because its version is another one.
-fn read_header(file: &dyn StorageFile) -> Result<Result<SegmentHeader, Option<String>>, OpenError> {
+fn read_header(file: &dyn StorageFile) -> Result<Result<SegmentHeader, Option<Other>>, OpenError> {
     let mut start = [0; SEGMENT_HEADER_BYTES];
     let filled = storage::read_up_to(file, &mut start, 0).map_err(failed("read a segment"))?;
     let start = &start[..filled];

@@ -27,11 +27,7 @@ pub(crate) fn start(storage: &dyn Storage) -> Result<LogStart, OpenError> {
     };
     let bytes = read().map_err(failed("read where the offsets log starts"))?;
     LogStart::decode(&bytes).ok_or_else(|| match LogStart::other_version(&bytes) {
-        Some(found) => OpenError::Version {
-            file: LOG_START.to_owned(),
-            found,
-            known: snapshot::START_VERSION,
-        },
+        Some(other) => OpenError::version(LOG_START.to_owned(), other),
         None => OpenError::Damaged {
             file: LOG_START.to_owned(),
             reason: "it does not say where the log starts".to_owned(),
@@ -63,12 +59,8 @@ pub(crate) fn find(storage: &dyn Storage) -> Result<(Snapshots, u64), OpenError>
                 Ok((found, other))
             };
             let (found, other) = read().map_err(failed("read a snapshot of the offsets log"))?;
-            if let Some(found) = other {
-                return Err(OpenError::Version {
-                    file: name,
-                    found,
-                    known: snapshot::SNAPSHOT_VERSION,
-                });
+            if let Some(other) = other {
+                return Err(OpenError::version(name, other));
             }
             if let (Some(snapshot), Entry::Vacant(place)) = (found, snapshots.entry(partition)) {
                 place.insert(Arc::new(snapshot));

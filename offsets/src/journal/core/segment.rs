@@ -19,8 +19,6 @@ pub(crate) const FIRST_GENERATION: u32 = 1;
 
 /// Its last digit is the version of the segment and of every frame in it.
 const MAGIC: [u8; 8] = *b"CBSEGMT1";
-/// That version.
-pub(crate) const VERSION: &str = "1";
 const COPY_AT: usize = SEGMENT_HEADER_BYTES / 2;
 /// Bytes of one copy of the header, checksum included.
 const COPY_BYTES: usize = 36;
@@ -70,8 +68,8 @@ impl SegmentHeader {
     }
 
     /// The version of a header that [`decode`](Self::decode) cannot read, if that is why.
-    pub(crate) fn other_version(bytes: &[u8]) -> Option<String> {
-        version::other(bytes, MAGIC)
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<version::Other> {
+        version::other(bytes, &MAGIC)
     }
 
     fn decode_copy(copy: &[u8]) -> Option<Self> {

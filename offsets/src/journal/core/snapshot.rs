@@ -29,9 +29,6 @@ pub(crate) const LOG_START_PREPARING: &str = "log.start.preparing";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 const SNAPSHOT_MAGIC: [u8; 8] = *b"CBSNAP01";
 const START_MAGIC: [u8; 8] = *b"CBSTART1";
-/// Versions of the two forms: the digits of their magics.
-pub(crate) const SNAPSHOT_VERSION: &str = "01";
-pub(crate) const START_VERSION: &str = "1";
 const SNAPSHOT_HEADER_BYTES: usize = 32;
 const CHUNK_HEADER_BYTES: usize = 24;
 const CRC_BYTES: usize = 4;
@@ -204,12 +201,12 @@ pub(crate) fn decode(
 /// Those of `read`.
 pub(crate) fn other_version(
     mut read: impl FnMut(u64, usize) -> io::Result<Bytes>,
-) -> io::Result<Option<String>> {
+) -> io::Result<Option<version::Other>> {
     let header = read(0, SNAPSHOT_HEADER_BYTES)?;
     let whole = header
         .split_last_chunk::<CRC_BYTES>()
         .is_some_and(|(body, crc)| crc32c::crc32c(body).to_be_bytes() == *crc);
-    Ok(version::other(&header, SNAPSHOT_MAGIC).filter(|_| whole))
+    Ok(version::other(&header, &SNAPSHOT_MAGIC).filter(|_| whole))
 }
 
 /// How far a snapshot reaches, and its header's checksum.
@@ -304,8 +301,8 @@ impl LogStart {
     }
 
     /// The version of a file that [`decode`](Self::decode) cannot read, if that is why.
-    pub(crate) fn other_version(bytes: &[u8]) -> Option<String> {
-        version::other(bytes, START_MAGIC)
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<version::Other> {
+        version::other(bytes, &START_MAGIC)
     }
 
     /// Reads either copy.
