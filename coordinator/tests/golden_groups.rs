@@ -1,60 +1,21 @@
 //! What is stored of a classic group, as Kafka 4.2.0's own classes write and read it.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+#[path = "../../offsets/tests/golden/mod.rs"]
+mod golden;
+
 use callboard_coordinator::core::{GROUP_METADATA, GroupMetadataValue, MemberValue};
 use callboard_offsets::record::codec::RecordError;
+use golden::{cases, number, text, unbase64, unhex};
 use serde_json::Value;
 
-const GOLDEN: &str = include_str!("../../testdata/kafka-4.2.0/offsets_log.json");
-
-fn golden() -> Value {
-    serde_json::from_str(GOLDEN).unwrap()
-}
-
 /// Those of classic groups that have a value.
-fn cases(part: &str) -> Vec<Value> {
-    let is_one = |case: &&Value| {
+fn groups(part: &str) -> Vec<Value> {
+    let is_one = |case: &Value| {
         let of_group = matches!(case["key"].as_str(), Some(key) if key.starts_with("0002"));
         of_group && !case["value"].is_null()
     };
-    let all = golden()[part].as_array().unwrap().clone();
-    all.iter().filter(is_one).cloned().collect()
-}
-
-fn unhex(text: &Value) -> Option<Vec<u8>> {
-    let text = text.as_str()?;
-    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    Some((0..text.len()).step_by(2).map(byte).collect())
-}
-
-/// Kafka's converter prints bytes in base64 and ids in its url-safe form, without padding.
-fn unbase64(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let (mut bits, mut count) = (0u32, 0);
-    for symbol in text.bytes().filter(|symbol| *symbol != b'=') {
-        let value = match symbol {
-            b'A'..=b'Z' => symbol - b'A',
-            b'a'..=b'z' => symbol - b'a' + 26,
-            b'0'..=b'9' => symbol - b'0' + 52,
-            b'+' | b'-' => 62,
-            _ => 63,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    out
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap().to_owned()
-}
-
-fn number(value: &Value, absent: i64) -> i64 {
-    value.as_i64().unwrap_or(absent)
+    cases(part).into_iter().filter(is_one).collect()
 }
 
 fn group_metadata(value: &Value) -> GroupMetadataValue {
@@ -92,7 +53,7 @@ fn group_metadata(value: &Value) -> GroupMetadataValue {
 
 #[test]
 fn every_value_reads_as_kafka_reads_it() {
-    let cases = cases("records");
+    let cases = groups("records");
     for case in &cases {
         assert_eq!(case["type"].as_i64(), Some(GROUP_METADATA.into()));
         let decoded = GroupMetadataValue::decode(&unhex(&case["value"]).unwrap());
@@ -104,7 +65,7 @@ fn every_value_reads_as_kafka_reads_it() {
 #[test]
 fn what_we_write_are_kafkas_bytes() {
     let mut seen = 0;
-    for case in cases("records") {
+    for case in groups("records") {
         if case["value_version"].as_i64() == Some(3) {
             seen += 1;
             let written = group_metadata(&case["value_fields"]).encode().unwrap();
@@ -116,7 +77,7 @@ fn what_we_write_are_kafkas_bytes() {
 
 #[test]
 fn odd_bytes_are_refused_as_by_kafkas_loader() {
-    let cases = cases("reader");
+    let cases = groups("reader");
     for case in &cases {
         let decoded = GroupMetadataValue::decode(&unhex(&case["value"]).unwrap());
         assert_eq!(decoded.is_err(), case["error"].is_string(), "{case}");
@@ -135,7 +96,7 @@ fn odd_bytes_are_refused_as_by_kafkas_loader() {
 
 #[test]
 fn cut_anywhere_a_value_is_an_error_and_never_a_panic() {
-    for case in cases("records") {
+    for case in groups("records") {
         let value = unhex(&case["value"]).unwrap();
         for length in 0..value.len() {
             assert!(
