@@ -2,6 +2,8 @@
 //! files stay few and small, and a start reads little.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod common;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use callboard_offsets::index::Index;
 use callboard_offsets::journal::{Journal, JournalConfig};
 use callboard_offsets::log::OffsetsLog;
 use callboard_offsets::memory::MemoryLog;
-use callboard_offsets::record::{OffsetCommitValue, Record};
-use callboard_offsets::writer::{Writer, WriterArgs};
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::Writer;
 use callboard_supervision::testing::Stage;
 use callboard_supervision::{Supervisor, SupervisorMsg};
 use tokio::sync::oneshot;
@@ -48,17 +50,8 @@ async fn compactor(stage: &Stage, log: Arc<dyn OffsetsLog>, config: CompactionCo
 }
 
 async fn start(stage: &Stage, log: Arc<dyn OffsetsLog>, partition: u32) -> (Writer, Index) {
-    let (loaded, wait) = oneshot::channel();
-    let args = WriterArgs {
-        partition,
-        log,
-        clock: WallClock::system(),
-        loaded: Box::new(|result| {
-            let _ = loaded.send(result.cloned().map_err(Clone::clone));
-        }),
-    };
-    let writer = Writer::spawn_linked(args, stage.cell()).await.unwrap();
-    (writer, wait.await.unwrap().unwrap())
+    let (writer, loaded) = common::writer(stage, log, partition, WallClock::system()).await;
+    (writer, loaded.unwrap())
 }
 
 /// Commits the same offset for every partition of a topic, and waits.
@@ -67,14 +60,7 @@ async fn commit(writer: &Writer, entries: i32, offset: i64) {
         group: "g".into(),
         topic: "t".into(),
         partition,
-        value: Some(OffsetCommitValue {
-            offset,
-            leader_epoch: -1,
-            metadata: "".into(),
-            commit_timestamp_ms: 5,
-            expire_timestamp_ms: None,
-            topic_id: [0; 16],
-        }),
+        value: Some(common::committed(offset)),
     };
     let (done, answer) = oneshot::channel();
     let records = (0..entries).map(record).collect();

@@ -2,16 +2,18 @@
 //! fails is counted.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_offsets::WallClock;
 use callboard_offsets::index::Index;
-use callboard_offsets::log::{LogError, OffsetsLog};
+use callboard_offsets::log::LogError;
 use callboard_offsets::memory::{Fault, MemoryLog};
 use callboard_offsets::metrics::{APPEND_ERROR_KINDS, OFFSETS_APPEND_ERRORS_TOTAL};
-use callboard_offsets::record::{OffsetCommitValue, Record};
-use callboard_offsets::writer::{AppendError, Writer, WriterArgs};
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::{AppendError, Writer};
 use callboard_supervision::testing::Stage;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::sync::oneshot;
@@ -23,34 +25,17 @@ const OFFSETS: i32 = 100;
 type Answer = oneshot::Receiver<Result<(), AppendError>>;
 
 async fn writer(stage: &Stage, log: &Arc<MemoryLog>) -> (Writer, Result<Index, LogError>) {
-    let (loaded, wait) = oneshot::channel();
-    let args = WriterArgs {
-        partition: PARTITION,
-        log: Arc::clone(log) as Arc<dyn OffsetsLog>,
-        clock: WallClock::new(|| 1_700_000_000_000),
-        loaded: Box::new(|result| {
-            let _ = loaded.send(result.cloned().map_err(Clone::clone));
-        }),
-    };
-    let writer = Writer::spawn_linked(args, stage.cell()).await.unwrap();
-    (writer, wait.await.unwrap())
+    let clock = WallClock::new(|| 1_700_000_000_000);
+    common::writer(stage, Arc::clone(log) as _, PARTITION, clock).await
 }
 
 /// Of a topic whose name makes some dozens of them fill a batch.
 fn record(partition: i32, value: Option<i64>) -> Record {
-    let value = value.map(|offset| OffsetCommitValue {
-        offset,
-        leader_epoch: -1,
-        metadata: "".into(),
-        commit_timestamp_ms: 5,
-        expire_timestamp_ms: None,
-        topic_id: [0; 16],
-    });
     Record::OffsetCommit {
         group: "g".into(),
         topic: "t".repeat(200).into(),
         partition,
-        value,
+        value: value.map(common::committed),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The writer over the in-memory engine, under virtual time: durable, then visible, then answered.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod common;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use callboard_offsets::index::Index;
 use callboard_offsets::log::{LogError, OffsetsLog};
 use callboard_offsets::memory::{Fault, MemoryLog};
 use callboard_offsets::record::{OffsetCommitValue, Record};
-use callboard_offsets::writer::{AppendError, KIND, Writer, WriterArgs};
+use callboard_offsets::writer::{AppendError, KIND, Writer};
 use callboard_supervision::testing::Stage;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -33,17 +35,8 @@ impl House {
     }
 
     async fn start(&self, partition: u32) -> (Writer, Result<Index, LogError>) {
-        let (loaded, wait) = oneshot::channel();
-        let args = WriterArgs {
-            partition,
-            log: Arc::clone(&self.log) as Arc<dyn OffsetsLog>,
-            clock: WallClock::new(|| 1_700_000_000_000),
-            loaded: Box::new(|result| {
-                let _ = loaded.send(result.cloned().map_err(Clone::clone));
-            }),
-        };
-        let writer = Writer::spawn_linked(args, self.stage.cell()).await.unwrap();
-        (writer, wait.await.unwrap())
+        let clock = WallClock::new(|| 1_700_000_000_000);
+        common::writer(&self.stage, Arc::clone(&self.log) as _, partition, clock).await
     }
 
     async fn writer(&self) -> Writer {
@@ -58,14 +51,7 @@ fn commit(group: &str, partition: i32, offset: i64) -> Record {
         group: group.into(),
         topic: "t".into(),
         partition,
-        value: Some(OffsetCommitValue {
-            offset,
-            leader_epoch: -1,
-            metadata: "".into(),
-            commit_timestamp_ms: 5,
-            expire_timestamp_ms: None,
-            topic_id: [0; 16],
-        }),
+        value: Some(common::committed(offset)),
     }
 }
 

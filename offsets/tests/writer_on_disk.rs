@@ -1,15 +1,16 @@
 //! The writer over the journal in a directory: what was answered is there when the process starts again.
 #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
 
+mod common;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use callboard_offsets::WallClock;
 use callboard_offsets::index::Index;
 use callboard_offsets::journal::{Journal, JournalConfig};
-use callboard_offsets::log::OffsetsLog;
-use callboard_offsets::record::{OffsetCommitValue, Record};
-use callboard_offsets::writer::{Writer, WriterArgs};
+use callboard_offsets::record::Record;
+use callboard_offsets::writer::Writer;
 use callboard_supervision::testing::Stage;
 use tokio::sync::oneshot;
 
@@ -24,33 +25,17 @@ fn journal(dir: &Path) -> Arc<Journal> {
 }
 
 async fn start(stage: &Stage, log: &Arc<Journal>, partition: u32) -> (Writer, Index) {
-    let (loaded, wait) = oneshot::channel();
-    let args = WriterArgs {
-        partition,
-        log: Arc::clone(log) as Arc<dyn OffsetsLog>,
-        clock: WallClock::system(),
-        loaded: Box::new(|result| {
-            loaded.send(result.cloned().map_err(Clone::clone)).unwrap();
-        }),
-    };
-    let writer = Writer::spawn_linked(args, stage.cell()).await.unwrap();
-    (writer, wait.await.unwrap().unwrap())
+    let clock = WallClock::system();
+    let (writer, loaded) = common::writer(stage, Arc::clone(log) as _, partition, clock).await;
+    (writer, loaded.unwrap())
 }
 
 fn commit(partition: i32, offset: i64) -> Vec<Record> {
-    let value = OffsetCommitValue {
-        offset,
-        leader_epoch: -1,
-        metadata: "".into(),
-        commit_timestamp_ms: 5,
-        expire_timestamp_ms: None,
-        topic_id: [0; 16],
-    };
     let commit = Record::OffsetCommit {
         group: "g".into(),
         topic: "t".into(),
         partition,
-        value: Some(value),
+        value: Some(common::committed(offset)),
     };
     let mark = Record::GenerationMark {
         group: "g".into(),

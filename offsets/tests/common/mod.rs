@@ -1,14 +1,53 @@
-//! An engine's asynchronous calls, waited for.
+//! An engine's asynchronous calls, waited for; a writer that has loaded, and what it is given.
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use bytes::Bytes;
+use callboard_offsets::WallClock;
+use callboard_offsets::index::Index;
 use callboard_offsets::log::{
     Batch, BatchId, End, Lease, LogError, OffsetsLog, Opened, Position, Resolution, StoredBatch,
 };
+use callboard_offsets::record::OffsetCommitValue;
+use callboard_offsets::writer::{Writer, WriterArgs};
+use callboard_supervision::testing::Stage;
+use tokio::sync::oneshot;
+
+/// A writer on a stage, with what it has loaded.
+pub(crate) async fn writer(
+    stage: &Stage,
+    log: Arc<dyn OffsetsLog>,
+    partition: u32,
+    clock: WallClock,
+) -> (Writer, Result<Index, LogError>) {
+    let (loaded, wait) = oneshot::channel();
+    let args = WriterArgs {
+        partition,
+        log,
+        clock,
+        loaded: Box::new(|result| {
+            loaded.send(result.cloned().map_err(Clone::clone)).unwrap();
+        }),
+    };
+    let writer = Writer::spawn_linked(args, stage.cell()).await.unwrap();
+    (writer, wait.await.unwrap())
+}
+
+/// A commit of `offset` and nothing else.
+pub(crate) fn committed(offset: i64) -> OffsetCommitValue {
+    OffsetCommitValue {
+        offset,
+        leader_epoch: -1,
+        metadata: "".into(),
+        commit_timestamp_ms: 5,
+        expire_timestamp_ms: None,
+        topic_id: [0; 16],
+    }
+}
 
 pub(crate) fn open(log: &dyn OffsetsLog, partition: u32) -> Result<Opened, LogError> {
     let (sender, receiver) = channel();
