@@ -1,5 +1,6 @@
 //! When it is looked who gives way, on a paused clock.
 
+use callboard_supervision::testing::Limit;
 use tokio::time::timeout;
 
 use super::*;
@@ -9,6 +10,7 @@ const ALL: usize = 16 * 1024 * 1024;
 /// Nobody who comes and goes takes the look of those who wait.
 #[tokio::test(start_paused = true)]
 async fn a_newcomer_does_not_put_off_who_gives_way() {
+    let _limit = Limit::start();
     let budget = Budget::new("test", ALL, Waiting::Excuses);
     let [still, waits, comes]: [Arc<Notify>; 3] = Default::default();
     let holder = budget.share(&still);
