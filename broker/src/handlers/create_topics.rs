@@ -53,15 +53,13 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             // A short name has all settings for an answer: each is made when it is paid for.
             let outcomes: Vec<_> = outcomes.into_iter().collect();
             let places: Vec<usize> = (0..outcomes.len()).collect();
-            let of = |place: Option<usize>| CreateTopicsResponse {
-                topics: place
-                    .and_then(|place| outcomes.get(place))
+            responder.send_shared(&outcomes, &places, |outcomes| CreateTopicsResponse {
+                topics: outcomes
+                    .iter()
                     .map(|(name, outcome)| result(name, outcome, &shared.config))
-                    .into_iter()
                     .collect(),
                 ..Default::default()
-            };
-            responder.send_shared(outcomes.len(), &places, of);
+            });
         });
     }
     work.effect(async move {

@@ -41,15 +41,13 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     let shared = Arc::clone(request.shared());
     request.responder.elsewhere(move |responder| {
         let (once, places) = once_each(resources.iter());
-        let of = |place: Option<usize>| DescribeConfigsResponse {
-            results: place
-                .and_then(|place| once.get(place))
+        responder.send_shared(&once, &places, |resources| DescribeConfigsResponse {
+            results: resources
+                .iter()
                 .map(|resource| resource.describe(synonyms, documentation, &shared))
-                .into_iter()
                 .collect(),
             ..Default::default()
-        };
-        responder.send_shared(once.len(), &places, of);
+        });
     });
 }
 

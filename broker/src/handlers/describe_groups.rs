@@ -74,15 +74,13 @@ fn send(
     asked: bool,
     version: i16,
 ) {
-    let of = |place: Option<usize>| DescribeGroupsResponse {
-        groups: place
-            .and_then(|place| groups.get(place))
+    responder.send_shared(groups, places, |groups| DescribeGroupsResponse {
+        groups: groups
+            .iter()
             .map(|group| wire(group, asked, version))
-            .into_iter()
             .collect(),
         ..Default::default()
-    };
-    responder.send_shared(groups.len(), places, of);
+    });
 }
 
 fn wire(

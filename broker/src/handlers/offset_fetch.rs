@@ -152,18 +152,10 @@ fn send(
     wanted: Vec<request::FetchTopic>,
 ) {
     if places.len() > answer.groups.len() {
-        let of = |place: Option<usize>| OffsetFetchResponse {
-            groups: place
-                .and_then(|place| answer.groups.get(place))
-                .map(group_of_several)
-                .into_iter()
-                .collect(),
-            ..Default::default()
-        };
-        return responder.send_shared(answer.groups.len(), places, of);
+        return responder.send_shared(&answer.groups, places, several);
     }
     if version >= SEVERAL {
-        return responder.send(&several(&answer));
+        return responder.send(&several(&answer.groups));
     }
     if let Some(group) = answer
         .groups
@@ -237,9 +229,9 @@ fn partition_of_one(partition: &response::FetchedPartition) -> OffsetFetchRespon
     }
 }
 
-fn several(answer: &response::OffsetFetch) -> OffsetFetchResponse<'_> {
+fn several(groups: &[response::FetchedGroup]) -> OffsetFetchResponse<'_> {
     OffsetFetchResponse {
-        groups: answer.groups.iter().map(group_of_several).collect(),
+        groups: groups.iter().map(group_of_several).collect(),
         ..Default::default()
     }
 }

@@ -1,5 +1,6 @@
 //! The one way in which a request is answered. Large answers are made where nobody waits, and paid for before.
 
+use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -173,11 +174,11 @@ impl Responder {
 
     /// Sends an answer whose last array has an element for each of `places`, of which many may be the same: each is
     /// written once and its bytes are shared. `of` makes the answer with one of the elements, or with none.
-    pub(crate) fn send_shared<'r, M: Message<'r>>(
+    pub(crate) fn send_shared<'r, T, M: Message<'r>>(
         mut self,
-        elements: usize,
+        elements: &'r [T],
         places: &[usize],
-        of: impl Fn(Option<usize>) -> M,
+        of: impl Fn(&'r [T]) -> M,
     ) {
         let answer = match self.share(elements, places, of) {
             Ok(answer) => answer,
@@ -186,21 +187,21 @@ impl Responder {
         self.finish(answer);
     }
 
-    fn share<'r, M: Message<'r>>(
+    fn share<'r, T, M: Message<'r>>(
         &self,
-        elements: usize,
+        elements: &'r [T],
         places: &[usize],
-        of: impl Fn(Option<usize>) -> M,
+        of: impl Fn(&'r [T]) -> M,
     ) -> Result<Answer, Unwritable> {
-        let layout = ArrayAtEnd::new(&of(None), self.correlation_id, self.version)?;
-        let mut times = vec![0; elements];
+        let layout = ArrayAtEnd::new(&of(&[]), self.correlation_id, self.version)?;
+        let mut times = vec![0; elements.len()];
         for place in places {
             if let Some(times) = times.get_mut(*place) {
                 *times += 1;
             }
         }
-        let charge = |(element, times): (usize, &usize)| {
-            let bytes = of(Some(element)).encoded_size(self.version);
+        let charge = |(element, times): (&'r T, &usize)| {
+            let bytes = of(slice::from_ref(element)).encoded_size(self.version);
             if bytes < SHARED_BYTES {
                 bytes * times
             } else {
@@ -210,7 +211,7 @@ impl Responder {
         let maker = self.maker.as_ref().filter(|maker| maker.elsewhere);
         let most = maker.map_or(usize::MAX, |maker| maker.context.answers.most());
         let mut charged = 0;
-        for element in times.iter().enumerate() {
+        for element in elements.iter().zip(&times) {
             charged += charge(element);
             // How much more it is, does not matter.
             if charged > most {
@@ -224,9 +225,10 @@ impl Responder {
             },
             None => None,
         };
-        let mut written = Vec::with_capacity(elements);
-        for element in 0..elements {
-            written.push(layout.element(&of(Some(element)), self.correlation_id, self.version)?);
+        let mut written = Vec::with_capacity(elements.len());
+        for element in elements {
+            let one = of(slice::from_ref(element));
+            written.push(layout.element(&one, self.correlation_id, self.version)?);
         }
         let chunks = layout.whole(&written, places)?;
         Ok(Answer::Send { chunks, room })
