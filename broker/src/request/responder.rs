@@ -114,14 +114,10 @@ impl Responder {
 
     /// Sends a message in another version than the request's (the ApiVersions fallback).
     pub(crate) fn send_as<'r>(mut self, message: &impl Message<'r>, version: i16) {
-        let room = match self.maker.as_ref().filter(|maker| maker.elsewhere) {
-            Some(maker) => match maker.room(message.encoded_size(version)) {
-                Some(room) => Some(room),
-                None => return self.close("answer_too_large"),
-            },
-            None => None,
+        let answer = match self.paid(|_most| message.encoded_size(version)) {
+            Ok(room) => self.encode(message, version, room),
+            Err(unpaid) => unpaid,
         };
-        let answer = self.encode(message, version, room);
         self.finish(answer);
     }
 
@@ -130,6 +126,16 @@ impl Responder {
         room.settle(message.encoded_size(self.version));
         let answer = self.encode(message, self.version, Some(room));
         self.finish(answer);
+    }
+
+    /// Takes room for an answer that is made elsewhere, and none for another. `bytes` says how many it has, or more than
+    /// its parameter, which is the most there may be. Err: the answer when there is never so much.
+    fn paid(&self, bytes: impl FnOnce(usize) -> usize) -> Result<Option<Room>, Answer> {
+        let Some(maker) = self.maker.as_ref().filter(|maker| maker.elsewhere) else {
+            return Ok(None);
+        };
+        let room = maker.room(bytes(maker.context.answers.most()));
+        room.map(Some).ok_or(Answer::Close("answer_too_large"))
     }
 
     fn encode<'r>(&self, message: &impl Message<'r>, version: i16, room: Option<Room>) -> Answer {
@@ -194,36 +200,31 @@ impl Responder {
         of: impl Fn(&'r [T]) -> M,
     ) -> Result<Answer, Unwritable> {
         let layout = ArrayAtEnd::new(&of(&[]), self.correlation_id, self.version)?;
-        let mut times = vec![0; elements.len()];
-        for place in places {
-            if let Some(times) = times.get_mut(*place) {
-                *times += 1;
+        let paid = self.paid(|most| {
+            let mut times = vec![0; elements.len()];
+            for place in places {
+                if let Some(times) = times.get_mut(*place) {
+                    *times += 1;
+                }
             }
-        }
-        let charge = |(element, times): (&'r T, &usize)| {
-            let bytes = of(slice::from_ref(element)).encoded_size(self.version);
-            if bytes < SHARED_BYTES {
-                bytes * times
-            } else {
-                bytes
+            let mut charged = places.len() * size_of::<Bytes>();
+            for (element, times) in elements.iter().zip(times) {
+                let bytes = of(slice::from_ref(element)).encoded_size(self.version);
+                charged += if bytes < SHARED_BYTES {
+                    bytes * times
+                } else {
+                    bytes
+                };
+                // How much more it is, does not matter.
+                if charged > most {
+                    break;
+                }
             }
-        };
-        let maker = self.maker.as_ref().filter(|maker| maker.elsewhere);
-        let most = maker.map_or(usize::MAX, |maker| maker.context.answers.most());
-        let mut charged = 0;
-        for element in elements.iter().zip(&times) {
-            charged += charge(element);
-            // How much more it is, does not matter.
-            if charged > most {
-                break;
-            }
-        }
-        let room = match maker {
-            Some(maker) => match maker.room(charged + places.len() * size_of::<Bytes>()) {
-                Some(room) => Some(room),
-                None => return Ok(Answer::Close("answer_too_large")),
-            },
-            None => None,
+            charged
+        });
+        let room = match paid {
+            Ok(room) => room,
+            Err(unpaid) => return Ok(unpaid),
         };
         let mut written = Vec::with_capacity(elements.len());
         for element in elements {
