@@ -8,7 +8,9 @@ use bytes::{Bytes, BytesMut};
 use callboard_offsets::log::{LogError as OffsetsError, OffsetsLog};
 use callboard_supervision::seldom;
 
-use crate::log::{AtLeast, Chunk, FoundOffset, LogError, Offsets, first_record_at_or_after};
+use crate::log::{
+    AtLeast, Chunk, FoundOffset, LogError, NEWEST, Offsets, first_record_at_or_after,
+};
 use crate::shared::Shared;
 
 /// The topic's name.
@@ -70,7 +72,7 @@ pub(super) async fn offset_for(
             -1 => edge(end),
             -2 | -4 => edge(log_start),
             -5 | -6 => Ok(None),
-            -3 => search(log, partition, |newest: Option<FoundOffset>, found| {
+            NEWEST => search(log, partition, |newest: Option<FoundOffset>, found| {
                 newest.is_none_or(|newest| found.timestamp > newest.timestamp)
             }),
             _ => search(log, partition, |first, found| {

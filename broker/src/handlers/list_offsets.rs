@@ -20,7 +20,8 @@ use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
 use crate::compute::{Job, Progress};
 use crate::log::core::Epochs;
 use crate::log::{
-    BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, Next, Search, Sought, Unanswered,
+    BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, NEWEST, Next, Search, Sought,
+    Unanswered,
 };
 use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
@@ -31,8 +32,6 @@ const LEADER_EPOCHS: i16 = 4;
 const SETTLE: Duration = Duration::from_secs(30);
 /// The timestamp that asks for the end of the log.
 const END: i64 = -1;
-/// The timestamp that asks for the newest record.
-const NEWEST: i64 = -3;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ListOffsetsRequest<'_>>() else {
@@ -262,7 +261,7 @@ fn source(
 fn first_version(timestamp: i64) -> Option<i16> {
     match timestamp {
         -1 | -2 => Some(1),
-        -3 => Some(7),
+        NEWEST => Some(7),
         -4 => Some(8),
         -5 => Some(9),
         -6 => Some(11),

@@ -34,6 +34,7 @@ pub use error::LogError;
 pub use handle::{AppendReply, LogHandle};
 pub use partition::{Appended, PartitionLog};
 pub use producer_ids::ProducerIds;
+pub(crate) use reader::NEWEST;
 pub use reader::{Ahead, AtLeast, Chunk, FoundOffset, LogReader, Offsets};
 pub use reply::{Reply, Unanswered};
 pub(crate) use search::{BatchSearch, Next, Search};

@@ -18,7 +18,7 @@ use super::search::Search;
 use super::segment::{Segment, Walk};
 
 /// The timestamp that asks for the newest record.
-const NEWEST: i64 = -3;
+pub(crate) const NEWEST: i64 = -3;
 
 /// What of a partition is published: readers see this and nothing else. Locked for writing for a few instructions by
 /// the partition's log alone, never across I/O. (The log may hold it for reading while it writes to a file, which stops
