@@ -462,11 +462,7 @@ impl Partition {
         }
         let found = match &self.source {
             Source::Log(log) => log.end_of_epoch(self.last_fetched_epoch)?,
-            _ if self.last_fetched_epoch == OFFSETS_LEADER_EPOCH => EpochEnd {
-                epoch: OFFSETS_LEADER_EPOCH,
-                end: offsets.end,
-            },
-            _ => EpochEnd::UNKNOWN,
+            _ => internal::end_of_epoch(self.last_fetched_epoch, offsets.end),
         };
         if found == EpochEnd::UNKNOWN || self.from < offsets.log_start {
             return Err(LogError::OffsetOutOfRange {

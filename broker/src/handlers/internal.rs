@@ -8,8 +8,10 @@ use bytes::{Bytes, BytesMut};
 use callboard_offsets::log::{LogError as OffsetsError, OffsetsLog};
 use callboard_supervision::seldom;
 
+use super::resolve::OFFSETS_LEADER_EPOCH;
+use crate::log::core::Epochs;
 use crate::log::{
-    AtLeast, Chunk, FoundOffset, LogError, NEWEST, Offsets, first_record_at_or_after,
+    AtLeast, Chunk, EpochEnd, FoundOffset, LogError, NEWEST, Offsets, first_record_at_or_after,
 };
 use crate::shared::Shared;
 
@@ -52,6 +54,13 @@ pub(super) fn read(
 /// The partition's offsets now.
 pub(super) fn offsets(shared: &Shared, partition: u32) -> Result<Offsets, LogError> {
     offsets_of(shared.offsets_topic.as_ref(), partition)
+}
+
+/// Where a leader epoch ends in a partition that ends at `end`: there is one epoch.
+pub(super) fn end_of_epoch(epoch: i32, end: i64) -> EpochEnd {
+    let mut epochs = Epochs::default();
+    epochs.assign(OFFSETS_LEADER_EPOCH, 0);
+    epochs.end_of(epoch, end)
 }
 
 /// What ListOffsets answers for `timestamp`, as a topic log would.

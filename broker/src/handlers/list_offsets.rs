@@ -18,7 +18,6 @@ use tokio::sync::oneshot;
 use super::internal;
 use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
 use crate::compute::{Job, Progress};
-use crate::log::core::Epochs;
 use crate::log::{
     BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, NEWEST, Next, Search, Sought,
     Unanswered,
@@ -30,8 +29,6 @@ use crate::topics::TopicsSnapshot;
 const LEADER_EPOCHS: i16 = 4;
 /// How long one log may take to come up with what was appended before.
 const SETTLE: Duration = Duration::from_secs(30);
-/// The timestamp that asks for the end of the log.
-const END: i64 = -1;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<ListOffsetsRequest<'_>>() else {
@@ -148,11 +145,8 @@ impl Source {
                 log.end_of_epoch(epoch)
             }
             Self::Offsets(partition) => {
-                let end = internal::offset_for(&context.shared, *partition, END).await?;
-                let end = end.map_or(0, |found| found.offset);
-                let mut epochs = Epochs::default();
-                epochs.assign(OFFSETS_LEADER_EPOCH, 0);
-                Ok(epochs.end_of(epoch, end))
+                let offsets = internal::offsets(&context.shared, *partition)?;
+                Ok(internal::end_of_epoch(epoch, offsets.end))
             }
         }
     }
