@@ -20,10 +20,10 @@ use callboard_supervision::seldom;
 use tokio::time::Instant;
 
 use super::internal;
-use super::resolve::{Named, OFFSETS_LEADER_EPOCH, check_leader_epoch};
+use super::resolve::{Named, Source, check_leader_epoch};
 use crate::budget::Room;
 use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
-use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, LogHandle, Offsets, Watch};
+use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, Offsets, Watch};
 use crate::metrics::BROKER_FETCH_READS_DELAYED_TOTAL;
 use crate::request::{Context, Request, Work};
 use crate::shared::Shared;
@@ -174,15 +174,7 @@ struct Partition {
     from: i64,
     max_bytes: usize,
     last_fetched_epoch: i32,
-    source: Source,
-}
-
-/// Where a partition's records are.
-enum Source {
-    Log(LogHandle),
-    /// A partition of `__consumer_offsets`.
-    Offsets(u32),
-    Refused(Refusal),
+    source: Result<Source, Refusal>,
 }
 
 /// Why a partition is not read.
@@ -276,17 +268,17 @@ impl Fetch {
         let mut look = Look::default();
         for (place, partition) in self.partitions.iter().enumerate() {
             let found = match &partition.source {
-                Source::Refused(refusal) => {
+                Err(refusal) => {
                     look.settled |= refusal.at_once;
                     continue;
                 }
-                Source::Log(log) => log.ahead(partition.from).map(|ahead| {
+                Ok(Source::Log(log)) => log.ahead(partition.from).map(|ahead| {
                     look.cold |= ahead.bytes > 0 && !ahead.is_tail;
                     look.ahead = look.ahead.saturating_add(ahead.bytes);
                     (ahead.bytes, ahead.offsets)
                 }),
                 // The journal has no sizes: what is there may be all that is wanted.
-                Source::Offsets(index) => {
+                Ok(Source::Offsets(index)) => {
                     let offsets = internal::offsets(shared, *index);
                     offsets.map(|offsets| {
                         let any = offsets.end > partition.from;
@@ -315,14 +307,14 @@ impl Fetch {
         shared: &Shared,
     ) -> Option<Watch> {
         match &self.partitions.get(place)?.source {
-            Source::Log(log) => Some(log.watch(waiter, end)),
-            Source::Offsets(index) => shared.offsets_topic.watch(*index, waiter, end),
-            Source::Refused(_) => None,
+            Ok(Source::Log(log)) => Some(log.watch(waiter, end)),
+            Ok(Source::Offsets(index)) => shared.offsets_topic.watch(*index, waiter, end),
+            Err(_) => None,
         }
     }
 
     fn is_enough(&self, look: &Look) -> bool {
-        let unreadable = |partition: &Partition| matches!(partition.source, Source::Refused(_));
+        let unreadable = |partition: &Partition| partition.source.is_err();
         look.settled || look.bytes >= self.min_bytes || self.partitions.iter().all(unreadable)
     }
 
@@ -393,7 +385,7 @@ impl Fetch {
     ) -> PartitionData<'static> {
         let max_bytes = partition.max_bytes.min(left);
         let mut read = match &partition.source {
-            Source::Refused(refusal) => {
+            Err(refusal) => {
                 look.settled |= refusal.at_once;
                 return PartitionData {
                     // As Kafka has it where it has not even looked for a log.
@@ -401,8 +393,8 @@ impl Fetch {
                     ..failed(partition.index, refusal.code)
                 };
             }
-            Source::Log(log) => log.read(partition.from, max_bytes, at_least),
-            Source::Offsets(index) => {
+            Ok(Source::Log(log)) => log.read(partition.from, max_bytes, at_least),
+            Ok(Source::Offsets(index)) => {
                 internal::read(shared, *index, partition.from, max_bytes, at_least)
             }
         };
@@ -450,7 +442,7 @@ impl Partition {
             from: wanted.from,
             max_bytes: size(wanted.max_bytes),
             last_fetched_epoch: wanted.last_fetched_epoch,
-            source: source(wanted, snapshot, follower).unwrap_or_else(Source::Refused),
+            source: source(wanted, snapshot, follower),
         }
     }
 
@@ -461,7 +453,7 @@ impl Partition {
             return Ok(None);
         }
         let found = match &self.source {
-            Source::Log(log) => log.end_of_epoch(self.last_fetched_epoch)?,
+            Ok(Source::Log(log)) => log.end_of_epoch(self.last_fetched_epoch)?,
             _ => internal::end_of_epoch(self.last_fetched_epoch, offsets.end),
         };
         if found == EpochEnd::UNKNOWN || self.from < offsets.log_start {
@@ -477,7 +469,6 @@ impl Partition {
 }
 
 fn source(wanted: &Wanted, snapshot: &TopicsSnapshot, follower: bool) -> Result<Source, Refusal> {
-    let partition = wanted.key.partition;
     let waits = |code| Refusal {
         code,
         at_once: false,
@@ -491,18 +482,8 @@ fn source(wanted: &Wanted, snapshot: &TopicsSnapshot, follower: bool) -> Result<
         TopicKey::Id(id) => Named::Id(Uuid(*id)),
     };
     let topic = named.find(snapshot).map_err(waits)?;
-    let source = match topic.log(partition) {
-        Some(log) => Source::Log(log.clone()),
-        None if topic.internal && super::resolve::has_partition(topic, partition) => {
-            Source::Offsets(partition.unsigned_abs())
-        }
-        None => return Err(waits(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
-    };
-    let present = match &source {
-        Source::Log(log) => log.leader_epoch(),
-        _ => OFFSETS_LEADER_EPOCH,
-    };
-    check_leader_epoch(wanted.current_leader_epoch, present).map_err(at_once)?;
+    let source = Source::of(topic, wanted.key.partition).map_err(waits)?;
+    check_leader_epoch(wanted.current_leader_epoch, source.leader_epoch()).map_err(at_once)?;
     // Nobody replicates this broker.
     if follower {
         return Err(at_once(ErrorCode::NOT_LEADER_OR_FOLLOWER));

@@ -16,7 +16,7 @@ use callboard_protocol::messages::list_offsets::{
 use tokio::sync::oneshot;
 
 use super::internal;
-use super::resolve::{OFFSETS_LEADER_EPOCH, check_leader_epoch, has_partition};
+use super::resolve::{OFFSETS_LEADER_EPOCH, Source, check_leader_epoch};
 use crate::compute::{Job, Progress};
 use crate::log::{
     BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, NEWEST, Next, Search, Sought,
@@ -91,38 +91,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     });
 }
 
-/// Where to look.
-pub(super) enum Source {
-    Log(LogHandle),
-    /// A partition of `__consumer_offsets`.
-    Offsets(u32),
-}
-
 impl Source {
-    pub(super) fn find(
-        topic: &str,
-        partition: i32,
-        snapshot: &TopicsSnapshot,
-    ) -> Result<Self, ErrorCode> {
-        let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-        let topic = snapshot.by_name(topic).ok_or(unknown)?;
-        match topic.log(partition) {
-            Some(log) => Ok(Self::Log(log.clone())),
-            None if topic.internal && has_partition(topic, partition) => {
-                Ok(Self::Offsets(partition.unsigned_abs()))
-            }
-            None => Err(unknown),
-        }
-    }
-
-    /// The leader epoch now.
-    pub(super) fn leader_epoch(&self) -> i32 {
-        match self {
-            Self::Log(log) => log.leader_epoch(),
-            Self::Offsets(_) => OFFSETS_LEADER_EPOCH,
-        }
-    }
-
     /// The leader epoch of what was found: of the end the present one, as in Kafka.
     fn epoch_of(&self, found: FoundOffset) -> i32 {
         match self {

@@ -9,8 +9,7 @@ use callboard_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderPartition, OffsetForLeaderTopicResult,
 };
 
-use super::list_offsets::Source;
-use super::resolve::check_leader_epoch;
+use super::resolve::{Source, check_leader_epoch};
 use crate::log::EpochEnd;
 use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;

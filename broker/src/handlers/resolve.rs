@@ -6,6 +6,7 @@ use std::sync::Arc;
 use callboard_coordinator::request::TopicRef;
 use callboard_protocol::{ErrorCode, Uuid};
 
+use crate::log::LogHandle;
 use crate::topics::{Topic, TopicsSnapshot};
 
 /// The sentence beside an unknown topic or partition.
@@ -34,6 +35,43 @@ impl<'a> Named<'a> {
                 .by_name(name)
                 .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
             Self::Id(id) => topics.by_id(*id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
+        }
+    }
+}
+
+/// Where a partition's records are.
+pub(super) enum Source {
+    Log(LogHandle),
+    /// A partition of `__consumer_offsets`.
+    Offsets(u32),
+}
+
+impl Source {
+    /// Of a topic by its name.
+    pub(super) fn find(
+        topic: &str,
+        partition: i32,
+        topics: &TopicsSnapshot,
+    ) -> Result<Self, ErrorCode> {
+        Self::of(Named::Name(topic).find(topics)?, partition)
+    }
+
+    /// Of a partition of this topic.
+    pub(super) fn of(topic: &Topic, partition: i32) -> Result<Self, ErrorCode> {
+        match topic.log(partition) {
+            Some(log) => Ok(Self::Log(log.clone())),
+            None if topic.internal && has_partition(topic, partition) => {
+                Ok(Self::Offsets(partition.unsigned_abs()))
+            }
+            None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        }
+    }
+
+    /// The leader epoch now.
+    pub(super) fn leader_epoch(&self) -> i32 {
+        match self {
+            Self::Log(log) => log.leader_epoch(),
+            Self::Offsets(_) => OFFSETS_LEADER_EPOCH,
         }
     }
 }
