@@ -16,7 +16,7 @@ use callboard_protocol::messages::list_offsets::{
 use tokio::sync::oneshot;
 
 use super::internal;
-use super::resolve::{OFFSETS_LEADER_EPOCH, Source, check_leader_epoch};
+use super::resolve::{OFFSETS_LEADER_EPOCH, Source};
 use crate::compute::{Job, Progress};
 use crate::log::{
     BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, NEWEST, Next, Search, Sought,
@@ -215,9 +215,8 @@ fn source(
     if asked.timestamp < 0 && first_version(asked.timestamp).is_none_or(|first| version < first) {
         return Err(ErrorCode::UNSUPPORTED_VERSION);
     }
-    let source = Source::find(topic, asked.partition_index, snapshot)?;
-    check_leader_epoch(asked.current_leader_epoch, source.leader_epoch())?;
-    Ok(source)
+    let believed = asked.current_leader_epoch;
+    Source::find(topic, asked.partition_index, believed, snapshot)
 }
 
 /// The first version that knows a special timestamp.

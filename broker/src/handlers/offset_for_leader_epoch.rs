@@ -9,7 +9,7 @@ use callboard_protocol::messages::offset_for_leader_epoch::{
     OffsetForLeaderPartition, OffsetForLeaderTopicResult,
 };
 
-use super::resolve::{Source, check_leader_epoch};
+use super::resolve::Source;
 use crate::log::EpochEnd;
 use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;
@@ -60,14 +60,11 @@ struct Asked {
 
 impl Asked {
     fn new(asked: &OffsetForLeaderPartition, topic: &str, snapshot: &TopicsSnapshot) -> Self {
-        let source = Source::find(topic, asked.partition, snapshot).and_then(|source| {
-            check_leader_epoch(asked.current_leader_epoch, source.leader_epoch())?;
-            Ok(source)
-        });
+        let believed = asked.current_leader_epoch;
         Self {
             partition: asked.partition,
             epoch: asked.leader_epoch,
-            source,
+            source: Source::find(topic, asked.partition, believed, snapshot),
         }
     }
 

@@ -47,20 +47,23 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Of a topic by its name.
+    /// Of a topic by its name, if its leader epoch is the one that the client believes in.
     pub(super) fn find(
         topic: &str,
         partition: i32,
+        believed: i32,
         topics: &TopicsSnapshot,
     ) -> Result<Self, ErrorCode> {
-        Self::of(Named::Name(topic).find(topics)?, partition)
+        let source = Self::of(Named::Name(topic).find(topics)?, partition)?;
+        check_leader_epoch(believed, source.leader_epoch())?;
+        Ok(source)
     }
 
     /// Of a partition of this topic.
     pub(super) fn of(topic: &Topic, partition: i32) -> Result<Self, ErrorCode> {
         match topic.log(partition) {
             Some(log) => Ok(Self::Log(log.clone())),
-            None if topic.internal && has_partition(topic, partition) => {
+            None if topic.internal && (0..topic.partitions).contains(&partition) => {
                 Ok(Self::Offsets(partition.unsigned_abs()))
             }
             None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
@@ -99,11 +102,6 @@ pub(super) fn topic_id(topic: &TopicRef) -> Uuid {
         TopicRef::Name(_) => Uuid::ZERO,
         TopicRef::Id(id) => *id,
     }
-}
-
-/// Whether `partition` exists.
-pub(super) fn has_partition(topic: &Topic, partition: i32) -> bool {
-    (0..topic.partitions).contains(&partition)
 }
 
 /// What Kafka says to a leader epoch the client believes in (KIP-320); -1 means that the client does not care.
