@@ -124,10 +124,7 @@ mod tests {
         let mut bench = Bench::start().await;
         bench.create("t", 1).await;
         let log = bench.shared.topics.snapshot().by_name("t").unwrap().logs()[0].clone();
-        let (done, appended) = tokio::sync::oneshot::channel();
-        let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
-        log.append(test_batch(3), reply);
-        appended.await.unwrap().unwrap();
+        append(&log, 3).await;
         let mut wire = bench.connect();
         let none = ErrorCode::NONE;
         for (asked, expected) in [
