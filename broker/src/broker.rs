@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use callboard_coordinator::Coordinators;
 use callboard_offsets::journal::Journal;
-use callboard_supervision::{Addr, Supervisor, SupervisorMsg};
+use callboard_supervision::{Addr, SupervisorMsg};
 use metrics::gauge;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +28,9 @@ use crate::data_dir::DataDir;
 use crate::effects::Effects;
 use crate::hook::Hook;
 use crate::listener::{self, ListenerMsg};
-use crate::metrics::kinds;
 use crate::metrics::{BUILD_INFO, Page, Recorder, TopicCounts};
 use crate::parts::{Parts, Started};
-use crate::root::{Root, not_started};
+use crate::root::Root;
 use crate::topics::Topics;
 use crate::{BrokerConfig, BrokerError};
 
@@ -104,13 +103,7 @@ impl Broker {
             Some(address) => Some(bind(address, config.socket_listen_backlog).await?),
             None => None,
         };
-        let (root, ended) = Supervisor::spawn(kinds::BROKER)
-            .await
-            .map_err(|error| not_started(&error))?;
-        let mut root = Root {
-            address: root,
-            ended,
-        };
+        let mut root = Root::start().await?;
         let Started {
             shared,
             topics,

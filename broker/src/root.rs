@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use callboard_supervision::{Addr, ChildSpec, JoinHandle, SupervisorMsg};
+use callboard_supervision::{Addr, ChildSpec, JoinHandle, Supervisor, SupervisorMsg};
 
 use crate::BrokerError;
+use crate::metrics::kinds;
 
 /// How long one part may take to start. What takes longer (recovery) happens behind its start.
 const START_PART: Duration = Duration::from_secs(60);
@@ -17,6 +18,13 @@ pub(crate) struct Root {
 }
 
 impl Root {
+    /// A supervisor without parts.
+    pub(crate) async fn start() -> Result<Self, BrokerError> {
+        let started = Supervisor::spawn(kinds::BROKER).await;
+        let (address, ended) = started.map_err(|error| not_started(&error))?;
+        Ok(Self { address, ended })
+    }
+
     /// Starts a part and keeps it.
     pub(crate) async fn adopt(&self, child: ChildSpec) -> Result<(), BrokerError> {
         let started = self

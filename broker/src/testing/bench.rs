@@ -12,8 +12,8 @@ use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::frame::{self, FrameReader};
 use callboard_protocol::header::{self, RequestHeader};
 use callboard_protocol::{ApiKey, Message, Request};
+use callboard_supervision::SupervisorMsg;
 use callboard_supervision::testing::Limit;
-use callboard_supervision::{Supervisor, SupervisorMsg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinSet;
 
@@ -68,8 +68,7 @@ impl Bench {
         change(&mut config);
         config.validate().unwrap();
         let data = DataDir::open(&config).unwrap();
-        let (address, ended) = Supervisor::spawn("broker").await.unwrap();
-        let mut root = Root { address, ended };
+        let mut root = Root::start().await.unwrap();
         let faults = Faults::default();
         let parts = Parts::new(config, &data, faults.hook());
         let shared = match log {

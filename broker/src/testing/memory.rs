@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use callboard_offsets::WallClock;
 use callboard_offsets::memory::MemoryLog;
-use callboard_supervision::Supervisor;
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +17,7 @@ use crate::data_dir::DataDir;
 use crate::hook::Hook;
 use crate::parts::Parts;
 use crate::request::Context;
-use crate::root::{Root, not_started};
+use crate::root::Root;
 use crate::shared::Shared;
 use crate::{BrokerConfig, BrokerError};
 
@@ -91,9 +90,7 @@ impl Memory {
     ) -> Result<Self, BrokerError> {
         config.validate()?;
         let data = DataDir::open(&config)?;
-        let spawned = Supervisor::spawn("broker").await;
-        let (address, ended) = spawned.map_err(|error| not_started(&error))?;
-        let mut root = Root { address, ended };
+        let mut root = Root::start().await?;
         // What is stored as time moves with the runtime's clock, paused or not.
         let (wall, begin) = (WallClock::system().now_ms(), Instant::now());
         let clock = WallClock::new(move || {
