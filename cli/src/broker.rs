@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use callboard_broker::metrics::Recorder;
 use callboard_broker::{Broker, BrokerConfig, BrokerError, KEYS, Key};
 use tracing::{info, warn};
 
@@ -28,13 +29,7 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
         .admin_listener
         .is_some()
         .then(|| callboard_broker::metrics::install(&[]));
-    let started = match recorder.flatten() {
-        Some(recorder) => {
-            tokio::spawn(recorder.clone().upkeep());
-            Broker::start_recorded(config, recorder).await
-        }
-        None => Broker::start(config).await,
-    };
+    let started = start(config, recorder.flatten()).await;
     let mut broker = started.map_err(refused)?;
     say_ready(&broker, &data_dir);
     let outcome = tokio::select! {
@@ -105,6 +100,20 @@ fn refused(error: BrokerError) -> Failure {
     match error {
         BrokerError::Start { .. } | BrokerError::Failed { .. } => Failure::failed(error),
         error => Failure::usage(error),
+    }
+}
+
+/// Starts a broker that shows what `recorder` has, and drives its upkeep.
+pub(crate) async fn start(
+    config: BrokerConfig,
+    recorder: Option<Recorder>,
+) -> Result<Broker, BrokerError> {
+    match recorder {
+        Some(recorder) => {
+            tokio::spawn(recorder.clone().upkeep());
+            Broker::start_recorded(config, recorder).await
+        }
+        None => Broker::start(config).await,
     }
 }
 

@@ -55,15 +55,12 @@ impl Stage {
             callboard_client::metrics::BUCKETS,
             callboard_consumer::metrics::BUCKETS,
         ];
-        let started = match callboard_broker::metrics::install(&more) {
-            Some(recorder) => {
-                callboard_client::metrics::describe();
-                callboard_consumer::metrics::describe();
-                tokio::spawn(recorder.clone().upkeep());
-                Broker::start_recorded(config, recorder).await
-            }
-            None => Broker::start(config).await,
-        };
+        let recorder = callboard_broker::metrics::install(&more);
+        if recorder.is_some() {
+            callboard_client::metrics::describe();
+            callboard_consumer::metrics::describe();
+        }
+        let started = crate::broker::start(config, recorder).await;
         let broker = started.map_err(Failure::failed)?;
         let bootstrap = broker.address().to_string();
         let admin = broker.admin_address();
