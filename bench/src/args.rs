@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::consumer::ConsumeArgs;
+
 /// Load and its measure, on our broker and on a real Apache Kafka 4.2.0 beside it.
 #[derive(Debug, Parser)]
 #[command(name = "callboard-bench", version, about)]
@@ -25,6 +27,9 @@ pub(crate) enum Command {
     /// The server that only answers.
     #[command(hide = true)]
     Echo,
+    /// The consumer that is measured.
+    #[command(hide = true)]
+    Consume(ConsumeArgs),
 }
 
 /// Where results and table are.
@@ -65,6 +70,9 @@ pub(crate) struct RunArgs {
     /// Commits in the log before a restart.
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub(crate) commits: u64,
+    /// Records that a consumer reads.
+    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
     /// Hostile connections.
     #[arg(long, value_name = "N", default_value_t = 300)]
     pub(crate) hostile: usize,
@@ -74,6 +82,9 @@ pub(crate) struct RunArgs {
     /// An older `callboard` program, measured beside the other in the same runs; the table says what became of each figure.
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
+    /// An older `callboard-bench` program, whose consumer is measured beside this one's in the same way.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before_consumer: Option<PathBuf>,
     /// Where our broker has its data. Default target/bench.
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,

@@ -38,9 +38,30 @@ pub(crate) enum BenchError {
     /// A server did not start or did not live.
     #[error("{0}")]
     Server(String),
+    /// The client under test did not do what was asked.
+    #[error("{0}")]
+    Client(String),
     /// Nothing came for too long.
     #[error("{0} took too long")]
     TimedOut(String),
+}
+
+impl From<callboard_client::ClientError> for BenchError {
+    fn from(error: callboard_client::ClientError) -> Self {
+        Self::Client(error.to_string())
+    }
+}
+
+impl From<callboard_client::ConfigError> for BenchError {
+    fn from(error: callboard_client::ConfigError) -> Self {
+        Self::Client(error.to_string())
+    }
+}
+
+impl From<callboard_consumer::ConsumerError> for BenchError {
+    fn from(error: callboard_consumer::ConsumerError) -> Self {
+        Self::Client(error.to_string())
+    }
 }
 
 /// With the way the operating system's errors become ours.

@@ -1,7 +1,7 @@
 //! Which figures are shown, which are compared, and what is expected of the comparison.
 
 use crate::results::Run;
-use crate::rows::{ECHO, KAFKA, KAFKA_FLUSHED, Kind, OURS, OURS_UNSYNCED};
+use crate::rows::{BEFORE, ECHO, KAFKA, KAFKA_FLUSHED, Kind, OURS, OURS_UNSYNCED};
 
 /// A kind of rows with its two tables.
 pub(crate) struct Family {
@@ -301,6 +301,36 @@ pub(crate) const FAMILIES: &[Family] = &[
                 of: OURS,
                 to: Some(KAFKA),
                 expected: |_| Some(Bound::AtMost(1.0 / 20.0)),
+            },
+        ],
+    },
+    Family {
+        title: "Consumer",
+        about: "One member of a group reads a topic of 16 partitions from its beginning, in batches of up to 64 KiB, and acknowledges every \
+            record: a closure per record, or one stream; the number is the bytes of a value. A second: from the first record to the \
+            last. Processor time, memory and switches are of the whole process, from its start until it has committed and left.",
+        has: |kind| matches!(kind, Kind::Consume { .. }),
+        columns: &[
+            ("rate", "a second"),
+            ("client_us", "client CPU µs each"),
+            ("switches", "voluntary switches per 1,000"),
+            ("peak_mb", "client peak MB"),
+        ],
+        // Machines that are shared differ by a few hundredths from run to run.
+        ratios: &[
+            Ratio {
+                title: "client CPU, ours : before",
+                figure: "client_us",
+                of: OURS,
+                to: Some(BEFORE),
+                expected: |_| Some(Bound::AtMost(1.1)),
+            },
+            Ratio {
+                title: "rate, ours : before",
+                figure: "rate",
+                of: OURS,
+                to: Some(BEFORE),
+                expected: |_| Some(Bound::AtLeast(0.9)),
             },
         ],
     },

@@ -1,9 +1,11 @@
-//! Load and its measure, on our broker and on a real Apache Kafka beside it: `cargo run --release -p callboard-bench -- run`.
+//! Load and its measure, on our broker and on a real Apache Kafka beside it, and what our consumer takes:
+//! `cargo run --release -p callboard-bench -- run`.
 //! What it shows and how: `docs/benchmarks.md`.
 
 mod args;
 mod cluster;
 mod commits;
+mod consumer;
 mod echo;
 mod error;
 mod expect;
@@ -53,6 +55,10 @@ fn command(command: Command) -> Result<(), BenchError> {
     match command {
         // The broker's runtime, since it is what the broker is held against.
         Command::Echo => runtime(Builder::new_multi_thread())?.block_on(echo::run()),
+        // An application's runtime.
+        Command::Consume(args) => {
+            runtime(Builder::new_multi_thread())?.block_on(consumer::run(args))
+        }
         // One thread: the servers need the processors.
         Command::Run(args) => {
             runtime(Builder::new_current_thread())?.block_on(until_asked(run(args)))
@@ -185,6 +191,7 @@ fn amounts(args: &RunArgs) -> Result<Amounts, BenchError> {
         measured: seconds(args.seconds)?,
         groups: args.groups,
         commits: args.commits,
+        records: args.records,
         hostile: args.hostile,
         kafka: !args.skip_kafka,
     })
@@ -213,6 +220,7 @@ fn places(args: &RunArgs) -> Result<Places, BenchError> {
             None => build()?,
         },
         before: args.before.clone(),
+        before_consumer: args.before_consumer.clone(),
         repository: repository(),
         work,
         // A folder of this process alone.

@@ -36,6 +36,8 @@ pub(crate) struct Places {
     pub(crate) callboard: PathBuf,
     /// An older one, to be measured beside it.
     pub(crate) before: Option<PathBuf>,
+    /// An older bench, whose consumer is to be measured beside this one's.
+    pub(crate) before_consumer: Option<PathBuf>,
     /// The root of the repository.
     pub(crate) repository: PathBuf,
     /// Data of our broker, on the disk that is measured, and its logs.

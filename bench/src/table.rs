@@ -106,14 +106,18 @@ fn of_family(family: &Family, rows: &[(Kind, &Row)], text: &mut String) {
         }
     }
     since_before(&columns, rows, text);
-    let _ = writeln!(
-        text,
-        "\n| row | compared | expected | measured | as expected |\n|---|---|---|---:|---|"
-    );
+    let mut compared = String::new();
     for ratio in family.ratios {
         for (kind, row) in rows {
-            of_ratio(ratio, *kind, row, text);
+            of_ratio(ratio, *kind, row, &mut compared);
         }
+    }
+    if !compared.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n| row | compared | expected | measured | as expected |\n|---|---|---|---:|---|"
+        );
+        text.push_str(&compared);
     }
 }
 

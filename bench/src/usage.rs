@@ -14,8 +14,8 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process(pub(crate) u32);
 
-/// Processor time that was taken up to a moment.
-#[derive(Clone, Copy, Debug)]
+/// Processor time that was taken up to a moment; nothing at the start of a process.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cpu {
     /// Of all threads that live, exact.
     threads: Duration,
@@ -68,12 +68,38 @@ impl Process {
         })
     }
 
+    /// How often its threads that live gave the processor away to wait for something.
+    pub(crate) fn voluntary_switches(self) -> Result<f64, BenchError> {
+        let folder = format!("/proc/{}/task", self.0);
+        let mut switches = 0.0;
+        for task in fs::read_dir(&folder).doing(|| format!("reading {folder}"))? {
+            // A thread may end while we look.
+            let Ok(task) = task else { continue };
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let found = status
+                .lines()
+                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+                .and_then(|text| text.trim().parse::<f64>().ok());
+            switches += found.unwrap_or(0.0);
+        }
+        Ok(switches)
+    }
+
     /// Memory it holds now, in MB.
     pub(crate) fn resident_mb(self) -> Result<f64, BenchError> {
+        self.memory_mb("VmRSS:")
+    }
+
+    /// The most memory it has held, in MB.
+    pub(crate) fn peak_mb(self) -> Result<f64, BenchError> {
+        self.memory_mb("VmHWM:")
+    }
+
+    fn memory_mb(self, field: &str) -> Result<f64, BenchError> {
         let status = self.file("status")?;
         let kilobytes = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(field))
             .and_then(|rest| rest.trim().strip_suffix(" kB"))
             .and_then(|text| text.parse::<f64>().ok())
             .ok_or_else(|| BenchError::Server(format!("process {} has ended", self.0)))?;
@@ -99,6 +125,11 @@ mod tests {
         }
         let taken = Process::own().cpu().unwrap().since(before);
         assert!(taken > Duration::from_millis(1), "{taken:?} for {sum}");
-        assert!(Process::own().resident_mb().unwrap() > 0.5);
+        let resident = Process::own().resident_mb().unwrap();
+        assert!(resident > 0.5, "{resident}");
+        assert!(Process::own().peak_mb().unwrap() > 0.5);
+        let switches = Process::own().voluntary_switches().unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(Process::own().voluntary_switches().unwrap() > switches);
     }
 }

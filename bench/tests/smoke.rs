@@ -11,7 +11,7 @@ use callboard_broker::{Broker, BrokerConfig};
 use callboard_supervision::testing::Limit;
 
 /// Rows of each kind; the connections of those that are left out are more of the same.
-const ROWS: &str = "heartbeat/1x1,heartbeat/50x5,commit/10x10,join/10,start,hostile,idle,restart";
+const ROWS: &str = "heartbeat/1x1,heartbeat/50x5,commit/10x10,join/10,start,hostile,idle,restart,consume/closure-100,consume/stream-1024";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -91,6 +91,8 @@ fn bench(folder: &Path) -> String {
             "500",
             "--hostile",
             "5",
+            "--records",
+            "500",
             "--rows",
             ROWS,
         ])
@@ -99,6 +101,7 @@ fn bench(folder: &Path) -> String {
         // Beside itself: the same figures again, under another name.
         .arg("--before")
         .arg(std::env::current_exe().expect("this program"))
+        .args(["--before-consumer", env!("CARGO_BIN_EXE_callboard-bench")])
         .arg("--results")
         .arg(folder.join("results"))
         .arg("--work")

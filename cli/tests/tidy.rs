@@ -61,8 +61,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    // It speaks to brokers over the wire alone, ours as any other.
-    ("bench", &["protocol"]),
+    // It speaks to brokers over the wire alone, ours as any other; of the clients it measures ours.
+    ("bench", &["client", "consumer", "protocol"]),
 ];
 
 /// What a core may not name, and why.

@@ -2,6 +2,7 @@
 //! after the other, so that what the machine does meanwhile hits all of them.
 
 mod commit;
+mod consume;
 mod heartbeat;
 mod hostile;
 mod idle;
@@ -11,15 +12,16 @@ mod start;
 
 use tokio::time::Duration;
 
+use crate::consumer::How;
 use crate::error::BenchError;
 use crate::load::Load;
 use crate::results::{Figures, Row, Run};
 use crate::server::{Places, Server};
 use crate::stage::Stage;
 
-/// Our broker, as it ships.
+/// Our broker, or our consumer, as it ships.
 pub(crate) const OURS: &str = "ours";
-/// Our broker as it was: the program of `--before`.
+/// As it was: the program of `--before`, or of `--before-consumer`.
 pub(crate) const BEFORE: &str = "before";
 /// Our broker with its data in memory, where fdatasync has nothing to do.
 pub(crate) const OURS_UNSYNCED: &str = "ours, no fsync";
@@ -43,6 +45,8 @@ pub(crate) struct Amounts {
     pub(crate) groups: u64,
     /// Commits in the log before a restart.
     pub(crate) commits: u64,
+    /// Records that a consumer reads.
+    pub(crate) records: u64,
     /// Hostile connections.
     pub(crate) hostile: usize,
     /// Whether Apache Kafka is measured too.
@@ -98,6 +102,8 @@ pub(crate) enum Kind {
     Idle,
     /// A start after kill -9.
     Restart,
+    /// A member that reads records of so many bytes.
+    Consume { how: How, bytes: usize },
 }
 
 impl Kind {
@@ -118,6 +124,9 @@ impl Kind {
         }
         all.extend([10, 100, 500, 1_000].map(|members| Self::Join { members }));
         all.extend([Self::Start, Self::Hostile, Self::Idle, Self::Restart]);
+        for how in [How::Closure, How::Stream] {
+            all.extend([100, 1_024].map(|bytes| Self::Consume { how, bytes }));
+        }
         all
     }
 
@@ -137,6 +146,7 @@ impl Kind {
             Self::Hostile => "hostile".to_owned(),
             Self::Idle => "idle".to_owned(),
             Self::Restart => "restart".to_owned(),
+            Self::Consume { how, bytes } => format!("consume/{how}-{bytes}"),
         }
     }
 
@@ -154,6 +164,7 @@ impl Kind {
         }
         let load = load_average();
         let mut restart = restart::Prepared::default();
+        let mut consume = consume::Prepared::default();
         let mut runs = Vec::new();
         for number in 1..=amounts.runs {
             let run = match self {
@@ -170,10 +181,12 @@ impl Kind {
                 Self::Hostile => hostile::run(places, amounts).await?,
                 Self::Idle => idle::run(places, amounts).await?,
                 Self::Restart => restart.run(places, amounts).await?,
+                Self::Consume { how, bytes } => consume.run(places, amounts, bytes, how).await?,
             };
             say(number, &run);
             runs.push(run);
         }
+        consume.clear().await?;
         Ok(Row {
             row: self.name(),
             load,
