@@ -1,5 +1,5 @@
 //! The committer, a child of the consumer: sends what the [commit core](crate::core::commit) decides, under the
-//! generation that membership last had. Reads acknowledged offsets from the partitions themselves, so a restart loses
+//! generation that membership had when progress was read. Reads acknowledged offsets from the partitions themselves, so a restart loses
 //! nothing; never decides what is acknowledged.
 
 use std::collections::BTreeMap;
@@ -46,7 +46,9 @@ pub(crate) enum CommitterMsg {
     /// Commit everything now. Answers with the partitions that could not be.
     CommitNow(Duration, RpcReplyPort<Vec<TopicPartition>>),
     /// The commit in flight is answered.
-    Answered { generation: i32, answer: Answer },
+    Answered(Answer),
+    /// The member is in this generation now, or in none.
+    Generation(Option<i32>),
     /// The deadline has come.
     Due,
 }
@@ -65,9 +67,10 @@ pub(crate) struct State {
     core: CommitCore,
     waiters: BTreeMap<u64, Waiter>,
     next_flush: u64,
+    /// The commit in flight, and a metadata refresh.
     request: JoinSet<()>,
-    /// The generation the commit in flight carries.
-    sent_generation: i32,
+    /// Who we were when progress was read last: what is sent is sent as that.
+    identity: Identity,
     timer: Option<Timer>,
     origin: Instant,
 }
@@ -90,7 +93,7 @@ impl Actor for Committer {
             waiters: BTreeMap::new(),
             next_flush: 0,
             request: JoinSet::new(),
-            sent_generation: -1,
+            identity: Identity::default(),
             timer: None,
             origin: Instant::now(),
             shared,
@@ -126,10 +129,8 @@ impl Actor for Committer {
                 let all = state.shared.cells().into_keys().collect();
                 state.flush(Waiter::Application(reply), timeout, all);
             }
-            CommitterMsg::Answered { generation, answer } => {
-                state.sent_generation = generation;
-                state.step(CommitInput::Answered(answer));
-            }
+            CommitterMsg::Answered(answer) => state.step(CommitInput::Answered(answer)),
+            CommitterMsg::Generation(generation) => state.step(CommitInput::Generation(generation)),
             CommitterMsg::Due => state.step(CommitInput::Tick),
         }
         state.arm();
@@ -170,13 +171,18 @@ impl State {
     fn act(&mut self, effect: CommitEffect) {
         match effect {
             CommitEffect::ReadProgress => {
-                let progress = self
+                // First who we are: a partition that is lost in between is not among the cells any more.
+                self.identity = self.shared.identity();
+                let offsets = self
                     .shared
                     .cells()
                     .into_iter()
                     .map(|(partition, cell)| (partition, cell.committable()))
                     .collect();
-                self.step(CommitInput::Progress(progress));
+                self.step(CommitInput::Progress {
+                    generation: self.identity.generation.current(),
+                    offsets,
+                });
             }
             CommitEffect::Send(offsets) => self.send(offsets),
             CommitEffect::Committed(offsets) => self.committed(&offsets),
@@ -193,14 +199,29 @@ impl State {
                     error,
                 });
             }
-            CommitEffect::TellMembership(code) => {
+            CommitEffect::RefreshMetadata => {
+                let shared = Arc::clone(&self.shared);
+                self.request.spawn(async move {
+                    if let Err(error) = shared.client.refresh().await {
+                        debug!(%error, "cannot refresh metadata");
+                    }
+                });
+            }
+            CommitEffect::TellMembership {
+                generation,
+                refusal,
+            } => {
                 self.result("retried");
+                if let Refusal::Protocol(error) = &refusal {
+                    seldom!(warn, error, "the answer to a commit cannot be read");
+                }
                 self.shared
                     .slots
                     .membership
                     .cast(MembershipMsg::CommitRefused {
-                        generation: self.sent_generation,
-                        code,
+                        request: "OffsetCommit",
+                        generation,
+                        code: refusal,
                     });
             }
             CommitEffect::Flushed { id, uncommitted } => match self.waiters.remove(&id) {
@@ -241,18 +262,15 @@ impl State {
     }
 
     fn send(&mut self, offsets: Offsets) {
-        let shared = Arc::clone(&self.shared);
-        let identity = shared.identity();
+        let (shared, myself) = (Arc::clone(&self.shared), self.myself.clone());
+        let identity = self.identity.clone();
         self.request.spawn(async move {
-            let generation = identity.generation.id;
             let started = Instant::now();
             let answer = commit(&shared, identity, offsets).await;
             histogram!(CONSUMER_COMMIT_DURATION_SECONDS, "group" => shared.group_id.to_string())
                 .record(started.elapsed());
-            shared
-                .slots
-                .committer
-                .cast(CommitterMsg::Answered { generation, answer });
+            // Gone only if this incarnation is; the next one has not asked.
+            let _ = myself.cast(CommitterMsg::Answered(answer));
         });
     }
 

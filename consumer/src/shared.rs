@@ -129,8 +129,9 @@ impl Shared {
         lock(&self.identity).clone()
     }
 
-    pub(crate) fn set_identity(&self, identity: Identity) {
-        *lock(&self.identity) = identity;
+    /// Returns what was there before.
+    pub(crate) fn set_identity(&self, identity: Identity) -> Identity {
+        std::mem::replace(&mut *lock(&self.identity), identity)
     }
 
     /// The partitions that may be committed.
@@ -155,6 +156,15 @@ impl Shared {
             lock(&self.credit).close(&cell.partition);
             self.lag_gauge(&cell.partition).set(0.0);
             self.show_buffered();
+        }
+    }
+
+    /// Nothing of these may be committed any more; what works on them hears of it in its turn.
+    pub(crate) fn disown(&self, partitions: &BTreeSet<TopicPartition>) {
+        self.note_unfinished(partitions.iter().cloned());
+        let cells = self.cells();
+        for cell in partitions.iter().filter_map(|one| cells.get(one)) {
+            self.let_go(cell);
         }
     }
 

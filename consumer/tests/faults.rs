@@ -322,3 +322,25 @@ async fn an_application_may_ask_for_a_rebalance_and_for_a_commit() {
     consumer.shutdown(ShutdownOptions::default()).await;
     world.stage.finish().await;
 }
+
+/// No commit of it would ever have been taken, and it went on handling records until it was restarted.
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_commits_are_refused_for_good_ends_and_says_why() {
+    for code in [
+        ErrorCode::INVALID_GROUP_ID,
+        ErrorCode::GROUP_AUTHORIZATION_FAILED,
+        ErrorCode::UNSUPPORTED_VERSION,
+    ] {
+        let world = World::new(1, 1).await;
+        world.broker.fail(ApiKey::OFFSET_COMMIT, code, 1);
+        let consumer = world.noting(&Seen::default()).await;
+        let mut events = consumer.events();
+        event(&mut events, |event| {
+            matches!(event, Event::CommitFailed { .. })
+        })
+        .await;
+        let ended = consumer.ended().await.unwrap_err().to_string();
+        assert_eq!(ended, format!("OffsetCommit was refused: {}", code.name()));
+        world.stage.finish().await;
+    }
+}

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::assignment::Assignors;
+use crate::committer::CommitterMsg;
 use crate::core::membership::{
     Effect, FatalError, Generation, Input, LossCause, Membership, MembershipConfig, Reason,
     Refusal, Ticket,
@@ -43,7 +44,11 @@ pub(crate) enum MembershipMsg {
     /// The partitions of this revocation are released.
     Revoked(Ticket),
     /// A commit or an offset fetch under this generation was refused.
-    CommitRefused { generation: i32, code: Refusal },
+    CommitRefused {
+        request: &'static str,
+        generation: i32,
+        code: Refusal,
+    },
     /// Give everything up in order and leave. Answers when that is done.
     Leave(String, RpcReplyPort<()>),
 }
@@ -92,6 +97,7 @@ impl Actor for MembershipActor {
         let member_id = (!member_id.is_empty()).then_some(member_id);
         if args.incarnation > 0 {
             let partitions = shared.cells().into_keys().collect();
+            shared.disown(&partitions);
             shared.slots.partitions.cast(PartitionsMsg::Lose {
                 partitions,
                 cause: LossCause::Restarted,
@@ -129,9 +135,15 @@ impl Actor for MembershipActor {
             }
             MembershipMsg::Due => state.step(Input::Tick),
             MembershipMsg::Revoked(ticket) => state.step(Input::Revoked(ticket)),
-            MembershipMsg::CommitRefused { generation, code } => {
-                state.step(Input::CommitRefused { generation, code })
-            }
+            MembershipMsg::CommitRefused {
+                request,
+                generation,
+                code,
+            } => state.step(Input::CommitRefused {
+                request,
+                generation,
+                code,
+            }),
             MembershipMsg::Leave(reason, reply) => {
                 state.leaving.push(reply);
                 state.step(Input::Leave(reason));
@@ -158,10 +170,15 @@ impl State {
         let now = self.origin.elapsed();
         self.core.step(now, input, &mut effects);
         // Before the effects: what they set in motion reads it.
-        self.shared.set_identity(Identity {
+        let identity = Identity {
             generation: self.core.generation().clone(),
             coordinator: self.core.coordinator(),
-        });
+        };
+        let generation = identity.generation.current();
+        if self.shared.set_identity(identity).generation.current() != generation {
+            let changed = CommitterMsg::Generation(generation);
+            self.shared.slots.committer.cast(changed);
+        }
         for effect in effects {
             self.act(effect);
         }
@@ -238,6 +255,9 @@ impl State {
                 drain,
             }),
             Effect::Lose { partitions, cause } => {
+                // At once, and not when the supervisor of handlers gets to it: by then we may be in a generation again
+                // in which somebody else owns them.
+                self.shared.disown(&partitions);
                 self.shared
                     .slots
                     .partitions

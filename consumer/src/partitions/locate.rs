@@ -100,6 +100,7 @@ async fn committed(
             };
             if let Some(code) = refusal {
                 shared.slots.membership.cast(MembershipMsg::CommitRefused {
+                    request: "OffsetFetch",
                     generation: identity.generation.id,
                     code,
                 });

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callboard_client::testing::ScriptedBroker;
-use callboard_client::{Client, ClientConfig};
+use callboard_client::{Client, ClientConfig, TopicPartition};
 use callboard_protocol::{ApiKey, ErrorCode};
 use callboard_supervision::testing::Stage;
 use ractor::ActorCell;
 
-use crate::shared::Slot;
+use crate::core::membership::Generation;
+use crate::shared::{Identity, Slot};
 use crate::{ConsumerGroup, ConsumerHandle, HandlerError, Record, ShutdownOptions};
 
 const TOPIC: &str = "orders";
@@ -148,5 +149,69 @@ async fn partitions_that_die_during_a_revocation_are_asked_again() {
         .until(|broker| broker.count(ApiKey::SYNC_GROUP) == 2)
         .await;
     world.consume_one().await;
+    world.finish().await;
+}
+
+/// It went out with generation -1 and no member id, as a simple consumer's does, and a coordinator takes such a commit
+/// whenever the group happens to be empty.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_committed_outside_of_a_generation() {
+    let mut world = World::new().await;
+    world.consume_one().await;
+    let commits = world.broker.count(ApiKey::OFFSET_COMMIT);
+    // What membership does first when a heartbeat is answered with UNKNOWN_MEMBER_ID; the loss is still on its way.
+    let shared = &world.consumer.shared;
+    let member = shared.identity();
+    let outside = Identity {
+        generation: Generation {
+            id: -1,
+            ..Generation::default()
+        },
+        coordinator: member.coordinator,
+    };
+    shared.set_identity(outside.clone());
+    world.broker.append(TOPIC, 0, ["late"]);
+    world.appended += 1;
+    while world.consumer.progress()[&TopicPartition::new(TOPIC, 0)].acknowledged < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let within = Duration::from_millis(500);
+    assert_eq!(world.consumer.commit(within).await.len(), 1);
+    assert_eq!(world.broker.count(ApiKey::OFFSET_COMMIT), commits);
+    // Nor with the member id alone, which a member keeps that has to join again.
+    let mut between = outside;
+    between
+        .generation
+        .member_id
+        .clone_from(&member.generation.member_id);
+    world.consumer.shared.set_identity(between);
+    assert_eq!(world.consumer.commit(within).await.len(), 1);
+    assert_eq!(world.broker.count(ApiKey::OFFSET_COMMIT), commits);
+
+    world.consumer.shared.set_identity(member);
+    assert_eq!(world.consumer.commit(within).await, []);
+    world.finish().await;
+}
+
+/// The supervisor of handlers may be busy with user code that starts; by the time it hears of a loss we may be in the
+/// next generation.
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_is_not_committed_in_the_next_generation() {
+    let mut world = World::new().await;
+    world.consume_one().await;
+    let lost = std::collections::BTreeSet::from([TopicPartition::new(TOPIC, 0)]);
+    world.consumer.shared.disown(&lost);
+    assert!(world.consumer.shared.cells().is_empty());
+    let commits = world.broker.count(ApiKey::OFFSET_COMMIT);
+    world.broker.append(TOPIC, 0, ["late"]);
+    world.appended += 1;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.broker.count(ApiKey::OFFSET_COMMIT), commits);
+    // Membership asks for a rebalance that seats everything anew.
+    world.consumer.enforce_rebalance("lost");
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(2))
+        .await;
     world.finish().await;
 }

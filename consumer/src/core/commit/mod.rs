@@ -1,5 +1,6 @@
 //! When offsets are committed and what the answers mean: at most one commit in flight, newest offsets only, nothing
-//! that is not owned, no retry of what another member may own by now. Owned by the committer shell.
+//! that is not owned, nothing outside of a generation, no retry under a generation that was refused. Owned by the
+//! committer shell.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use callboard_client::TopicPartition;
 use callboard_protocol::ErrorCode;
 
-use super::membership::Refusal;
+use super::membership::{Refusal, ends_the_member};
 use callboard_client::core::backoff::Backoff;
 
 /// What one partition could commit now.
@@ -30,7 +31,13 @@ pub type Offsets = BTreeMap<TopicPartition, Committable>;
 #[derive(Clone, Debug)]
 pub enum CommitInput {
     /// What is committable now.
-    Progress(Offsets),
+    Progress {
+        /// The generation we are in; `None` outside of any, where nothing is sent: without a generation the coordinator
+        /// would take a commit for a simple consumer's.
+        generation: Option<i32>,
+        /// By partition.
+        offsets: Offsets,
+    },
     /// A partition is owned from here on and this offset of it is committed already.
     Known(TopicPartition, i64),
     /// Commit what there is now, by then at the latest, and tell when it is done.
@@ -44,6 +51,8 @@ pub enum CommitInput {
     },
     /// The commit in flight was answered: errors by partition, none for those that are committed.
     Answered(Result<BTreeMap<TopicPartition, ErrorCode>, Refusal>),
+    /// The member is in this generation now, or in none.
+    Generation(Option<i32>),
     /// The deadline has come.
     Tick,
 }
@@ -53,14 +62,22 @@ pub enum CommitInput {
 pub enum CommitEffect {
     /// Read the progress of owned partitions and hand it back as [`CommitInput::Progress`].
     ReadProgress,
-    /// Send OffsetCommit under the present generation.
+    /// Send OffsetCommit under the generation that the progress came with.
     Send(Offsets),
     /// These are durable.
     Committed(Offsets),
-    /// These will not be: not retried, since another member may own the partition by now, or never valid.
+    /// These will not be, as far as this generation goes: another member may own the partition by now, or the commit
+    /// was never valid.
     Refused(BTreeMap<TopicPartition, ErrorCode>),
+    /// A topic is not where it was: ask for metadata.
+    RefreshMetadata,
     /// Membership should hear of this.
-    TellMembership(Refusal),
+    TellMembership {
+        /// The generation the commit was sent under.
+        generation: i32,
+        /// Why it was refused.
+        refusal: Refusal,
+    },
     /// A flush is over: what could not be committed.
     Flushed {
         /// Of the request.
@@ -74,8 +91,25 @@ pub enum CommitEffect {
 struct Flush {
     id: u64,
     until: Duration,
-    /// What each partition must reach. Filled from the first progress after the request.
-    goals: BTreeMap<TopicPartition, Option<i64>>,
+    /// Partitions that are not where they should be yet.
+    open: BTreeMap<TopicPartition, Goal>,
+}
+
+/// What a flush wants of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    /// As far as it is acknowledged at the first progress after the request.
+    Unread,
+    /// At least this offset.
+    Reach(i64),
+    /// Nothing any more: it will not be committed.
+    GivenUp,
+}
+
+#[derive(Clone, Debug)]
+struct InFlight {
+    generation: i32,
+    offsets: Offsets,
 }
 
 /// The committer's decisions.
@@ -84,8 +118,11 @@ pub struct CommitCore {
     interval: Duration,
     /// Committed so far; what is at or below is not sent again.
     committed: BTreeMap<TopicPartition, i64>,
-    progress: Offsets,
-    in_flight: Option<Offsets>,
+    /// The generation as last heard of.
+    generation: Option<i32>,
+    /// The coordinator refused this generation: nothing more is sent under it.
+    refused: Option<i32>,
+    in_flight: Option<InFlight>,
     due: Duration,
     /// A refused commit waits for this before the next try.
     not_before: Duration,
@@ -100,7 +137,8 @@ impl CommitCore {
         Self {
             interval,
             committed: BTreeMap::new(),
-            progress: Offsets::new(),
+            generation: None,
+            refused: None,
             in_flight: None,
             due: interval,
             not_before: Duration::ZERO,
@@ -115,19 +153,34 @@ impl CommitCore {
             CommitInput::Known(partition, offset) => {
                 self.committed.insert(partition, offset);
             }
-            CommitInput::Progress(progress) => self.progressed(now, progress, effects),
+            CommitInput::Progress {
+                generation,
+                offsets,
+            } => self.progressed(now, generation, &offsets, effects),
             CommitInput::Flush {
                 id,
                 until,
                 partitions,
             } => {
-                let goals = partitions.into_iter().map(|one| (one, None)).collect();
-                self.flushes.push(Flush { id, until, goals });
+                let open = partitions.into_iter().map(|one| (one, Goal::Unread));
+                self.flushes.push(Flush {
+                    id,
+                    until,
+                    open: open.collect(),
+                });
                 effects.push(CommitEffect::ReadProgress);
             }
             CommitInput::Answered(answer) => self.answered(now, answer, effects),
+            CommitInput::Generation(generation) => {
+                self.generation = generation;
+                if generation.is_some() && !self.flushes.is_empty() {
+                    // Whoever waits for a flush waits for nothing else now.
+                    self.not_before = now;
+                    effects.push(CommitEffect::ReadProgress);
+                }
+            }
             CommitInput::Tick => {
-                if self.in_flight.is_none() && self.wake().is_some_and(|wake| wake <= now) {
+                if self.in_flight.is_none() && self.wake() <= now {
                     effects.push(CommitEffect::ReadProgress);
                 }
             }
@@ -139,44 +192,35 @@ impl CommitCore {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         let flush = self.flushes.iter().map(|flush| flush.until).min();
-        let send = if self.in_flight.is_none() {
-            self.wake()
-        } else {
-            None
-        };
+        let send = self.in_flight.is_none().then(|| self.wake());
         send.into_iter().chain(flush).min()
     }
 
     /// When the next commit may go out.
-    fn wake(&self) -> Option<Duration> {
+    fn wake(&self) -> Duration {
         if self.flushes.is_empty() {
-            Some(self.due.max(self.not_before))
+            self.due.max(self.not_before)
         } else {
-            Some(self.not_before)
+            self.not_before
         }
     }
 
-    fn progressed(&mut self, now: Duration, progress: Offsets, effects: &mut Vec<CommitEffect>) {
+    fn progressed(
+        &mut self,
+        now: Duration,
+        generation: Option<i32>,
+        offsets: &Offsets,
+        effects: &mut Vec<CommitEffect>,
+    ) {
+        self.generation = generation;
+        self.aim(offsets);
         // What is not owned any more is forgotten: a later owner's commits must not be compared with ours.
         self.committed
-            .retain(|partition, _| progress.contains_key(partition));
-        self.progress = progress;
-        for flush in &mut self.flushes {
-            for (partition, goal) in &mut flush.goals {
-                if goal.is_none() {
-                    *goal = Some(
-                        self.progress
-                            .get(partition)
-                            .map_or(i64::MIN, |found| found.offset),
-                    );
-                }
-            }
-        }
-        if self.in_flight.is_some() || self.wake().is_none_or(|wake| wake > now) {
+            .retain(|partition, _| offsets.contains_key(partition));
+        if self.in_flight.is_some() || self.wake() > now {
             return;
         }
-        let newer: Offsets = self
-            .progress
+        let newer: Offsets = offsets
             .iter()
             .filter(|(partition, found)| {
                 self.committed
@@ -186,10 +230,48 @@ impl CommitCore {
             .map(|(partition, found)| (partition.clone(), *found))
             .collect();
         self.due = now + self.interval;
-        if !newer.is_empty() {
-            self.in_flight = Some(newer.clone());
-            effects.push(CommitEffect::Send(newer));
+        if newer.is_empty() {
+            return;
         }
+        match generation {
+            Some(generation) if self.refused != Some(generation) => {
+                self.in_flight = Some(InFlight {
+                    generation,
+                    offsets: newer.clone(),
+                });
+                effects.push(CommitEffect::Send(newer));
+            }
+            // Kept until there is a generation to commit it under, if it is ours then.
+            Some(_) | None => self.wait(now),
+        }
+    }
+
+    /// Sets what the flushes want to reach, and gives up what is not ours any more.
+    fn aim(&mut self, offsets: &Offsets) {
+        for flush in &mut self.flushes {
+            flush.open.retain(|partition, goal| {
+                let committed = self.committed.get(partition);
+                match (*goal, offsets.get(partition)) {
+                    (Goal::Unread, Some(found)) => *goal = Goal::Reach(found.offset),
+                    // Nothing of it is ours to commit.
+                    (Goal::Unread, None) => return false,
+                    (Goal::Reach(offset), None) => {
+                        if committed.is_some_and(|committed| *committed >= offset) {
+                            return false;
+                        }
+                        *goal = Goal::GivenUp;
+                    }
+                    (Goal::Reach(_), Some(_)) | (Goal::GivenUp, _) => {}
+                }
+                true
+            });
+        }
+    }
+
+    /// The next try comes after a wait.
+    fn wait(&mut self, now: Duration) {
+        self.not_before = now + self.backoff.next_wait();
+        self.due = self.due.min(self.not_before);
     }
 
     fn answered(
@@ -198,56 +280,67 @@ impl CommitCore {
         answer: Result<BTreeMap<TopicPartition, ErrorCode>, Refusal>,
         effects: &mut Vec<CommitEffect>,
     ) {
-        let Some(sent) = self.in_flight.take() else {
+        let Some(InFlight {
+            generation,
+            offsets: sent,
+        }) = self.in_flight.take()
+        else {
             return;
+        };
+        let tell = |refusal| CommitEffect::TellMembership {
+            generation,
+            refusal,
         };
         let codes = match answer {
             Ok(codes) => codes,
             Err(refusal) => {
-                self.not_before = now + self.backoff.next_wait();
-                effects.push(CommitEffect::TellMembership(refusal));
+                self.wait(now);
+                effects.push(tell(refusal));
                 return;
             }
         };
         let mut landed = Offsets::new();
         let mut refused = BTreeMap::new();
-        let mut tell = None;
+        let mut told = None;
         let mut retry = false;
+        let mut gone = false;
         for (partition, offsets) in sent {
             let code = codes.get(&partition).copied().unwrap_or(ErrorCode::NONE);
-            match Verdict::of(code) {
+            let verdict = Verdict::of(code);
+            if verdict.is_told() {
+                told = Some(code);
+            }
+            gone |= code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+            match verdict {
                 Verdict::Landed => {
+                    self.committed.insert(partition.clone(), offsets.offset);
                     landed.insert(partition, offsets);
                 }
-                Verdict::Retry => retry = true,
-                Verdict::RetryAndTell => {
+                Verdict::Retry | Verdict::RetryAndTell => retry = true,
+                Verdict::WrongGeneration => {
+                    // Not retried under this generation: the partition may be another member's. If we are in another one
+                    // by then and it is still ours, it goes out again.
+                    self.refused = Some(generation);
+                    if self.generation == Some(generation) {
+                        refused.insert(partition, code);
+                    }
                     retry = true;
-                    tell = Some(code);
                 }
-                Verdict::RefusedAndTell => {
-                    tell = Some(code);
-                    refused.insert(partition, code);
-                }
-                Verdict::Refused => {
+                Verdict::Refused | Verdict::Fatal => {
+                    for flush in &mut self.flushes {
+                        // Nobody waits for what will not come.
+                        if let Some(goal) = flush.open.get_mut(&partition) {
+                            *goal = Goal::GivenUp;
+                        }
+                    }
                     refused.insert(partition, code);
                 }
             }
         }
         if retry {
-            self.not_before = now + self.backoff.next_wait();
+            self.wait(now);
         } else {
             self.backoff.reset();
-        }
-        for (partition, offsets) in &landed {
-            self.committed.insert(partition.clone(), offsets.offset);
-        }
-        for partition in refused.keys() {
-            for flush in &mut self.flushes {
-                // Nobody waits for what will not come.
-                if let Some(goal) = flush.goals.get_mut(partition) {
-                    *goal = Some(i64::MAX);
-                }
-            }
         }
         if !landed.is_empty() {
             effects.push(CommitEffect::Committed(landed));
@@ -255,8 +348,11 @@ impl CommitCore {
         if !refused.is_empty() {
             effects.push(CommitEffect::Refused(refused));
         }
-        if let Some(code) = tell {
-            effects.push(CommitEffect::TellMembership(Refusal::Code(code)));
+        if let Some(code) = told {
+            effects.push(tell(Refusal::Code(code)));
+        }
+        if gone {
+            effects.push(CommitEffect::RefreshMetadata);
         }
         if !self.flushes.is_empty() && self.not_before <= now {
             effects.push(CommitEffect::ReadProgress);
@@ -267,25 +363,21 @@ impl CommitCore {
     fn settle(&mut self, now: Duration, effects: &mut Vec<CommitEffect>) {
         let in_flight = self.in_flight.as_ref();
         let committed = &self.committed;
-        self.flushes.retain(|flush| {
-            let open = |(partition, goal): (&TopicPartition, &Option<i64>)| {
-                let reached = match goal {
-                    None => false,
-                    Some(goal) => committed.get(partition).copied().unwrap_or(i64::MIN) >= *goal,
-                };
-                (!reached).then(|| partition.clone())
-            };
-            let uncommitted: Vec<_> = flush.goals.iter().filter_map(open).collect();
-            let hopeless = flush.goals.iter().all(|(partition, goal)| {
-                *goal == Some(i64::MAX) || !uncommitted.contains(partition)
+        self.flushes.retain_mut(|flush| {
+            flush.open.retain(|partition, goal| match goal {
+                Goal::Reach(offset) => committed.get(partition).is_none_or(|one| one < offset),
+                Goal::Unread | Goal::GivenUp => true,
             });
-            let busy =
-                in_flight.is_some_and(|sent| flush.goals.keys().any(|one| sent.contains_key(one)));
-            let over = uncommitted.is_empty() || (hopeless && !busy) || flush.until <= now;
+            let hopeless = flush.open.values().all(|goal| *goal == Goal::GivenUp);
+            let busy = in_flight.is_some_and(|sent| {
+                let in_it = |one| sent.offsets.contains_key(one);
+                flush.open.keys().any(in_it)
+            });
+            let over = (hopeless && !busy) || flush.until <= now;
             if over {
                 effects.push(CommitEffect::Flushed {
                     id: flush.id,
-                    uncommitted,
+                    uncommitted: flush.open.keys().cloned().collect(),
                 });
             }
             !over
@@ -293,16 +385,23 @@ impl CommitCore {
     }
 }
 
+/// What one code of an OffsetCommit answer means, as Kafka 4.2.0's client reacts to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Landed,
+    /// Worth another try.
     Retry,
+    /// Worth another try, and membership should hear of it: the coordinator is not one, or the group rebalances.
     RetryAndTell,
+    /// Void under this generation or member id; membership should hear of it.
+    WrongGeneration,
+    /// This commit will never do, others may.
     Refused,
-    RefusedAndTell,
+    /// No commit of this member will ever do: it ends.
+    Fatal,
 }
 
 impl Verdict {
-    /// Kafka 4.2.0's client reacts so to each code of an OffsetCommit answer.
     fn of(code: ErrorCode) -> Self {
         match code {
             ErrorCode::NONE => Self::Landed,
@@ -311,12 +410,21 @@ impl Verdict {
             }
             ErrorCode::REQUEST_TIMED_OUT
             | ErrorCode::COORDINATOR_NOT_AVAILABLE
-            | ErrorCode::NOT_COORDINATOR => Self::RetryAndTell,
+            | ErrorCode::NOT_COORDINATOR
+            // Between JoinGroup and SyncGroup; the generation stands, or the next one is told.
+            | ErrorCode::REBALANCE_IN_PROGRESS => Self::RetryAndTell,
             ErrorCode::ILLEGAL_GENERATION
             | ErrorCode::UNKNOWN_MEMBER_ID
-            | ErrorCode::REBALANCE_IN_PROGRESS
-            | ErrorCode::FENCED_INSTANCE_ID => Self::RefusedAndTell,
+            | ErrorCode::FENCED_INSTANCE_ID => Self::WrongGeneration,
+            code if ends_the_member(code) => Self::Fatal,
             _ => Self::Refused,
+        }
+    }
+
+    fn is_told(self) -> bool {
+        match self {
+            Self::RetryAndTell | Self::WrongGeneration | Self::Fatal => true,
+            Self::Landed | Self::Retry | Self::Refused => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const GENERATION: i32 = 7;
 
 fn core() -> CommitCore {
     CommitCore::new(
@@ -44,7 +45,11 @@ fn step(
         .position(|effect| *effect == CommitEffect::ReadProgress)
     {
         effects.remove(asked);
-        core.step(now, CommitInput::Progress(progress.clone()), &mut effects);
+        let progress = CommitInput::Progress {
+            generation: Some(GENERATION),
+            offsets: progress.clone(),
+        };
+        core.step(now, progress, &mut effects);
     }
     effects
 }
@@ -147,8 +152,8 @@ fn a_loading_coordinator_is_asked_again_until_the_flush_is_done() {
     );
 }
 
-#[test]
-fn an_illegal_generation_is_told_to_membership_and_never_retried() {
+/// Flushes partition 0 at offset 10 at second 1, for 29 seconds, and sends it.
+fn flushing() -> (CommitCore, Offsets) {
     let mut core = core();
     let progress = at(&[(0, 10)]);
     let flush = CommitInput::Flush {
@@ -156,24 +161,172 @@ fn an_illegal_generation_is_told_to_membership_and_never_retried() {
         until: 30 * SECOND,
         partitions: vec![tp(0)],
     };
-    step(&mut core, SECOND, flush, &progress);
-    let stale: BTreeMap<_, _> = [(tp(0), ErrorCode::ILLEGAL_GENERATION)].into();
+    let sent = step(&mut core, SECOND, flush, &progress);
+    assert_eq!(sent, [CommitEffect::Send(progress.clone())]);
+    (core, progress)
+}
+
+/// The answer that refuses partition 0 with `code`.
+fn refused(code: ErrorCode) -> CommitInput {
+    CommitInput::Answered(Ok([(tp(0), code)].into()))
+}
+
+fn under(generation: Option<i32>, offsets: &Offsets) -> CommitInput {
+    CommitInput::Progress {
+        generation,
+        offsets: offsets.clone(),
+    }
+}
+
+fn told(code: ErrorCode) -> CommitEffect {
+    CommitEffect::TellMembership {
+        generation: GENERATION,
+        refusal: Refusal::Code(code),
+    }
+}
+
+/// It gave up, though there was time left and the next generation would have taken the commit.
+#[test]
+fn a_flush_outlives_the_generation_that_refused_it() {
+    for code in [
+        ErrorCode::ILLEGAL_GENERATION,
+        ErrorCode::UNKNOWN_MEMBER_ID,
+        ErrorCode::FENCED_INSTANCE_ID,
+    ] {
+        let (mut core, progress) = flushing();
+        let effects = step(&mut core, SECOND, refused(code), &progress);
+        let refused: BTreeMap<_, _> = [(tp(0), code)].into();
+        assert_eq!(effects, [CommitEffect::Refused(refused), told(code)]);
+        // Nothing more goes out under the generation that was refused.
+        for second in 2..10 {
+            let effects = step(&mut core, second * SECOND, CommitInput::Tick, &progress);
+            assert_eq!(effects, []);
+        }
+        let mut effects = Vec::new();
+        let next = Some(GENERATION + 1);
+        core.step(10 * SECOND, CommitInput::Generation(next), &mut effects);
+        assert_eq!(effects, [CommitEffect::ReadProgress]);
+        effects.clear();
+        core.step(10 * SECOND, under(next, &progress), &mut effects);
+        assert_eq!(effects, [CommitEffect::Send(progress.clone())]);
+        effects.clear();
+        let landed = CommitInput::Answered(Ok(BTreeMap::new()));
+        core.step(11 * SECOND, landed, &mut effects);
+        assert!(effects.contains(&CommitEffect::Flushed {
+            id: 1,
+            uncommitted: Vec::new()
+        }));
+    }
+}
+
+/// The commit in flight is of before a rebalance; the flush is of after it.
+#[test]
+fn a_refusal_of_the_generation_before_is_no_refusal() {
+    for code in [
+        ErrorCode::REBALANCE_IN_PROGRESS,
+        ErrorCode::ILLEGAL_GENERATION,
+    ] {
+        let mut core = core();
+        step(&mut core, 5 * SECOND, CommitInput::Tick, &at(&[(0, 10)]));
+        let mut effects = Vec::new();
+        let next = Some(GENERATION + 1);
+        core.step(5 * SECOND, CommitInput::Generation(next), &mut effects);
+        let flush = CommitInput::Flush {
+            id: 1,
+            until: 15 * SECOND,
+            partitions: vec![tp(0)],
+        };
+        core.step(5 * SECOND, flush, &mut effects);
+        core.step(5 * SECOND, under(next, &at(&[(0, 500)])), &mut effects);
+        effects.clear();
+        core.step(5 * SECOND, refused(code), &mut effects);
+        assert_eq!(effects, [told(code)]);
+        let again = core.next_deadline().expect("a flush is open");
+        assert!(again < 6 * SECOND, "{again:?}");
+        effects.clear();
+        core.step(again, CommitInput::Tick, &mut effects);
+        core.step(again, under(next, &at(&[(0, 500)])), &mut effects);
+        assert_eq!(
+            effects,
+            [
+                CommitEffect::ReadProgress,
+                CommitEffect::Send(at(&[(0, 500)]))
+            ]
+        );
+    }
+}
+
+#[test]
+fn nothing_is_sent_outside_of_a_generation_and_all_of_it_after() {
+    let mut core = core();
+    let progress = at(&[(0, 10)]);
     let mut effects = Vec::new();
-    core.step(
-        SECOND,
-        CommitInput::Answered(Ok(stale.clone())),
-        &mut effects,
-    );
-    assert!(effects.contains(&CommitEffect::Refused(stale)));
-    assert!(
-        effects.contains(&CommitEffect::TellMembership(Refusal::Code(
-            ErrorCode::ILLEGAL_GENERATION
-        )))
-    );
-    assert!(effects.contains(&CommitEffect::Flushed {
-        id: 1,
-        uncommitted: vec![tp(0)]
-    }));
+    core.step(5 * SECOND, CommitInput::Tick, &mut effects);
+    core.step(5 * SECOND, under(None, &progress), &mut effects);
+    assert_eq!(effects, [CommitEffect::ReadProgress]);
+    let again = core.next_deadline().expect("there is something to commit");
+    assert!(again < 6 * SECOND, "{again:?}");
+    effects.clear();
+    core.step(again, CommitInput::Tick, &mut effects);
+    core.step(again, under(Some(8), &progress), &mut effects);
+    assert!(effects.contains(&CommitEffect::Send(progress)));
+}
+
+#[test]
+fn a_flush_does_not_wait_for_what_is_lost_meanwhile() {
+    let (mut core, progress) = flushing();
+    let lost = ErrorCode::UNKNOWN_MEMBER_ID;
+    step(&mut core, SECOND, refused(lost), &progress);
+    let again = core.next_deadline().expect("a flush is open");
+    let effects = step(&mut core, again, CommitInput::Tick, &Offsets::new());
+    let uncommitted = vec![tp(0)];
+    assert_eq!(effects, [CommitEffect::Flushed { id: 1, uncommitted }]);
+}
+
+/// Every code that Kafka 4.2.0's client tells apart in an OffsetCommit answer, with a flush waiting: whether it is tried
+/// again, whether membership hears of it, whether the application hears of a commit that failed.
+#[test]
+fn each_code_of_an_offset_commit_has_its_reaction() {
+    const AGAIN: bool = true;
+    const TOLD: bool = true;
+    const FAILED: bool = true;
+    for (code, again, is_told, failed) in [
+        (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, AGAIN, !TOLD, !FAILED),
+        (
+            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+            AGAIN,
+            !TOLD,
+            !FAILED,
+        ),
+        (ErrorCode::REQUEST_TIMED_OUT, AGAIN, TOLD, !FAILED),
+        (ErrorCode::COORDINATOR_NOT_AVAILABLE, AGAIN, TOLD, !FAILED),
+        (ErrorCode::NOT_COORDINATOR, AGAIN, TOLD, !FAILED),
+        (ErrorCode::REBALANCE_IN_PROGRESS, AGAIN, TOLD, !FAILED),
+        // In another generation only: see above.
+        (ErrorCode::ILLEGAL_GENERATION, !AGAIN, TOLD, FAILED),
+        (ErrorCode::UNKNOWN_MEMBER_ID, !AGAIN, TOLD, FAILED),
+        (ErrorCode::FENCED_INSTANCE_ID, !AGAIN, TOLD, FAILED),
+        (ErrorCode::INVALID_GROUP_ID, !AGAIN, TOLD, FAILED),
+        (ErrorCode::INVALID_SESSION_TIMEOUT, !AGAIN, TOLD, FAILED),
+        (ErrorCode::GROUP_AUTHORIZATION_FAILED, !AGAIN, TOLD, FAILED),
+        (ErrorCode::UNSUPPORTED_VERSION, !AGAIN, TOLD, FAILED),
+        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, !AGAIN, !TOLD, FAILED),
+        (ErrorCode::OFFSET_METADATA_TOO_LARGE, !AGAIN, !TOLD, FAILED),
+        (ErrorCode::INVALID_COMMIT_OFFSET_SIZE, !AGAIN, !TOLD, FAILED),
+        (ErrorCode::UNKNOWN_SERVER_ERROR, !AGAIN, !TOLD, FAILED),
+    ] {
+        let (mut core, progress) = flushing();
+        let mut effects = step(&mut core, SECOND, refused(code), &progress);
+        assert_eq!(effects.contains(&told(code)), is_told, "{}", code.name());
+        let refused = CommitEffect::Refused([(tp(0), code)].into());
+        assert_eq!(effects.contains(&refused), failed, "{}", code.name());
+        let due = core.next_deadline().expect("it commits for ever");
+        if due < 2 * SECOND {
+            effects.extend(step(&mut core, due, CommitInput::Tick, &progress));
+        }
+        let sent = effects.contains(&CommitEffect::Send(progress));
+        assert_eq!(sent, again, "{}", code.name());
+    }
 }
 
 #[test]

@@ -360,11 +360,11 @@ impl Membership {
         self.unjoined(now);
     }
 
-    /// A commit was refused. Only what says something about our membership reaches this core.
+    /// A commit or an offset fetch was refused. Only what says something about our membership reaches this core.
     pub(super) fn commit_refused(
         &mut self,
         now: Duration,
-        generation: i32,
+        (request, generation): (&'static str, i32),
         refusal: Refusal,
         effects: &mut Vec<Effect>,
     ) {
@@ -379,6 +379,9 @@ impl Membership {
                 if !matches!(self.state, State::Joining { .. } | State::Syncing { .. }) {
                     self.mark_coordinator_unknown(now, effects);
                 }
+            }
+            Refusal::Code(code) if ends_the_member(code) => {
+                self.fatal(FatalError::Refused { request, code }, effects);
             }
             Refusal::Code(_) if generation != self.generation.id || generation < 0 => {}
             Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS) => {
@@ -398,4 +401,15 @@ impl Membership {
             Refusal::Code(_) | Refusal::Protocol(_) => {}
         }
     }
+}
+
+/// Whether no request of this member will ever do, whatever its generation.
+pub(in crate::core) fn ends_the_member(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::INVALID_GROUP_ID
+            | ErrorCode::INVALID_SESSION_TIMEOUT
+            | ErrorCode::GROUP_AUTHORIZATION_FAILED
+            | ErrorCode::UNSUPPORTED_VERSION
+    )
 }

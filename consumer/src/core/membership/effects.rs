@@ -105,8 +105,10 @@ pub enum Input {
     Left(Ticket),
     /// Partition counts of the topics the client knows of.
     MetadataChanged(BTreeMap<String, i32>),
-    /// A commit sent under `generation` was refused.
+    /// A commit sent under `generation`, or an offset fetch, was refused.
     CommitRefused {
+        /// Which of the two.
+        request: &'static str,
         /// The generation it carried.
         generation: i32,
         /// Why.

@@ -18,6 +18,7 @@ pub use callboard_assignor::RebalanceProtocol;
 use callboard_client::TopicPartition;
 use callboard_protocol::ErrorCode;
 
+pub(in crate::core) use answers::ends_the_member;
 use callboard_client::core::backoff::Backoff;
 pub use effects::{
     Effect, EncodedPlan, FatalError, Input, JoinAnswer, JoinMember, JoinQuestion, LossCause,
@@ -66,6 +67,12 @@ impl Generation {
             id: -1,
             ..Self::default()
         }
+    }
+
+    /// Its number, if it is one: what is sent without counts as a simple consumer's.
+    #[must_use]
+    pub fn current(&self) -> Option<i32> {
+        (self.id >= 0 && !self.member_id.is_empty()).then_some(self.id)
     }
 }
 
@@ -211,9 +218,11 @@ impl Membership {
             Input::Revoked(ticket) => self.revoked(now, ticket, effects),
             Input::Left(ticket) => self.left(ticket, effects),
             Input::MetadataChanged(counts) => self.metadata_changed(&counts),
-            Input::CommitRefused { generation, code } => {
-                self.commit_refused(now, generation, code, effects)
-            }
+            Input::CommitRefused {
+                request,
+                generation,
+                code,
+            } => self.commit_refused(now, (request, generation), code, effects),
             Input::PartitionsRestarted => self.repeat(now, effects),
             Input::Rejoin(reason) => self.request_rejoin(Reason::Application(reason)),
             Input::Leave(reason) => self.leave(now, reason, effects),

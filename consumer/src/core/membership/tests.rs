@@ -380,6 +380,7 @@ fn an_answer_to_an_older_generation_is_ignored() {
     assert_eq!(effects, []);
     assert_eq!(story.member.state, State::Stable);
     let stale = Input::CommitRefused {
+        request: "OffsetCommit",
         generation: 1,
         code: code(ErrorCode::ILLEGAL_GENERATION),
     };
@@ -631,6 +632,7 @@ fn a_member_that_is_put_out_while_it_leaves_has_left() {
 fn a_refused_commit_says_what_a_heartbeat_would_have_said() {
     let mut story = Story::stable(config(), &[0]);
     let refused = Input::CommitRefused {
+        request: "OffsetCommit",
         generation: 1,
         code: code(ErrorCode::UNKNOWN_MEMBER_ID),
     };
@@ -699,6 +701,7 @@ fn random_stories_keep_the_invariants() {
                 match random.random_range(0..4) {
                     0 => Input::Rejoin("chaos".to_owned()),
                     1 => Input::CommitRefused {
+                        request: "OffsetCommit",
                         generation,
                         code: refused,
                     },
