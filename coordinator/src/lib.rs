@@ -16,7 +16,7 @@ pub mod core;
 mod forget;
 mod group_coordinator;
 pub mod metrics;
-mod port;
+mod owed;
 pub mod request;
 pub mod response;
 mod route;

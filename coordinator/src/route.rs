@@ -9,7 +9,7 @@ use callboard_protocol::{ErrorCode, Uuid};
 use crate::core::{
     Commit, CommitOutcome, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Request,
 };
-use crate::port::{Gather, Port, Way, committed};
+use crate::owed::{Gather, Port, Way, committed};
 use crate::request::{self, TopicRef};
 use crate::{Call, Reply, TopicsImage, response};
 

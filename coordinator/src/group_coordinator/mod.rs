@@ -4,7 +4,7 @@
 //! return together: the coordinator fails when its writer ends, and its own end takes the writer with it. A panic while
 //! one group is stepped ends nobody: that group is thrown away and read back from the writer's index.
 
-mod owed;
+mod debts;
 mod perform;
 mod together;
 
@@ -22,7 +22,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use self::owed::{Debts, Owed};
+use self::debts::{Debts, Owed};
 use self::perform::code;
 use self::together::Together;
 use crate::beyond_end::beyond_end;

@@ -8,7 +8,7 @@ use callboard_protocol::ErrorCode;
 use callboard_supervision::seldom;
 use tracing::info;
 
-use super::owed::Owed;
+use super::debts::Owed;
 use super::together::Commit;
 use super::{CoordinatorMsg, State};
 use crate::core::{CommitOutcome, Effect, Event, Response, StoredGroup, Ticket, fetch};

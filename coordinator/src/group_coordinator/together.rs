@@ -7,7 +7,7 @@ use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer};
 
 use super::State;
-use super::owed::Lent;
+use super::debts::Lent;
 use super::perform::code;
 use crate::core::{CommitOutcome, Response};
 

@@ -14,7 +14,7 @@ use crate::core::{
     CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
     StoredGroup, Ticket, tombstones,
 };
-use crate::port::Port;
+use crate::owed::Port;
 use crate::route::{Asked, Router, list_ports};
 use crate::{Call, CoordinatorConfig, DeletedTopic, TopicLookup, TopicsImage};
 

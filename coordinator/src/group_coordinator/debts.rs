@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::core::{RequestId, Response};
 use crate::metrics::{Api, RequestMeter, error_of};
-use crate::port::Port;
+use crate::owed::Port;
 
 /// One answer that is owed.
 pub(super) struct Owed {
