@@ -25,7 +25,7 @@ use crate::group_coordinator::{
     CoordinatorArgs, CoordinatorMsg, GroupCoordinator, KIND as COORDINATOR,
 };
 use crate::metrics::RequestMeter;
-use crate::route::{Asked, Router, list_ports};
+use crate::route::{Asked, Router, list_shares};
 use crate::shared::{Place, Shared};
 use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
@@ -113,15 +113,17 @@ impl Coordinators {
         let mut batches: BTreeMap<u32, Vec<Asked>> = BTreeMap::new();
         let mut routed = Vec::new();
         let image = self.shared.told.image();
+        let meter = &self.shared.meter;
         for call in calls {
             let mut router = Router {
                 image: &image,
                 fresh: &mut Uuid::new_v4,
+                meter,
             };
             if let Some((request, reply)) = router.route(call, &mut routed) {
-                let ports = list_ports(reply, self.shared.board.len());
-                for (partition, port) in (0..).zip(ports) {
-                    let asked = Asked::List(request.clone(), port);
+                let shares = list_shares(reply, self.shared.board.len(), meter);
+                for (partition, owed) in (0..).zip(shares) {
+                    let asked = Asked::List(request.clone(), owed);
                     batches.entry(partition).or_default().push(asked);
                 }
             }

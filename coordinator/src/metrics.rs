@@ -10,9 +10,7 @@ use metrics::{
 
 use callboard_supervision::metrics::CounterFamily;
 
-use crate::core::{
-    Census, CommitOutcome, Event, ExitReason, RebalanceReason, Request, Response, State,
-};
+use crate::core::{Census, CommitOutcome, Event, ExitReason, RebalanceReason, Response, State};
 
 /// Groups by protocol and state.
 pub const COORDINATOR_GROUPS: &str = "callboard_coordinator_groups";
@@ -229,20 +227,6 @@ impl Api {
         "OffsetDelete",
         "ListGroups",
     ];
-
-    pub(crate) fn of(request: &Request) -> Self {
-        match request {
-            Request::Join { .. } => Self::JoinGroup,
-            Request::Sync(_) => Self::SyncGroup,
-            Request::Heartbeat(_) => Self::Heartbeat,
-            Request::Leave(_) => Self::LeaveGroup,
-            Request::Commit(_) => Self::OffsetCommit,
-            Request::Fetch(_) => Self::OffsetFetch,
-            Request::Describe => Self::DescribeGroups,
-            Request::Delete => Self::DeleteGroups,
-            Request::DeleteOffsets(_) => Self::OffsetDelete,
-        }
-    }
 
     /// Whether its answer waits on purpose.
     pub(crate) fn parks(self) -> bool {

@@ -8,8 +8,10 @@ use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::core::{
     Commit, CommitOutcome, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Request,
+    Response,
 };
-use crate::owed::{Gather, Port, Way, committed};
+use crate::metrics::RequestMeter;
+use crate::owed::{Owed, Way};
 use crate::request::{self, TopicRef};
 use crate::{Call, Reply, TopicsImage, response};
 
@@ -20,13 +22,13 @@ pub(crate) enum Asked {
     Group {
         group_id: Arc<str>,
         request: Request,
-        port: Port,
+        owed: Owed,
     },
     /// About all of a coordinator's groups.
-    List(request::ListGroups, Port),
+    List(request::ListGroups, Owed),
 }
 
-/// A ListGroups for all coordinators: one port for each by [`list_ports`].
+/// A ListGroups for all coordinators: see [`list_shares`].
 pub(crate) type List = (request::ListGroups, Reply<response::ListGroups>);
 
 /// What one read of a connection comes to, in its order.
@@ -34,6 +36,8 @@ pub(crate) struct Router<'a> {
     pub(crate) image: &'a Arc<TopicsImage>,
     /// Makes the unique part of member ids.
     pub(crate) fresh: &'a mut dyn FnMut() -> uuid::Uuid,
+    /// Counts the answers.
+    pub(crate) meter: &'a RequestMeter,
 }
 
 impl Router<'_> {
@@ -78,21 +82,25 @@ impl Router<'_> {
                 return None;
             }
             Call::DescribeGroups(describe, reply) => {
-                describe_groups(describe, reply, routed);
+                self.describe(describe, reply, routed);
                 return None;
             }
             Call::DeleteGroups(delete, reply) => {
-                delete_groups(delete, reply, routed);
+                self.delete(delete, reply, routed);
                 return None;
             }
             Call::ListGroups(list, reply) => return Some((list, reply)),
         };
-        routed.push(Asked::Group {
+        routed.push(self.asked(group_id, request, way));
+        None
+    }
+
+    fn asked(&self, group_id: Arc<str>, request: Request, way: Way) -> Asked {
+        Asked::Group {
+            owed: Owed::new(Some(Arc::clone(&group_id)), way, self.meter),
             group_id,
             request,
-            port: Port::new(way),
-        });
-        None
+        }
     }
 
     /// None if it is answered: nothing was asked, or nothing of it can be committed. As in Kafka such a request makes no
@@ -120,7 +128,8 @@ impl Router<'_> {
         if good == 0 {
             let errors = partitions_of(&topics).map(|partition| partition.error);
             let outcome = CommitOutcome::Each(errors.collect());
-            reply.send(committed(&topics, &outcome));
+            let way = Way::Commit(Arc::clone(&topics), reply);
+            Owed::new(Some(commit.group_id), way, self.meter).answer(Response::Commit(outcome));
             return None;
         }
         let request = Commit {
@@ -211,10 +220,9 @@ impl Router<'_> {
         reply: Reply<response::OffsetFetch>,
         routed: &mut Vec<Asked>,
     ) {
-        let gather = Gather::new(fetch.groups.len(), |groups| {
-            reply.send(response::OffsetFetch { groups })
-        });
-        for (place, group) in fetch.groups.into_iter().enumerate() {
+        let whole = Reply::new(|groups| reply.send(response::OffsetFetch { groups }));
+        let parts = whole.in_parts(fetch.groups.len());
+        for (group, part) in fetch.groups.into_iter().zip(parts) {
             let asked = |topic: request::FetchTopic| {
                 let name = match &topic.topic {
                     TopicRef::Name(name) => Some(Arc::clone(name)),
@@ -229,14 +237,49 @@ impl Router<'_> {
             let topics = group
                 .topics
                 .map(|topics| topics.into_iter().map(asked).collect());
-            routed.push(Asked::Group {
-                group_id: Arc::clone(&group.group_id),
-                request: Request::Fetch(Fetch {
-                    topics,
-                    answer_by_id: fetch.answer_by_id,
-                }),
-                port: Port::new(Way::Fetch(group.group_id, gather.part(place))),
+            let request = Request::Fetch(Fetch {
+                topics,
+                answer_by_id: fetch.answer_by_id,
             });
+            routed.push(self.asked(group.group_id, request, Way::Fetch(part)));
+        }
+    }
+
+    fn describe(
+        &self,
+        describe: request::DescribeGroups,
+        reply: Reply<response::DescribeGroups>,
+        routed: &mut Vec<Asked>,
+    ) {
+        let whole = Reply::new(|groups| reply.send(response::DescribeGroups { groups }));
+        let parts = whole.in_parts(describe.group_ids.len());
+        for (group_id, part) in describe.group_ids.into_iter().zip(parts) {
+            routed.push(self.asked(group_id, Request::Describe, Way::Describe(part)));
+        }
+    }
+
+    fn delete(
+        &self,
+        delete: request::DeleteGroups,
+        reply: Reply<response::DeleteGroups>,
+        routed: &mut Vec<Asked>,
+    ) {
+        let mut seen = BTreeSet::new();
+        let mut group_ids = delete.group_ids;
+        group_ids.retain(|group_id| seen.insert(Arc::clone(group_id)));
+        let named = group_ids.clone();
+        let whole = Reply::new(|errors: Vec<ErrorCode>| {
+            let results = named
+                .into_iter()
+                .zip(errors)
+                .map(|(group_id, error)| response::DeletedGroup { group_id, error });
+            reply.send(response::DeleteGroups {
+                results: results.collect(),
+            });
+        });
+        let parts = whole.in_parts(group_ids.len());
+        for (group_id, part) in group_ids.into_iter().zip(parts) {
+            routed.push(self.asked(group_id, Request::Delete, Way::Delete(part)));
         }
     }
 }
@@ -268,66 +311,25 @@ fn partition_error(count: Option<i32>, partition: i32) -> ErrorCode {
     }
 }
 
-fn describe_groups(
-    describe: request::DescribeGroups,
-    reply: Reply<response::DescribeGroups>,
-    routed: &mut Vec<Asked>,
-) {
-    let gather = Gather::new(describe.group_ids.len(), |groups| {
-        reply.send(response::DescribeGroups { groups })
-    });
-    for (place, group_id) in describe.group_ids.into_iter().enumerate() {
-        let port = Port::new(Way::Describe(Arc::clone(&group_id), gather.part(place)));
-        routed.push(Asked::Group {
-            group_id,
-            request: Request::Describe,
-            port,
-        });
-    }
-}
-
-fn delete_groups(
-    delete: request::DeleteGroups,
-    reply: Reply<response::DeleteGroups>,
-    routed: &mut Vec<Asked>,
-) {
-    let mut seen = BTreeSet::new();
-    let mut group_ids = delete.group_ids;
-    group_ids.retain(|group_id| seen.insert(Arc::clone(group_id)));
-    let named = group_ids.clone();
-    let gather = Gather::new(group_ids.len(), move |errors: Vec<ErrorCode>| {
-        let results = named
-            .into_iter()
-            .zip(errors)
-            .map(|(group_id, error)| response::DeletedGroup { group_id, error });
-        reply.send(response::DeleteGroups {
-            results: results.collect(),
-        });
-    });
-    for (place, group_id) in group_ids.into_iter().enumerate() {
-        let port = Port::new(Way::Delete(gather.part(place)));
-        routed.push(Asked::Group {
-            group_id,
-            request: Request::Delete,
-            port,
-        });
-    }
-}
-
-/// One port for each of so many coordinators. The answer is the lists of all, in order of the group ids; the first error
-/// instead of any list.
-pub(crate) fn list_ports(reply: Reply<response::ListGroups>, coordinators: usize) -> Vec<Port> {
-    let gather = Gather::new(coordinators, |parts: Vec<response::ListGroups>| {
-        let failed = parts.iter().find(|part| part.error != ErrorCode::NONE);
-        let error = failed.map_or(ErrorCode::NONE, |part| part.error);
+/// What each of so many coordinators owes to a ListGroups: its share. The answer is the lists of all, in order of the group ids;
+/// the first error instead of any list.
+pub(crate) fn list_shares(
+    reply: Reply<response::ListGroups>,
+    coordinators: usize,
+    meter: &RequestMeter,
+) -> Vec<Owed> {
+    let whole = Reply::new(|shares: Vec<response::ListGroups>| {
+        let failed = shares.iter().find(|share| share.error != ErrorCode::NONE);
+        let error = failed.map_or(ErrorCode::NONE, |share| share.error);
         let mut groups = Vec::new();
         if error == ErrorCode::NONE {
-            groups.extend(parts.into_iter().flat_map(|part| part.groups));
+            groups.extend(shares.into_iter().flat_map(|share| share.groups));
             groups.sort_by(|one, other| one.group_id.cmp(&other.group_id));
         }
         reply.send(response::ListGroups { error, groups });
     });
-    (0..coordinators)
-        .map(|place| Port::new(Way::List(gather.part(place))))
+    let shares = whole.in_parts(coordinators).into_iter();
+    shares
+        .map(|share| Owed::new(None, Way::List(share), meter))
         .collect()
 }

@@ -52,7 +52,7 @@ impl Place {
         self.lock().clone()
     }
 
-    /// Sends to the present incarnation. Without one the message is dropped, and with it its ports, which then answer
+    /// Sends to the present incarnation. Without one the message is dropped, and with it what is owed, which says
     /// that the coordinator is not available.
     pub(crate) fn send(&self, message: CoordinatorMsg) {
         let address = self.address();

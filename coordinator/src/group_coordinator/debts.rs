@@ -2,56 +2,25 @@
 //! Whatever happens to the coordinator, dropping them answers that it is not available.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use callboard_protocol::ErrorCode;
-use tokio::time::Instant;
+use crate::core::RequestId;
+use crate::owed::Owed;
 
-use crate::core::{RequestId, Response};
-use crate::metrics::{Api, RequestMeter, error_of};
-use crate::owed::Port;
+/// What is owed to commits on their way to the disk. Two may give an answer: the writer when the commit lands, the
+/// coordinator when that takes too long. Who comes first, takes it.
+#[derive(Clone, Default)]
+pub(super) struct Landing(Arc<Mutex<BTreeMap<RequestId, Owed>>>);
 
-/// One answer that is owed.
-pub(super) struct Owed {
-    /// None for ListGroups.
-    pub(super) group_id: Option<Arc<str>>,
-    pub(super) api: Api,
-    pub(super) since: Instant,
-    pub(super) port: Port,
-}
-
-impl Owed {
-    pub(super) fn answer(self, response: Response, meter: &RequestMeter) {
-        meter.answered(self.api, error_of(&response));
-        if !self.api.parks() {
-            meter.took(self.api, self.since.elapsed());
-        }
-        self.port.answer(response);
-    }
-
-    pub(super) fn refuse(self, error: ErrorCode, meter: &RequestMeter) {
-        meter.answered(self.api, error);
-        self.port.refuse(error);
-    }
-}
-
-/// An answer two may give: the writer when the commit lands, the coordinator when it takes too long. Who comes first,
-/// gives it.
-#[derive(Clone)]
-pub(super) struct Lent(Arc<Mutex<Option<Owed>>>);
-
-impl Lent {
+impl Landing {
     /// None if it is given.
-    pub(super) fn take(&self) -> Option<Owed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn take(&self, id: RequestId) -> Option<Owed> {
+        self.lock().remove(&id)
     }
 
-    fn is_given(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_none()
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Owed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,8 +28,9 @@ impl Lent {
 #[derive(Default)]
 pub(super) struct Debts {
     asked: BTreeMap<RequestId, Owed>,
-    /// By deadline.
-    lent: VecDeque<(Duration, Lent)>,
+    landing: Landing,
+    /// Of all that is landing.
+    deadlines: VecDeque<(Duration, RequestId)>,
 }
 
 impl Debts {
@@ -73,13 +43,9 @@ impl Debts {
         self.asked.remove(&id)
     }
 
-    /// All that is owed to requests about `group_id`.
-    pub(super) fn take_group(&mut self, group_id: &Arc<str>) -> Vec<Owed> {
-        let about = |owed: &Owed| owed.group_id.as_ref() == Some(group_id);
-        let all = std::mem::take(&mut self.asked);
-        let (of_group, others) = all.into_iter().partition(|(_, owed)| about(owed));
-        self.asked = others;
-        BTreeMap::into_values(of_group).collect()
+    /// Drops what is owed to requests about `group_id`, which refuses them.
+    pub(super) fn drop_group(&mut self, group_id: &str) {
+        self.asked.retain(|_, owed| !owed.is_about(group_id));
     }
 
     /// All that is owed to requests the core has not answered.
@@ -87,30 +53,41 @@ impl Debts {
         std::mem::take(&mut self.asked).into_values().collect()
     }
 
-    /// Puts an answer where the writer can give it, and [`overdue`](Self::overdue) after `deadline`.
-    pub(super) fn lend(&mut self, deadline: Duration, owed: Owed) -> Lent {
-        let lent = Lent(Arc::new(Mutex::new(Some(owed))));
-        self.lent.push_back((deadline, lent.clone()));
-        lent
+    /// A commit goes to the disk: the writer can answer it from now on, and [`overdue`](Self::overdue) after `deadline`.
+    /// False if nothing is owed to it.
+    pub(super) fn lands(&mut self, id: RequestId, deadline: Duration) -> bool {
+        let Some(owed) = self.asked.remove(&id) else {
+            return false;
+        };
+        self.landing.lock().insert(id, owed);
+        self.deadlines.push_back((deadline, id));
+        true
+    }
+
+    pub(super) fn landing(&self) -> &Landing {
+        &self.landing
     }
 
     /// Answers nobody has given in time.
     pub(super) fn overdue(&mut self, now: Duration) -> Vec<Owed> {
         let mut overdue = Vec::new();
-        while let Some((deadline, lent)) = self.lent.front()
+        while let Some((deadline, id)) = self.deadlines.front()
             && *deadline <= now
         {
-            overdue.extend(lent.take());
-            self.lent.pop_front();
+            overdue.extend(self.landing.take(*id));
+            self.deadlines.pop_front();
         }
         overdue
     }
 
     /// When [`overdue`](Self::overdue) has something.
     pub(super) fn next_deadline(&mut self) -> Option<Duration> {
-        while self.lent.front().is_some_and(|(_, lent)| lent.is_given()) {
-            self.lent.pop_front();
+        let landing = self.landing.lock();
+        while let Some((_, id)) = self.deadlines.front()
+            && !landing.contains_key(id)
+        {
+            self.deadlines.pop_front();
         }
-        self.lent.front().map(|(deadline, _)| *deadline)
+        self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 }

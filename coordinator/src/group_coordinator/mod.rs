@@ -22,12 +22,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use self::debts::{Debts, Owed};
+use self::debts::Debts;
 use self::perform::code;
 use self::together::Together;
 use crate::beyond_end::beyond_end;
 use crate::core::{GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Ticket, Unreadable};
-use crate::metrics::{Api, CoordinatorMeter, PartitionState};
+use crate::metrics::{CoordinatorMeter, PartitionState};
 use crate::route::Asked;
 use crate::shared::Shared;
 use crate::{DeletedTopic, TopicLookup, TopicsImage};
@@ -42,7 +42,7 @@ const LATE: Duration = Duration::from_millis(500);
 
 /// What a coordinator is told.
 pub(crate) enum CoordinatorMsg {
-    /// Requests, in order; each is answered through its port.
+    /// Requests, in order; each is owed its answer.
     Ask(Vec<Asked>),
     /// The writer has replayed the partition, or will not serve it.
     Loaded(Result<Vec<StoredGroup>, NotServed>),
@@ -287,37 +287,29 @@ impl State {
         let since = Instant::now();
         self.next_id += 1;
         let id = RequestId(self.next_id);
-        let (group_id, api, input, port) = match asked {
+        let (group_id, input, mut owed) = match asked {
             Asked::Group {
                 group_id,
                 request,
-                port,
+                owed,
             } => {
-                let api = Api::of(&request);
+                let about = Some(Arc::clone(&group_id));
                 let input = Input::Ask {
                     id,
-                    group_id: Arc::clone(&group_id),
+                    group_id,
                     request,
                 };
-                (Some(group_id), api, input, port)
+                (about, input, owed)
             }
-            Asked::List(request, port) => {
-                (None, Api::ListGroups, Input::List { id, request }, port)
-            }
+            Asked::List(request, owed) => (None, Input::List { id, request }, owed),
         };
-        let owed = Owed {
-            group_id: group_id.clone(),
-            api,
-            since,
-            port,
-        };
+        let api = owed.api();
+        owed.arrived(since);
         match &self.service {
             Service::Open => {}
             // Nobody can say what has become of what was written: the connection closes.
-            Service::Refused(NotServed::Poisoned) => return owed.port.abandon(),
-            Service::Refused(_) => {
-                return owed.refuse(ErrorCode::NOT_COORDINATOR, &self.shared.meter);
-            }
+            Service::Refused(NotServed::Poisoned) => return owed.abandon(),
+            Service::Refused(_) => return owed.refuse(ErrorCode::NOT_COORDINATOR),
         }
         self.debts.owe(id, owed);
         self.step(group_id.as_ref(), input);
@@ -382,7 +374,7 @@ impl State {
     ) -> Result<Result<(), ErrorCode>, ActorProcessingErr> {
         if let Err(AppendError::Poisoned { reason }) = &outcome {
             for owed in self.debts.take_all() {
-                owed.port.abandon();
+                owed.abandon();
             }
             return Err(format!("the offsets log is poisoned: {reason}").into());
         }
@@ -423,9 +415,7 @@ impl State {
         seldom!(error, partition = self.partition, %group_id, "a step panicked, the group is rebuilt");
         self.meter.rebuilt();
         self.core.evict(group_id);
-        for owed in self.debts.take_group(group_id) {
-            owed.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE, &self.shared.meter);
-        }
+        self.debts.drop_group(group_id);
         self.reload(Arc::clone(group_id));
     }
 
@@ -458,7 +448,7 @@ impl State {
         }
         for owed in self.debts.overdue(now) {
             // It may still land.
-            owed.refuse(ErrorCode::REQUEST_TIMED_OUT, &self.shared.meter);
+            owed.refuse(ErrorCode::REQUEST_TIMED_OUT);
         }
         if self.expiry_at <= now {
             self.expiry_at = now + self.shared.config.offsets_retention_check_interval;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer};
 use callboard_protocol::ErrorCode;
 use callboard_supervision::seldom;
 use tracing::info;
 
-use super::debts::Owed;
 use super::together::Commit;
 use super::{CoordinatorMsg, State};
-use crate::core::{CommitOutcome, Effect, Event, Response, StoredGroup, Ticket, fetch};
+use crate::core::{Effect, Event, Response, StoredGroup, Ticket, fetch};
 use crate::forget::forget_topic;
 use crate::metrics::PartitionState;
 
@@ -21,7 +19,7 @@ impl State {
         match effect {
             Effect::Answer { id, response } => {
                 if let Some(owed) = self.debts.take(id) {
-                    owed.answer(response, &self.shared.meter);
+                    owed.answer(response);
                 }
             }
             Effect::Append {
@@ -29,7 +27,7 @@ impl State {
                 group_id,
                 records,
             } => {
-                let durable = self.durable_port(ticket, &group_id);
+                let durable = self.when_durable(ticket, &group_id);
                 self.writer().append(group_id, records, durable);
             }
             Effect::Unwritable {
@@ -38,7 +36,7 @@ impl State {
                 error,
             } => {
                 seldom!(warn, partition = self.partition, %group_id, %error, "a group cannot be written");
-                Writer::refuse(error, self.durable_port(ticket, &group_id));
+                Writer::refuse(error, self.when_durable(ticket, &group_id));
             }
             Effect::Commit {
                 ticket,
@@ -47,8 +45,17 @@ impl State {
                 records,
                 outcome,
             } => {
-                if let Some(owed) = self.debts.take(id) {
-                    self.commit(ticket, owed, group_id, records, outcome);
+                let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
+                if self.debts.lands(id, deadline) {
+                    let durable = ticket.map(|ticket| {
+                        Box::new(self.when_durable(ticket, &group_id)) as Box<dyn FnOnce(_) + Send>
+                    });
+                    let commit = Commit {
+                        id,
+                        outcome,
+                        durable,
+                    };
+                    self.put_together(group_id, records, commit);
                 }
             }
             Effect::Fetch {
@@ -63,7 +70,7 @@ impl State {
                 self.writer().read(Arc::clone(&group_id), move |index| {
                     let image = shared.told.image();
                     let answer = fetch(index, &group_id, &asked, &*image.topics);
-                    owed.answer(Response::Fetch(answer), &shared.meter);
+                    owed.answer(Response::Fetch(answer));
                 });
             }
             Effect::Remove {
@@ -71,7 +78,7 @@ impl State {
                 group_id,
                 removal,
             } => {
-                let durable = self.durable_port(ticket, &group_id);
+                let durable = self.when_durable(ticket, &group_id);
                 let of = Arc::clone(&group_id);
                 let divisible = removal.is_divisible();
                 let plan = move |index: &_| removal.records(&of, index);
@@ -99,29 +106,6 @@ impl State {
                 self.log(&event, about.map_or("", |group_id| group_id));
             }
         }
-    }
-
-    /// Hands a commit with its reply to the writer, which answers it once it has landed.
-    fn commit(
-        &mut self,
-        ticket: Option<Ticket>,
-        owed: Owed,
-        group_id: Arc<str>,
-        records: Vec<Record>,
-        outcome: CommitOutcome,
-    ) {
-        let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
-        let lent = self.debts.lend(deadline, owed);
-        let durable = ticket.map(|ticket| {
-            let durable: Box<dyn FnOnce(_) + Send> = Box::new(self.durable_port(ticket, &group_id));
-            durable
-        });
-        let commit = Commit {
-            lent,
-            outcome,
-            durable,
-        };
-        self.put_together(group_id, records, commit);
     }
 
     /// Has a group read back, behind its appends in flight.
@@ -183,7 +167,7 @@ impl State {
         }
     }
 
-    fn durable_port(
+    fn when_durable(
         &self,
         ticket: Ticket,
         group_id: &Arc<str>,

@@ -7,9 +7,8 @@ use callboard_offsets::record::Record;
 use callboard_offsets::writer::{AppendError, Writer};
 
 use super::State;
-use super::debts::Lent;
 use super::perform::code;
-use crate::core::{CommitOutcome, Response};
+use crate::core::{CommitOutcome, RequestId, Response};
 
 /// Bytes of the records of one append, about, and which part of what the engine takes it may be: what is too large is so
 /// by itself.
@@ -22,7 +21,7 @@ type DurableFn = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 /// One commit on its way.
 pub(super) struct Commit {
-    pub(super) lent: Lent,
+    pub(super) id: RequestId,
     pub(super) outcome: CommitOutcome,
     /// The core's, if it waits for it.
     pub(super) durable: Option<DurableFn>,
@@ -89,16 +88,16 @@ impl State {
         else {
             return;
         };
-        let meter = self.shared.meter.clone();
+        let landing = self.debts.landing().clone();
         self.writer.append(group_id, records, move |landed| {
             for commit in commits {
-                if let Some(owed) = commit.lent.take() {
+                if let Some(owed) = landing.take(commit.id) {
                     match &landed {
-                        Ok(()) => owed.answer(Response::Commit(commit.outcome), &meter),
-                        Err(AppendError::Poisoned { .. }) => owed.port.abandon(),
+                        Ok(()) => owed.answer(Response::Commit(commit.outcome)),
+                        Err(AppendError::Poisoned { .. }) => owed.abandon(),
                         Err(error) => {
                             let failed = commit.outcome.failed(code(error));
-                            owed.answer(Response::Commit(failed), &meter);
+                            owed.answer(Response::Commit(failed));
                         }
                     }
                 }

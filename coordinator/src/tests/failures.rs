@@ -9,10 +9,14 @@ use callboard_offsets::memory::{Fault, MemoryLog};
 use callboard_offsets::writer;
 use callboard_protocol::ErrorCode;
 use callboard_protocol::records::{BatchBuilder, Compression};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::house::*;
 use super::sabotage_next;
 use crate::group_coordinator::KIND;
+use crate::metrics::{COORDINATOR_REQUESTS_TOTAL, GROUP_COMMITS_TOTAL};
+use crate::request::TopicRef;
+use crate::{Call, Reply};
 
 /// Longer than the first restart takes.
 const RESTARTED: Duration = Duration::from_millis(100);
@@ -302,4 +306,32 @@ async fn a_coordinator_that_is_late_by_less_counts_it_as_time() {
     let heartbeat = house.heartbeat("g", &member).await.unwrap();
     assert_eq!(heartbeat.error, ErrorCode::UNKNOWN_MEMBER_ID);
     house.stage.finish().await;
+}
+
+#[test]
+fn an_answer_that_no_coordinator_gives_counts_like_theirs() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        // Nobody has started them.
+        let coordinators = make(&Arc::new(MemoryLog::new(PARTITIONS)));
+        let commits = [TopicRef::Name("t".into()), TopicRef::Name("gone".into())].map(|topic| {
+            let mut commit = commit("g", 0, 1);
+            commit.topics[0].topic = topic;
+            Call::OffsetCommit(commit, Reply::new(drop))
+        });
+        coordinators.submit(commits.into());
+    });
+    let text = recorder.handle().render();
+    for series in [
+        format!(
+            "{COORDINATOR_REQUESTS_TOTAL}{{api=\"OffsetCommit\",error=\"COORDINATOR_NOT_AVAILABLE\"}} 1"
+        ),
+        format!(
+            "{COORDINATOR_REQUESTS_TOTAL}{{api=\"OffsetCommit\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"}} 1"
+        ),
+        format!("{GROUP_COMMITS_TOTAL}{{result=\"log_error\"}} 1"),
+        format!("{GROUP_COMMITS_TOTAL}{{result=\"unknown_topic\"}} 1"),
+    ] {
+        assert!(text.lines().any(|line| line == series), "{series}");
+    }
 }

@@ -14,8 +14,9 @@ use crate::core::{
     CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
     StoredGroup, Ticket, tombstones,
 };
-use crate::owed::Port;
-use crate::route::{Asked, Router, list_ports};
+use crate::metrics::RequestMeter;
+use crate::owed::Owed;
+use crate::route::{Asked, Router, list_shares};
 use crate::{Call, CoordinatorConfig, DeletedTopic, TopicLookup, TopicsImage};
 
 /// When the tests take place.
@@ -70,7 +71,8 @@ pub(crate) struct House {
     /// Whether appends land by themselves.
     pub(crate) lands: bool,
     writes: VecDeque<Write>,
-    ports: BTreeMap<RequestId, Port>,
+    owed: BTreeMap<RequestId, Owed>,
+    meter: RequestMeter,
     pub(crate) notes: Vec<Event>,
     /// Appends with at least one record of the topic, and those with marks alone.
     pub(crate) appends: usize,
@@ -98,7 +100,8 @@ impl House {
             now: Duration::ZERO,
             lands: true,
             writes: VecDeque::new(),
-            ports: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            meter: RequestMeter::new(),
             notes: Vec::new(),
             appends: 0,
             mark_appends: 0,
@@ -115,7 +118,7 @@ impl House {
     pub(crate) fn restart(&mut self) {
         self.groups = Groups::new(&self.config, Arc::clone(&self.image));
         self.writes.clear();
-        self.ports.clear();
+        self.owed.clear();
     }
 
     pub(crate) fn load(&mut self) {
@@ -193,6 +196,7 @@ impl House {
         let list = Router {
             image: &self.image,
             fresh: &mut fresh,
+            meter: &self.meter,
         }
         .route(call, &mut routed);
         self.uuids = uuids;
@@ -200,12 +204,12 @@ impl House {
             let Asked::Group {
                 group_id,
                 request,
-                port,
+                owed,
             } = routed
             else {
                 panic!("a list is given back");
             };
-            let id = self.open(port);
+            let id = self.open(owed);
             self.step(Input::Ask {
                 id,
                 group_id,
@@ -213,23 +217,23 @@ impl House {
             });
         }
         if let Some((request, reply)) = list
-            && let Some(port) = list_ports(reply, 1).pop()
+            && let Some(owed) = list_shares(reply, 1, &self.meter).pop()
         {
-            let id = self.open(port);
+            let id = self.open(owed);
             self.step(Input::List { id, request });
         }
     }
 
-    fn open(&mut self, port: Port) -> RequestId {
+    fn open(&mut self, owed: Owed) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.ports.insert(id, port);
+        self.owed.insert(id, owed);
         id
     }
 
     fn answer(&mut self, id: RequestId, response: Response) {
-        let port = self.ports.remove(&id).expect("a request is answered once");
-        port.answer(response);
+        let owed = self.owed.remove(&id).expect("a request is answered once");
+        owed.answer(response);
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -375,7 +379,7 @@ impl House {
 
     /// A request whose group was evicted is answered by the shell.
     pub(crate) fn forget(&mut self, id: RequestId) {
-        self.ports
+        self.owed
             .remove(&id)
             .expect("an evicted group owes what it was asked")
             .refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE);
@@ -383,7 +387,7 @@ impl House {
 
     /// Requests without an answer.
     pub(crate) fn unanswered(&self) -> usize {
-        self.ports.len()
+        self.owed.len()
     }
 
     pub(crate) fn writes_waiting(&self) -> usize {
