@@ -20,7 +20,6 @@ use super::resolve::{OFFSETS_LEADER_EPOCH, Source};
 use crate::compute::{Job, Progress};
 use crate::log::{
     BatchSearch, EpochEnd, FoundOffset, LogError, LogHandle, NEWEST, Next, Search, Sought,
-    Unanswered,
 };
 use crate::request::{Context, Request, Work};
 use crate::topics::TopicsSnapshot;

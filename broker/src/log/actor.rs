@@ -18,7 +18,8 @@ use tracing::warn;
 
 use super::batch::ValidBatch;
 use super::core::LogConfig;
-use super::handle::{AppendReply, Shared, Stage};
+use super::handle::{Shared, Stage};
+use super::reply::AppendReply;
 use super::{LogError, PartitionLog};
 use crate::metrics::kinds::TOPIC_LOG as KIND;
 

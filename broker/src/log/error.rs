@@ -132,6 +132,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Of a request whose worker failed or is stopping.
+    pub(crate) fn unanswered() -> Self {
+        Self::Unavailable {
+            reason: "the log failed or is stopping".into(),
+        }
+    }
+
     /// The error code a client gets.
     #[must_use]
     pub fn code(&self) -> ErrorCode {

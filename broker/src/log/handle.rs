@@ -12,15 +12,15 @@ use metrics::{Gauge, gauge};
 use tokio::sync::Semaphore;
 use tracing::error;
 
+use super::LogError;
 use super::actor::TopicLogMsg;
 use super::batch::BatchCheck;
 use super::core::{EpochEnd, LogConfig};
 use super::count::Count;
 use super::reader::{Ahead, AtLeast, Chunk, FoundOffset, LogReader, Offsets};
-use super::reply::{Reply, Unanswered};
+use super::reply::AppendReply;
 use super::search::Search;
 use super::waiters::{FetchWaiter, Waiters, Watch};
-use super::{Appended, LogError};
 use crate::compute::{Compute, Job, Lane, Progress};
 use crate::metrics::BROKER_OFFLINE_PARTITIONS;
 use crate::metrics::TopicCounts;
@@ -89,17 +89,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.decrement(1.0);
-    }
-}
-
-/// Who waits for an append.
-pub type AppendReply = Reply<Appended, LogError>;
-
-impl Unanswered for LogError {
-    fn unanswered() -> Self {
-        Self::Unavailable {
-            reason: "the log failed or is stopping".into(),
-        }
     }
 }
 

@@ -1,40 +1,37 @@
-//! An answer that is always given: by whoever does the work, or by being dropped.
+//! The answer to an append, which is always given: by whoever appends, or by being dropped.
 
-/// What a reply says when it is dropped unanswered.
-pub trait Unanswered {
-    /// The error of a request whose worker failed or is stopping.
-    fn unanswered() -> Self;
-}
+use super::{Appended, LogError};
 
-/// Who waits for a `Result<T, E>`. Answered exactly once, on the task that has the answer: keep the closure short.
-pub struct Reply<T, E: Unanswered>(Option<Answer<T, E>>);
+/// Who waits for an append. Answered exactly once, on the task that has the answer: keep the closure short. Dropped
+/// unanswered it says that the log failed or is stopping.
+pub struct AppendReply(Option<Answer>);
 
-type Answer<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
+type Answer = Box<dyn FnOnce(Result<Appended, LogError>) + Send>;
 
-impl<T, E: Unanswered> Reply<T, E> {
+impl AppendReply {
     /// A reply that runs `answer`.
-    pub fn new(answer: impl FnOnce(Result<T, E>) + Send + 'static) -> Self {
+    pub fn new(answer: impl FnOnce(Result<Appended, LogError>) + Send + 'static) -> Self {
         Self(Some(Box::new(answer)))
     }
 
     /// Answers.
-    pub fn send(mut self, outcome: Result<T, E>) {
+    pub fn send(mut self, outcome: Result<Appended, LogError>) {
         if let Some(answer) = self.0.take() {
             answer(outcome);
         }
     }
 }
 
-impl<T, E: Unanswered> Drop for Reply<T, E> {
+impl Drop for AppendReply {
     fn drop(&mut self) {
         if let Some(answer) = self.0.take() {
-            answer(Err(E::unanswered()));
+            answer(Err(LogError::unanswered()));
         }
     }
 }
 
-impl<T, E: Unanswered> std::fmt::Debug for Reply<T, E> {
+impl std::fmt::Debug for AppendReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reply")
+        f.write_str("AppendReply")
     }
 }

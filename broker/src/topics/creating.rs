@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use callboard_supervision::RpcReplyPort;
 use ractor::ActorProcessingErr;
 use tracing::info;
 
@@ -10,7 +11,6 @@ use super::core::{Approved, approve};
 use super::keeper::{KeeperMsg, State, new_id, storage};
 use super::store::StoredTopic;
 use super::{CreatedTopic, NewTopic, TopicError, TopicsSnapshot};
-use crate::log::Reply;
 
 /// Topics created before others get their turn; whoever wants more asks for so many at a time.
 pub(crate) const CREATED_AT_ONCE: usize = 64;
@@ -19,7 +19,7 @@ pub(crate) const CREATED_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) topic: NewTopic,
-    pub(super) reply: Reply<CreatedTopic, TopicError>,
+    pub(super) reply: RpcReplyPort<Result<CreatedTopic, TopicError>>,
 }
 
 /// Creations in the order they were asked for, and whether the keeper has told itself to go on with them.
@@ -97,7 +97,7 @@ impl State {
                     topics.push(self.topic_of(stored, &snapshot));
                     made.push(reply);
                 }
-                Err(error) => reply.send(Err(storage(&error))),
+                Err(error) => drop(reply.send(Err(storage(&error)))),
             }
         }
         let logs = topics.iter().flat_map(|topic| topic.logs_from(0));
@@ -107,11 +107,11 @@ impl State {
         self.shared.publish(next, |_| {});
         for (topic, reply) in topics.into_iter().zip(made) {
             info!(topic = %topic.name, partitions = topic.partitions, "topic created");
-            reply.send(Ok(CreatedTopic {
+            drop(reply.send(Ok(CreatedTopic {
                 id: topic.id,
                 partitions: topic.partitions,
                 configs: topic.configs.clone(),
-            }));
+            })));
         }
         Ok(())
     }
@@ -121,7 +121,10 @@ impl State {
         &self,
         lot: Vec<Creation>,
         snapshot: &TopicsSnapshot,
-    ) -> (Vec<StoredTopic>, Vec<Reply<CreatedTopic, TopicError>>) {
+    ) -> (
+        Vec<StoredTopic>,
+        Vec<RpcReplyPort<Result<CreatedTopic, TopicError>>>,
+    ) {
         let mut limits = self.shared.limits(snapshot);
         let mut names: BTreeSet<String> = BTreeSet::new();
         let (mut stored, mut replies) = (Vec::new(), Vec::new());
@@ -130,7 +133,7 @@ impl State {
             let of_lot = names.iter().map(String::as_str);
             let existing = snapshot.by_name.keys().map(AsRef::as_ref).chain(of_lot);
             match approve(&topic, exists, existing, &limits) {
-                Err(refused) => reply.send(Err(refused)),
+                Err(refused) => drop(reply.send(Err(refused))),
                 Ok(Approved {
                     name,
                     partitions,

@@ -119,7 +119,7 @@ impl Queue {
             topic.name
         );
         let error = TopicError::new(ErrorCode::REQUEST_TIMED_OUT, message);
-        reply.send(Err(error));
+        drop(reply.send(Err(error)));
     }
 
     /// Those who waited for `name`.

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::{
-    Addr, ChildSpec, Envelope, RestartPolicy, Supervisor, SupervisorMsg, Timer, seldom,
-    spawn_linked,
+    Addr, ChildSpec, Envelope, RestartPolicy, RpcReplyPort, Supervisor, SupervisorMsg, Timer,
+    seldom, spawn_linked,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -35,7 +35,7 @@ use super::{
     ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
     TopicsError, TopicsSnapshot,
 };
-use crate::log::{LogError, LogHandle, Reply, TopicLog};
+use crate::log::{LogError, LogHandle, TopicLog};
 use crate::metrics::kinds;
 
 /// How long one call to the supervisor of the logs may take: it starts or stops one actor.
@@ -54,7 +54,7 @@ const STOP: Duration = Duration::from_millis(250);
 /// Logs of deleted topics that are stopped at a time.
 const STOPS_AT_A_TIME: usize = 16;
 
-/// Messages of the keeper.
+/// Messages of the keeper. Who waits may be gone: what was asked for is done all the same.
 #[derive(Debug)]
 pub(crate) enum KeeperMsg {
     /// Create a topic. Answers when it is durable, listed and open.
@@ -64,7 +64,7 @@ pub(crate) enum KeeperMsg {
         /// How long it may wait for its name.
         patience: Duration,
         /// Who waits.
-        reply: Reply<CreatedTopic, TopicError>,
+        reply: RpcReplyPort<Result<CreatedTopic, TopicError>>,
     },
     /// Give a topic more partitions. Answers when they are durable, listed and open.
     Grow {
@@ -73,7 +73,7 @@ pub(crate) enum KeeperMsg {
         /// How many, and where.
         growth: Growth,
         /// Who waits.
-        reply: Reply<(), TopicError>,
+        reply: RpcReplyPort<Result<(), TopicError>>,
     },
     /// Change a topic's settings. Answers when they are durable and in force.
     Configure {
@@ -82,14 +82,14 @@ pub(crate) enum KeeperMsg {
         /// In this order.
         changes: Vec<ConfigChange>,
         /// Who waits.
-        reply: Reply<(), TopicError>,
+        reply: RpcReplyPort<Result<(), TopicError>>,
     },
     /// Delete a topic. Answers when it is durably gone and no longer listed.
     Delete {
         /// Its name.
         name: String,
         /// Who waits.
-        reply: Reply<DeletedTopic, TopicError>,
+        reply: RpcReplyPort<Result<DeletedTopic, TopicError>>,
     },
     /// Go on creating what was asked for.
     GoOnCreating,
@@ -229,7 +229,7 @@ impl Actor for Keeper {
             } => {
                 state.create_first(&name).await?;
                 let outcome = state.grow(&name, &growth).await?;
-                reply.send(outcome);
+                drop(reply.send(outcome));
             }
             KeeperMsg::Configure {
                 name,
@@ -238,7 +238,7 @@ impl Actor for Keeper {
             } => {
                 state.create_first(&name).await?;
                 let outcome = state.configure(&name, &changes).await?;
-                reply.send(outcome);
+                drop(reply.send(outcome));
             }
             KeeperMsg::Delete { name, reply } => {
                 state.create_first(&name).await?;
@@ -474,7 +474,7 @@ impl State {
     async fn delete(
         &mut self,
         name: &str,
-        reply: Reply<DeletedTopic, TopicError>,
+        reply: RpcReplyPort<Result<DeletedTopic, TopicError>>,
     ) -> Result<(), ActorProcessingErr> {
         let snapshot = self.shared.snapshot();
         let Some(topic) = snapshot.by_name(name) else {
@@ -482,14 +482,14 @@ impl State {
                 ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                 "This server does not host this topic-partition.",
             );
-            reply.send(Err(error));
+            drop(reply.send(Err(error)));
             return Ok(());
         };
         if topic.internal {
-            reply.send(Err(TopicError::new(
+            drop(reply.send(Err(TopicError::new(
                 ErrorCode::INVALID_REQUEST,
                 format!("Topic '{name}' is internal."),
-            )));
+            ))));
             return Ok(());
         }
         let id = topic.id;
@@ -500,7 +500,7 @@ impl State {
             for log in &topic.logs {
                 log.set_deleting(false);
             }
-            reply.send(Err(storage(&error)));
+            drop(reply.send(Err(storage(&error))));
             return Ok(());
         }
         let mut next = TopicsSnapshot::clone(&snapshot);
@@ -515,7 +515,7 @@ impl State {
             log.mark_deleted();
         }
         info!(topic = name, "topic deleted");
-        reply.send(Ok(deleted));
+        drop(reply.send(Ok(deleted)));
         self.sweep(topic);
         Ok(())
     }

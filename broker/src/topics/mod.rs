@@ -10,12 +10,12 @@ use std::time::Duration;
 
 pub use callboard_coordinator::DeletedTopic;
 use callboard_protocol::{ErrorCode, Uuid};
-use callboard_supervision::{Addr, ChildSpec, StopHow, spawn_linked};
+use callboard_supervision::{Addr, ChildSpec, RpcReplyPort, StopHow, spawn_linked};
 use metrics::gauge;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::OtherVersion;
-use crate::log::{LogConfig, LogHandle, Reply, Unanswered};
+use crate::log::{LogConfig, LogHandle};
 use crate::metrics::{BROKER_TOPICS_TO_FORGET, kinds};
 
 mod changes;
@@ -232,15 +232,6 @@ pub struct CreatedTopic {
     pub configs: BTreeMap<String, String>,
 }
 
-impl Unanswered for TopicError {
-    fn unanswered() -> Self {
-        Self::new(
-            ErrorCode::UNKNOWN_SERVER_ERROR,
-            "the broker is stopping or failed at it; look whether it happened",
-        )
-    }
-}
-
 /// The topics of one broker. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Topics {
@@ -335,17 +326,20 @@ impl Topics {
     /// 17 name, 36 exists, 37 partitions, 38 replication factor, 39 assignment, 40 settings, 42 contradictions, 56 disk.
     /// A name of which something is still to be forgotten is waited for, `patience` long: then it is 7, and nothing is
     /// created.
-    pub fn create(
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn create_topic(
         &self,
         topic: NewTopic,
         patience: Duration,
-        reply: Reply<CreatedTopic, TopicError>,
-    ) {
-        self.shared.send(KeeperMsg::Create {
+    ) -> Result<CreatedTopic, TopicError> {
+        let ask = |reply| KeeperMsg::Create {
             topic,
             patience,
             reply,
-        });
+        };
+        self.shared.ask(ask).await
     }
 
     /// Gives a topic more partitions. Answers when they are durable, listed and open for appends, or with the error of
@@ -365,15 +359,12 @@ impl Topics {
             return changes::growing(name, &growth, &snapshot, &self.shared.limits(&snapshot))
                 .map(drop);
         }
-        let name = name.to_owned();
-        answer_of(|reply| {
-            self.shared.send(KeeperMsg::Grow {
-                name,
-                growth,
-                reply,
-            });
-        })
-        .await
+        let ask = |reply| KeeperMsg::Grow {
+            name: name.to_owned(),
+            growth,
+            reply,
+        };
+        self.shared.ask(ask).await
     }
 
     /// Changes a topic's own settings, all or none. Answers when they are durable and in force, or with the error of
@@ -392,64 +383,49 @@ impl Topics {
             let defaults = &self.shared.config.log;
             return changes::configuring(name, &changes, &self.snapshot(), defaults).map(drop);
         }
-        let name = name.to_owned();
-        answer_of(|reply| {
-            self.shared.send(KeeperMsg::Configure {
-                name,
-                changes,
-                reply,
-            });
-        })
-        .await
+        let ask = |reply| KeeperMsg::Configure {
+            name: name.to_owned(),
+            changes,
+            reply,
+        };
+        self.shared.ask(ask).await
     }
 
     /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its
     /// files are removed afterwards, and whoever listens forgets it.
-    pub fn delete(&self, name: &str, reply: Reply<DeletedTopic, TopicError>) {
-        self.shared.send(KeeperMsg::Delete {
+    ///
+    /// # Errors
+    /// As said.
+    pub async fn delete_topic(&self, name: &str) -> Result<DeletedTopic, TopicError> {
+        let ask = |reply| KeeperMsg::Delete {
             name: name.to_owned(),
             reply,
-        });
+        };
+        self.shared.ask(ask).await
     }
-
-    /// [`create`](Self::create) as a future.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn create_topic(
-        &self,
-        topic: NewTopic,
-        patience: Duration,
-    ) -> Result<CreatedTopic, TopicError> {
-        answer_of(|reply| self.create(topic, patience, reply)).await
-    }
-
-    /// [`delete`](Self::delete) as a future.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn delete_topic(&self, name: &str) -> Result<DeletedTopic, TopicError> {
-        answer_of(|reply| self.delete(name, reply)).await
-    }
-}
-
-/// What is answered to `ask`.
-async fn answer_of<T: Send + 'static>(
-    ask: impl FnOnce(Reply<T, TopicError>),
-) -> Result<T, TopicError> {
-    let (answer, answered) = oneshot::channel();
-    ask(Reply::new(|outcome| drop(answer.send(outcome))));
-    answered
-        .await
-        .unwrap_or_else(|_| Err(TopicError::unanswered()))
 }
 
 impl Shared {
     fn send(&self, message: KeeperMsg) {
-        // Without a keeper, or with one that has just ended, the message's reply answers by being dropped.
+        // Without a keeper, or with one that has just ended, the message is dropped, and its reply with it.
         if let Some(keeper) = self.keeper() {
             drop(keeper.cast(message));
         }
+    }
+
+    /// What the keeper answers, however long that takes it.
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(RpcReplyPort<Result<T, TopicError>>) -> KeeperMsg,
+    ) -> Result<T, TopicError> {
+        let (reply, answered) = oneshot::channel();
+        self.send(message(reply.into()));
+        answered.await.unwrap_or_else(|_| {
+            Err(TopicError::new(
+                ErrorCode::UNKNOWN_SERVER_ERROR,
+                "the broker is stopping or failed at it; look whether it happened",
+            ))
+        })
     }
 
     fn keeper(&self) -> Option<Addr<KeeperMsg>> {
