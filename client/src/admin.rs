@@ -455,7 +455,7 @@ impl Client {
     }
 
     /// Tries until it succeeds, fails for good, or `default.api.timeout.ms` is over.
-    async fn retrying<T, F, Fut>(&self, attempt: F) -> Result<T, ClientError>
+    pub(crate) async fn retrying<T, F, Fut>(&self, attempt: F) -> Result<T, ClientError>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, ClientError>>,
@@ -476,7 +476,7 @@ impl Client {
         }
     }
 
-    async fn controller(&self) -> Result<i32, ClientError> {
+    pub(crate) async fn controller(&self) -> Result<i32, ClientError> {
         let cluster = match self.cluster() {
             known if known.controller.is_some() => known,
             _ => self.refresh().await?,
@@ -529,7 +529,7 @@ fn offset_fetch(
     request
 }
 
-fn check(code: i16, message: Option<&str>) -> Result<(), ClientError> {
+pub(crate) fn check(code: i16, message: Option<&str>) -> Result<(), ClientError> {
     if code == ErrorCode::NONE.0 {
         return Ok(());
     }

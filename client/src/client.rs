@@ -511,13 +511,17 @@ fn throttle(api: ApiKey, version: i16, body: &[u8]) -> Duration {
     let since = match api {
         ApiKey::FETCH => 4,
         ApiKey::METADATA | ApiKey::OFFSET_COMMIT | ApiKey::OFFSET_FETCH => 3,
-        ApiKey::LIST_OFFSETS | ApiKey::JOIN_GROUP | ApiKey::CREATE_TOPICS => 2,
+        ApiKey::LIST_OFFSETS
+        | ApiKey::JOIN_GROUP
+        | ApiKey::CREATE_TOPICS
+        | ApiKey::DESCRIBE_CONFIGS => 2,
         ApiKey::FIND_COORDINATOR
         | ApiKey::HEARTBEAT
         | ApiKey::LEAVE_GROUP
         | ApiKey::SYNC_GROUP
+        | ApiKey::CREATE_PARTITIONS
         | ApiKey::DELETE_TOPICS => 1,
-        ApiKey::INIT_PRODUCER_ID => 0,
+        ApiKey::INIT_PRODUCER_ID | ApiKey::INCREMENTAL_ALTER_CONFIGS => 0,
         _ => return Duration::ZERO,
     };
     let millis = body
