@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use crate::help;
 
 /// Kafka consumer groups as a troupe of supervised actors.
 #[derive(Debug, Parser)]
-#[command(name = "callboard", version, about, propagate_version = true)]
+#[command(name = "callboard", version, about, propagate_version = true, after_help = help::of(""))]
 pub(crate) struct CommandLine {
     /// What to do.
     #[command(subcommand)]
@@ -16,13 +18,13 @@ pub(crate) struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the embedded broker until SIGTERM or SIGINT.
+    /// Run the embedded broker until a signal ends it in order.
     Broker(BrokerArgs),
-    /// Create, list, describe and delete topics of any Kafka cluster.
+    /// Create, list, describe, change and delete topics of any Kafka cluster.
     Topic(TopicArgs),
-    /// Produce lines of stdin or a file, one record a line.
+    /// Produce lines of stdin or a file, one record a line; says on stderr how many are stored.
     Produce(ProduceArgs),
-    /// Consume topics as a member of a group; prints `topic/partition@offset key value`, `-` for none.
+    /// Consume topics as a member of a group; prints a record a line and commits what is printed.
     Consume(ConsumeArgs),
     /// Watch a group read real data, lose a member, rebalance and finish with the right answer.
     Demo(DemoArgs),
@@ -33,7 +35,7 @@ pub(crate) enum Command {
 
 /// Options of `callboard broker`.
 #[derive(Debug, Args)]
-#[command(after_long_help = crate::broker::keys_help())]
+#[command(after_help = help::of("broker"), after_long_help = help::with_keys("broker"))]
 pub(crate) struct BrokerArgs {
     /// Where Kafka clients connect; port 0 picks a free port. Default 127.0.0.1:9092.
     #[arg(long, value_name = "HOST:PORT")]
@@ -68,6 +70,7 @@ pub(crate) struct ClusterArgs {
 
 /// Options of `callboard topic`.
 #[derive(Debug, Args)]
+#[command(after_help = help::of("topic"))]
 pub(crate) struct TopicArgs {
     /// What to do with topics.
     #[command(subcommand)]
@@ -78,6 +81,7 @@ pub(crate) struct TopicArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicAction {
     /// Create a topic.
+    #[command(after_help = help::of("topic create"))]
     Create {
         /// The topic's name.
         name: String,
@@ -87,25 +91,37 @@ pub(crate) enum TopicAction {
         /// Copies of each partition; an embedded broker has one.
         #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true)]
         replication_factor: i16,
+        /// A setting of the topic by Kafka's own key, for example retention.ms=60000. May be repeated.
+        #[arg(long = "config", value_name = "KEY=VALUE")]
+        configs: Vec<String>,
         /// The cluster.
         #[command(flatten)]
         cluster: ClusterArgs,
     },
     /// List topics, one name a line.
+    #[command(after_help = help::of("topic list"))]
     List {
         /// The cluster.
         #[command(flatten)]
         cluster: ClusterArgs,
     },
-    /// Print a topic's partitions with their leader and offsets.
+    /// Print a topic's partitions with their leader and offsets, and its settings that are not the default.
+    #[command(after_help = help::of("topic describe"))]
     Describe {
         /// The topic's name.
         name: String,
+        /// Print the settings that are the default too.
+        #[arg(long)]
+        all_configs: bool,
         /// The cluster.
         #[command(flatten)]
         cluster: ClusterArgs,
     },
+    /// Give a topic more partitions or other settings.
+    #[command(after_help = help::of("topic alter"))]
+    Alter(AlterArgs),
     /// Delete a topic with its records.
+    #[command(after_help = help::of("topic delete"))]
     Delete {
         /// The topic's name.
         name: String,
@@ -115,18 +131,57 @@ pub(crate) enum TopicAction {
     },
 }
 
+/// Options of `callboard topic alter`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true)))]
+pub(crate) struct AlterArgs {
+    /// The topic's name.
+    pub(crate) name: String,
+    /// How many partitions it has then; more than now.
+    #[arg(long, value_name = "N", group = "change", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) partitions: Option<i32>,
+    /// A setting by Kafka's own key; KEY= without a value goes back to the default. May be repeated.
+    #[arg(long = "config", value_name = "KEY=VALUE", group = "change")]
+    pub(crate) configs: Vec<String>,
+    /// A setting that goes back to the default. May be repeated.
+    #[arg(long = "delete-config", value_name = "KEY", group = "change")]
+    pub(crate) deleted: Vec<String>,
+    /// The cluster.
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// How the input of `produce` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// A line is a record's value, or its key and value; see --key-separator and --null-value.
+    Lines,
+    /// One object a line, as `consume --output json` prints: `topic`, `partition`, `timestamp`, `key` and `headers` may
+    /// be left out; `value` may be null, a tombstone; `{"base64":"…"}` stands for bytes; `offset` is not looked at.
+    Json,
+}
+
 /// Options of `callboard produce`.
 #[derive(Debug, Args)]
-#[command(after_long_help = crate::cluster::keys_help())]
+#[command(after_help = help::of("produce"), after_long_help = help::with_keys("produce"))]
 pub(crate) struct ProduceArgs {
-    /// The topic.
-    pub(crate) topic: String,
-    /// Read lines from here instead of stdin.
+    /// The topic. With --input json it takes the place of the records' own, and need not be there.
+    pub(crate) topic: Option<String>,
+    /// Read from here instead of stdin.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// What stands between key and value, \\t for a tab; a line without it has no key. Without this option no line has.
+    /// What the input is.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "lines")]
+    pub(crate) input: InputFormat,
+    /// What stands between key and value, \t for a tab; a line without it has no key. Without this option no line has.
     #[arg(long, value_name = "TEXT")]
     pub(crate) key_separator: Option<String>,
+    /// A key or value that is exactly this is null; a null value is a tombstone.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null_value: Option<String>,
+    /// Lines end with \n alone: the \r of a file with CRLF belongs to its value.
+    #[arg(long)]
+    pub(crate) keep_cr: bool,
     /// The cluster.
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
@@ -141,9 +196,20 @@ pub(crate) enum From {
     Latest,
 }
 
+/// How `consume` prints records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A line for people: `topic/partition@offset key value`, what would steer a terminal, is no text or is a backslash
+    /// written as \n, \r, \x1b, \\.
+    Plain,
+    /// One object a line: `{"topic","partition","offset","timestamp","key","value","headers":[{"key","value"}]}`; null is
+    /// null; what is no UTF-8 is `{"base64":"…"}`. `produce --input json` takes it.
+    Json,
+}
+
 /// Options of `callboard consume`.
 #[derive(Debug, Args)]
-#[command(after_long_help = crate::cluster::keys_help())]
+#[command(after_help = help::of("consume"), after_long_help = help::with_keys("consume"))]
 pub(crate) struct ConsumeArgs {
     /// Topics to subscribe to.
     #[arg(required = true)]
@@ -160,6 +226,21 @@ pub(crate) struct ConsumeArgs {
     /// End when every assigned partition has been read to the end it had when it was assigned.
     #[arg(long)]
     pub(crate) exit_at_end: bool,
+    /// How records are printed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "plain")]
+    pub(crate) output: OutputFormat,
+    /// Plain output has the key. It has unless this is false.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) print_key: Option<bool>,
+    /// Plain output has the headers, `name=value,name=value`, before the key.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) print_headers: Option<bool>,
+    /// Plain output has the timestamp, milliseconds since 1970, after the offset.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) print_timestamp: Option<bool>,
+    /// How plain output shows a key, value or header that is null. Default `-`.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null_value: Option<String>,
     /// The cluster.
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
@@ -167,6 +248,7 @@ pub(crate) struct ConsumeArgs {
 
 /// Options of `callboard demo`.
 #[derive(Debug, Args)]
+#[command(after_help = help::of("demo"))]
 pub(crate) struct DemoArgs {
     /// Leave the broker running afterwards, to play with, until SIGINT.
     #[arg(long)]

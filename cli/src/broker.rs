@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use callboard_broker::metrics::Recorder;
-use callboard_broker::{Broker, BrokerConfig, BrokerError, KEYS, Key};
+use callboard_broker::{Broker, BrokerConfig, BrokerError, ConfigError, KEYS, Key};
 use tracing::{info, warn};
 
+use crate::advice;
 use crate::args::BrokerArgs;
 use crate::cluster::key_value;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ use crate::signals::Signals;
 pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     let (config, sources) = config(&args)?;
     if args.print_config {
-        config.validate().map_err(Failure::usage)?;
+        config.validate().map_err(|error| setting(&error))?;
         return print_config(&config, &sources);
     }
     let data_dir = config.data_dir.clone();
@@ -34,13 +35,27 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     say_ready(&broker, &data_dir);
     let outcome = tokio::select! {
         signal = signals.next() => {
-            info!(signal, "asked to end");
-            Ok(())
+            info!(%signal, "asked to end");
+            Ok(signal)
         }
-        error = broker.failed() => Err(Failure::failed(error)),
+        error = broker.failed() => Err(failed(&error)),
     };
+    let stopped = broker.shutdown().await.map_err(|error| failed(&error));
     // Where it failed, that is what the user has to hear.
-    outcome.and(broker.shutdown().await.map_err(Failure::failed))
+    let signal = outcome?;
+    stopped.and(signal.ending())
+}
+
+fn failed(error: &BrokerError) -> Failure {
+    Failure::failed("the broker ended", error, advice::of_broker(error))
+}
+
+fn setting(error: &ConfigError) -> Failure {
+    Failure::usage(
+        "a setting of the broker",
+        error,
+        "`callboard broker --help` lists the keys and their values",
+    )
 }
 
 /// Where values come from that are not the default, by key.
@@ -51,13 +66,13 @@ fn config(args: &BrokerArgs) -> Result<(BrokerConfig, Sources), Failure> {
     let mut config = BrokerConfig::default();
     let mut sources = Sources::new();
     if let Some(file) = &args.config {
-        config.set_file(file).map_err(Failure::usage)?;
+        config.set_file(file).map_err(|error| setting(&error))?;
         let given = KEYS.iter().filter(|key| key.is_given(&config));
         sources.extend(given.map(|key| (key.name, "file")));
     }
     let mut settings = Vec::new();
-    for setting in &args.set {
-        settings.push(key_value(setting)?);
+    for pair in &args.set {
+        settings.push(key_value("--set", pair)?);
     }
     let flags = [
         ("listeners", &args.listen),
@@ -68,7 +83,7 @@ fn config(args: &BrokerArgs) -> Result<(BrokerConfig, Sources), Failure> {
         Some((*key, value))
     }));
     for (key, value) in settings {
-        config.set(key, value).map_err(Failure::usage)?;
+        config.set(key, value).map_err(|error| setting(&error))?;
         sources.extend(Key::find(key.trim()).map(|key| (key.name, "command line")));
     }
     if let Some(data_dir) = &args.data_dir {
@@ -85,21 +100,20 @@ fn print_config(config: &BrokerConfig, sources: &Sources) -> Result<(), Failure>
     for key in KEYS {
         let source = sources.get(key.name).unwrap_or(&"default");
         let value = key.value(config);
-        let written = writeln!(stdout, "{}\t{value}\t{}\t{source}", key.name, key.default);
-        match written {
-            // Who reads may have seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(Failure::failed)?,
-        }
+        writeln!(stdout, "{}\t{value}\t{}\t{source}", key.name, key.default)
+            .map_err(Failure::stdout)?;
     }
     Ok(())
 }
 
 /// Exit 2 where the request has to change, 1 where the broker is at fault.
 fn refused(error: BrokerError) -> Failure {
+    let (what, remedy) = ("the broker does not start", advice::of_broker(&error));
     match error {
-        BrokerError::Start { .. } | BrokerError::Failed { .. } => Failure::failed(error),
-        error => Failure::usage(error),
+        BrokerError::Start { .. } | BrokerError::Failed { .. } => {
+            Failure::failed(what, error, remedy)
+        }
+        error => Failure::usage(what, error, remedy),
     }
 }
 

@@ -3,39 +3,55 @@
 use std::fmt::Write;
 
 use callboard_client::config::KEYS;
-use callboard_client::{Client, ClientConfig, ClientError};
+use callboard_client::{Client, ClientConfig, ConfigError};
 
 use crate::args::ClusterArgs;
 use crate::failure::Failure;
 
-/// Splits `KEY=VALUE` at the first equals sign.
-pub(crate) fn key_value(text: &str) -> Result<(&str, &str), Failure> {
+/// Splits `KEY=VALUE` of this option at the first equals sign.
+pub(crate) fn key_value<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure> {
     text.split_once('=')
         .map(|(key, value)| (key.trim(), value.trim()))
         .filter(|(key, _)| !key.is_empty())
-        .ok_or_else(|| Failure::usage(format_args!("--set {text}: expected KEY=VALUE")))
+        .ok_or_else(|| {
+            Failure::usage(
+                format_args!("{option} {text}"),
+                "expected KEY=VALUE",
+                "put an equals sign between the two, without spaces",
+            )
+        })
 }
 
 /// The client's configuration as the command line has it.
 pub(crate) fn config(args: &ClusterArgs) -> Result<ClientConfig, Failure> {
-    let mut config = ClientConfig::bootstrap(&args.bootstrap).map_err(Failure::usage)?;
+    let mut config =
+        ClientConfig::bootstrap(&args.bootstrap).map_err(|error| refused("--bootstrap", &error))?;
     for setting in &args.set {
-        let (key, value) = key_value(setting)?;
-        config.set(key, value).map_err(Failure::usage)?;
+        let (key, value) = key_value("--set", setting)?;
+        config
+            .set(key, value)
+            .map_err(|error| refused("--set", &error))?;
     }
-    config.validate().map_err(Failure::usage)?;
+    config
+        .validate()
+        .map_err(|error| refused("--set", &error))?;
     Ok(config)
+}
+
+/// What an option says will not do.
+pub(crate) fn refused(option: &str, error: &ConfigError) -> Failure {
+    Failure::usage(
+        option,
+        error,
+        "`callboard consume --help` lists the keys and what they take",
+    )
 }
 
 /// A client of the cluster the command line names.
 pub(crate) async fn connect(config: ClientConfig) -> Result<Client, Failure> {
-    Client::connect(config).await.map_err(|error| match error {
-        ClientError::Config(error) => Failure::usage(error),
-        ClientError::Connect { .. } => Failure::failed(format_args!(
-            "{error}; is a broker running there? `callboard broker` starts one"
-        )),
-        error => Failure::failed(error),
-    })
+    Client::connect(config)
+        .await
+        .map_err(|error| Failure::client("cannot use the cluster", &error))
 }
 
 /// Every client key with its default and meaning, for `--help`.

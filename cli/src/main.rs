@@ -1,11 +1,14 @@
 //! The `callboard` command: reads the command line, starts the runtime, and turns what a command answers into an exit code.
 
+mod advice;
 mod args;
 mod broker;
 mod cluster;
 mod consume;
 mod demo;
 mod failure;
+mod help;
+mod json;
 mod produce;
 mod progress;
 mod signals;
@@ -41,6 +44,8 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // Where stderr has gone, telling that panics.
+        .log_internal_errors(false)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -48,7 +53,12 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            return Failure::failed(format_args!("cannot start the runtime: {error}")).report();
+            return Failure::failed(
+                "cannot start the runtime",
+                error,
+                "the system's limits on threads or files may be reached",
+            )
+            .report();
         }
     };
     let outcome = runtime.block_on(run(command_line.command));

@@ -3,36 +3,41 @@
 
 mod closed;
 mod ends;
-mod line;
+mod plain;
+mod printer;
 
-use std::io::Write;
 use std::time::Duration;
 
 use callboard_client::{Client, ClientConfig, ClientError};
 use callboard_consumer::{
-    ConsumerError, ConsumerGroup, ConsumerHandle, Event, Events, RecordStream, ShutdownOptions,
-    StreamRecord,
+    ConsumerError, ConsumerGroup, ConsumerHandle, Event, Events, Record, RecordStream,
+    ShutdownOptions, ShutdownReport, StreamRecord,
 };
 use futures_util::{FutureExt, StreamExt};
 
-use crate::args::{ConsumeArgs, From};
+use crate::advice;
+use crate::args::{ConsumeArgs, From, OutputFormat};
 use crate::cluster;
 use crate::consume::ends::Ends;
-use crate::failure::Failure;
-use crate::signals::Signals;
+use crate::consume::plain::Plain;
+use crate::consume::printer::Printer;
+use crate::failure::{Failure, say};
+use crate::json;
+use crate::signals::{Signal, Signals};
 
-/// Bytes printed before stdout is flushed although more is waiting.
-const PRINTED_MAX: usize = 64 * 1024;
 /// How often the end of partitions is looked at: control batches and empty partitions reach it without a record.
 const END_CHECK: Duration = Duration::from_millis(50);
+/// How long a reader may take for what it was given, once we are to end.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long the last commit and the farewell to the group may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Consumes until told to stop, in order.
 pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
+    let format = Format::new(&args)?;
     let config = config(&args)?;
     let mut signals = Signals::listen()?;
-    let work = consume(args, config, &mut signals);
+    let work = consume(args, format, config, &mut signals);
     // Large: the whole of a command.
     Box::pin(work).await
 }
@@ -46,58 +51,101 @@ fn config(args: &ConsumeArgs) -> Result<ClientConfig, Failure> {
     };
     config
         .set("auto.offset.reset", reset)
-        .map_err(Failure::usage)?;
+        .map_err(|error| cluster::refused("--from", &error))?;
     Ok(config)
 }
 
 async fn consume(
     args: ConsumeArgs,
+    format: Format,
     config: ClientConfig,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
     let client = tokio::select! {
         client = cluster::connect(config) => client?,
-        _ = signals.next() => return Ok(()),
+        signal = signals.next() => return signal.ending(),
     };
     tokio::select! {
         missing = missing_topics(&args, &client) => missing?,
-        _ = signals.next() => return Ok(()),
+        signal = signals.next() => return signal.ending(),
     }
     let started = ConsumerGroup::builder(&client)
         .group_id(&args.group)
         .topics(&args.topics)
         .start_stream();
-    let (consumer, stream) = started.await.map_err(|error| match error {
-        ConsumerError::Config(reason) => Failure::usage(reason),
-        error => Failure::failed(error),
+    let (consumer, stream) = started.await.map_err(|error| {
+        let (what, remedy) = ("cannot consume", advice::of_consumer(&error));
+        match error {
+            ConsumerError::Config(why) => Failure::usage(what, why, remedy),
+            error => Failure::failed(what, error, remedy),
+        }
     })?;
     let mut session = Session {
         events: consumer.events(),
         consumer,
-        ends: Ends::new(client, args.exit_at_end),
-        printer: Printer::default(),
+        ends: Ends::new(client.clone(), args.exit_at_end),
+        printer: Printer::new(format).map_err(Failure::stdout)?,
         left: args.max.unwrap_or(u64::MAX),
     };
-    let outcome = session.go_on(stream, signals).await;
-    let leaving = session.consumer.shutdown(ShutdownOptions {
+    let mut asked = None;
+    let outcome = session.go_on(stream, signals, &mut asked).await;
+    let outcome = outcome.and(session.printer.finish(LAST_LINES).await);
+    let report = leave(session.consumer, signals, &mut asked).await?;
+    match outcome {
+        // A terminal that has gone takes no lines either.
+        Err(_) if asked == Some(Signal::Hangup) => {}
+        outcome => outcome?,
+    }
+    say_uncommitted(&report, &client).await?;
+    asked.map_or(Ok(()), Signal::ending)
+}
+
+/// Commits and leaves the group. Who asked before and asks again does not wait for it.
+async fn leave(
+    consumer: ConsumerHandle,
+    signals: &mut Signals,
+    asked: &mut Option<Signal>,
+) -> Result<ShutdownReport, Failure> {
+    let leaving = consumer.shutdown(ShutdownOptions {
         timeout: LEAVE_TIMEOUT,
         ..ShutdownOptions::default()
     });
-    let report = tokio::select! {
-        report = leaving => report,
-        signal = signals.next() => {
-            return Err(Failure::failed(format_args!("a second {signal} ended it before it had left the group")));
+    tokio::pin!(leaving);
+    loop {
+        tokio::select! {
+            report = &mut leaving => return Ok(report),
+            signal = signals.next() => if asked.replace(signal).is_some() {
+                return Err(Failure::failed(
+                    "ended before it had left the group",
+                    format_args!("a second {signal} came"),
+                    "the group goes on without it after session.timeout.ms, and what was not committed comes again",
+                ));
+            },
         }
-    };
-    outcome?;
-    if report.uncommitted.is_empty() {
+    }
+}
+
+/// What could not be committed comes again, unless its topic has gone.
+async fn say_uncommitted(report: &ShutdownReport, client: &Client) -> Result<(), Failure> {
+    let mut partitions = Vec::new();
+    for partition in &report.uncommitted {
+        let asked = client.describe_topic(&partition.topic);
+        let gone = matches!(
+            tokio::time::timeout(LAST_LINES, asked).await,
+            Ok(Err(ClientError::UnknownTopic(_)))
+        );
+        if !gone {
+            partitions.push(partition.to_string());
+        }
+    }
+    if partitions.is_empty() {
         return Ok(());
     }
-    let partitions: Vec<String> = report.uncommitted.iter().map(ToString::to_string).collect();
-    Err(Failure::failed(format_args!(
-        "what was printed of {} could not be committed in time and comes again",
-        partitions.join(", ")
-    )))
+    Err(Failure::failed(
+        format_args!("what was printed of {} comes again", partitions.join(", ")),
+        "it could not be committed in time",
+        "see that the group's coordinator is there before the next start",
+    ))
 }
 
 /// A topic that is not there is waited for, as Kafka's consumers do; with `--exit-at-end` it has no end to wait for.
@@ -105,16 +153,55 @@ async fn missing_topics(args: &ConsumeArgs, client: &Client) -> Result<(), Failu
     for topic in &args.topics {
         match client.describe_topic(topic).await {
             Ok(_) => {}
-            Err(error @ ClientError::UnknownTopic(_)) if args.exit_at_end => {
-                return Err(Failure::failed(error));
+            Err(error @ ClientError::UnknownTopic(_)) if !args.exit_at_end => {
+                say(format_args!("{error} yet, waiting for it"));
             }
-            Err(error @ ClientError::UnknownTopic(_)) => {
-                eprintln!("callboard: {error} yet, waiting for it")
+            Err(error) => {
+                return Err(Failure::client(
+                    format_args!("cannot consume {topic}"),
+                    &error,
+                ));
             }
-            Err(error) => return Err(Failure::failed(format_args!("topic {topic}: {error}"))),
         }
     }
     Ok(())
+}
+
+/// How a record looks on its line.
+enum Format {
+    Plain(Plain),
+    Json,
+}
+
+impl Format {
+    fn new(args: &ConsumeArgs) -> Result<Self, Failure> {
+        let shown = [args.print_timestamp, args.print_headers, args.print_key];
+        match args.output {
+            OutputFormat::Plain => Ok(Self::Plain(Plain {
+                timestamp: args.print_timestamp.unwrap_or(false),
+                headers: args.print_headers.unwrap_or(false),
+                key: args.print_key.unwrap_or(true),
+                null: args.null_value.clone().unwrap_or_else(|| "-".to_owned()),
+            })),
+            OutputFormat::Json
+                if shown.iter().any(Option::is_some) || args.null_value.is_some() =>
+            {
+                Err(Failure::usage(
+                    "--print-… and --null-value",
+                    "--output json has every part of a record, and null is null",
+                    "leave them out, or print plain lines",
+                ))
+            }
+            OutputFormat::Json => Ok(Self::Json),
+        }
+    }
+
+    fn append(&self, text: &mut Vec<u8>, record: &Record) {
+        match self {
+            Self::Plain(plain) => plain.append(text, record),
+            Self::Json => json::append(text, record),
+        }
+    }
 }
 
 /// A member at work.
@@ -128,23 +215,35 @@ struct Session {
 }
 
 impl Session {
+    /// Until all is printed that was asked for, or a signal comes: then `asked` is it.
     async fn go_on(
         &mut self,
         mut stream: RecordStream,
         signals: &mut Signals,
+        asked: &mut Option<Signal>,
     ) -> Result<(), Failure> {
         let closed = closed::stdout();
         tokio::pin!(closed);
         let mut end_check = tokio::time::interval(END_CHECK);
-        while self.left > 0 {
+        while self.left > 0 || self.printer.is_writing() {
             tokio::select! {
                 biased;
-                _ = signals.next() => return Ok(()),
+                signal = signals.next() => {
+                    *asked = Some(signal);
+                    return Ok(());
+                }
+                written = self.printer.written() => written?,
                 () = &mut closed => return Err(Failure::OutputClosed),
-                ended = self.consumer.ended() => return ended.map_err(Failure::failed),
+                ended = self.consumer.ended() => return ended.map_err(|error| {
+                    Failure::failed("the consumer has ended", &error, advice::of_consumer(&error))
+                }),
                 Some(event) = self.events.recv() => self.heard(event)?,
-                Some(record) = stream.next() => self.print(record, &mut stream)?,
-                found = self.ends.found() => found.map_err(Failure::failed)?,
+                Some(record) = stream.next(), if !self.printer.is_writing() => {
+                    self.print(record, &mut stream);
+                }
+                found = self.ends.found() => found.map_err(|error| {
+                    Failure::client("cannot find the ends of partitions", &error)
+                })?,
                 _ = end_check.tick(), if self.ends.wanted() => {
                     if self.ends.reached(&self.consumer.progress()) {
                         return Ok(());
@@ -162,9 +261,11 @@ impl Session {
                 self.ends.gone(&partitions)
             }
             Event::Paused { partition, reason } => {
-                return Err(Failure::failed(format_args!(
-                    "{partition} cannot be consumed: {reason}"
-                )));
+                return Err(Failure::failed(
+                    format_args!("{partition} cannot be consumed"),
+                    reason,
+                    "what was printed is committed: mend the cause, or begin elsewhere in another group",
+                ));
             }
             // Commits and joins are tried again by themselves; RUST_LOG=warn shows them.
             _ => {}
@@ -172,48 +273,20 @@ impl Session {
         Ok(())
     }
 
-    /// Prints this record and those that are there already, then acknowledges them.
-    fn print(&mut self, first: StreamRecord, stream: &mut RecordStream) -> Result<(), Failure> {
+    /// Prints this record and those that are there already.
+    fn print(&mut self, first: StreamRecord, stream: &mut RecordStream) {
         let mut next = Some(first);
         while let Some(record) = next {
             self.printer.add(record);
             self.left -= 1;
             // Looked at first: what is taken out of the stream has to be printed.
-            let room = self.left > 0 && self.printer.text.len() < PRINTED_MAX;
+            let room = self.left > 0 && self.printer.has_room();
             next = if room {
                 stream.next().now_or_never().flatten()
             } else {
                 None
             };
         }
-        self.printer.flush()
-    }
-}
-
-/// Lines on their way to stdout, and the records they are of.
-#[derive(Default)]
-struct Printer {
-    text: Vec<u8>,
-    records: Vec<StreamRecord>,
-}
-
-impl Printer {
-    fn add(&mut self, record: StreamRecord) {
-        line::append(&mut self.text, &record);
-        self.records.push(record);
-    }
-
-    /// Gives the lines to stdout. Their records are acknowledged if it took them, and let go of if not.
-    fn flush(&mut self) -> Result<(), Failure> {
-        let mut stdout = std::io::stdout().lock();
-        let written = stdout.write_all(&self.text).and_then(|()| stdout.flush());
-        self.text.clear();
-        for record in self.records.drain(..) {
-            if written.is_ok() {
-                // False where the partition has gone to another member meanwhile, which prints it too: at least once.
-                record.ack();
-            }
-        }
-        Ok(written?)
+        self.printer.print();
     }
 }

@@ -66,11 +66,11 @@ impl ChildMember {
 
 /// The hidden command: a member that lives until it is killed, or until whoever started it is gone.
 pub(crate) async fn run(args: DemoMemberArgs) -> Result<(), Failure> {
-    let config = member::config(&args.bootstrap).map_err(Failure::usage)?;
-    let client = Client::connect(config).await.map_err(Failure::failed)?;
+    let config = member::config(&args.bootstrap).map_err(Failure::demo)?;
+    let client = Client::connect(config).await.map_err(Failure::demo)?;
     let member = Member::join(&client, Arc::new(tell), None)
         .await
-        .map_err(Failure::failed)?;
+        .map_err(Failure::demo)?;
     // A thread, since reading a pipe cannot be cancelled; it ends with the process.
     let (orphaned, parent_gone) = oneshot::channel::<()>();
     std::thread::spawn(move || {

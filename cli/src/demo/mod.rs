@@ -38,7 +38,7 @@ const ALL_PARTITIONS: usize = PARTITIONS as usize;
 pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     keep_the_planned_panic_quiet();
-    let flights = Flights::load()?;
+    let flights = Flights::load().map_err(Failure::demo)?;
     let rows = flights.table().sum().scheduled;
     let story = Story::begin(progress::bar(rows, "produced"));
     story.say(
@@ -51,18 +51,19 @@ pub(crate) async fn run(args: DemoArgs) -> Result<(), Failure> {
     let stage = Stage::open().await?;
     let shown = tokio::select! {
         shown = Box::pin(play(&stage, &story, &flights)) => shown,
-        signal = signals.next() => Err(Failure::failed(format_args!("{signal} ended the demo"))),
+        signal = signals.next() => signal
+            .ending()
+            .and_then(|()| Err(Failure::demo(format_args!("{signal} ended the demo")))),
     };
+    let mut ending = Ok(());
     if args.keep && shown.is_ok() {
         print(&invitation(&stage));
-        signals.next().await;
+        ending = signals.next().await.ending();
     }
     let stopped = stage.close().await;
     match shown? {
-        true => stopped,
-        false => Err(Failure::failed(
-            "the demo did not show what it claims, see above",
-        )),
+        true => stopped.and(ending),
+        false => Err(Failure::demo("it did not show what it claims, see above")),
     }
 }
 
@@ -82,7 +83,7 @@ async fn play(stage: &Stage, story: &Arc<Story>, flights: &Flights) -> Result<bo
     let dora = troupe.third_act().await?;
     let (lag, left) = troupe.last_act([anna, carla, dora], rows).await?;
 
-    let ends = stage.ends().await.map_err(Failure::failed)?;
+    let ends = stage.ends().await.map_err(Failure::demo)?;
     let took = story.elapsed();
     story.bar().finish_and_clear();
     let evidence = {
@@ -166,12 +167,13 @@ impl Troupe<'_> {
     async fn enter(&self, name: &'static str) -> Result<Member, Failure> {
         let sink = self.story.sink(name);
         let joined = Member::join(&self.stage.client, sink, Some(Arc::clone(&self.stumble))).await;
-        joined.map_err(|error| Failure::failed(format_args!("{name} cannot join: {error}")))
+        joined.map_err(|error| Failure::demo(format_args!("{name} cannot join: {error}")))
     }
 
     /// Three members share the partitions; one of them is a process of its own.
     async fn first_act(&self) -> Result<(Member, ChildMember, Member), Failure> {
-        let bert = ChildMember::start(&self.stage.bootstrap, self.story.sink(BERT))?;
+        let bert = ChildMember::start(&self.stage.bootstrap, self.story.sink(BERT))
+            .map_err(Failure::demo)?;
         let (anna, carla) = tokio::try_join!(self.enter(ANNA), self.enter(CARLA))?;
         self.story.say(
             "demo",
@@ -191,7 +193,7 @@ impl Troupe<'_> {
         let before = before.await?;
         let reasons = self.reasons().await;
         let pid = bert.pid;
-        bert.kill().await?;
+        bert.kill().await.map_err(Failure::demo)?;
         let counted = self.story.happened().ledger.distinct();
         self.story.say(
             "demo",
@@ -236,8 +238,8 @@ impl Troupe<'_> {
             .into_iter()
             .filter(|report| report.drained)
             .count();
-        let ends = self.stage.ends().await.map_err(Failure::failed)?;
-        let committed = self.stage.committed().await.map_err(Failure::failed)?;
+        let ends = self.stage.ends().await.map_err(Failure::demo)?;
+        let committed = self.stage.committed().await.map_err(Failure::demo)?;
         let lag = ends
             .iter()
             .map(|(partition, end)| end - committed.get(partition).unwrap_or(&0))

@@ -38,7 +38,8 @@ impl Stage {
     pub(super) async fn open() -> Result<Self, Failure> {
         let directory = tempfile::Builder::new()
             .prefix("callboard-demo-")
-            .tempdir()?;
+            .tempdir()
+            .map_err(Failure::demo)?;
         let mut config = BrokerConfig::default();
         for (key, value) in [
             ("listeners", "127.0.0.1:0"),
@@ -47,7 +48,7 @@ impl Stage {
             ("group.min.session.timeout.ms", "1000"),
             ("group.initial.rebalance.delay.ms", "1000"),
         ] {
-            config.set(key, value).map_err(Failure::failed)?;
+            config.set(key, value).map_err(Failure::demo)?;
         }
         config.data_dir = directory.path().join("data");
         // Members and producer live in this process and are counted with the broker.
@@ -61,15 +62,15 @@ impl Stage {
             callboard_consumer::metrics::describe();
         }
         let started = crate::broker::start(config, recorder).await;
-        let broker = started.map_err(Failure::failed)?;
+        let broker = started.map_err(Failure::demo)?;
         let bootstrap = broker.address().to_string();
         let admin = broker.admin_address();
-        let config = member::config(&bootstrap).map_err(Failure::failed)?;
-        let client = Client::connect(config).await.map_err(Failure::failed)?;
+        let config = member::config(&bootstrap).map_err(Failure::demo)?;
+        let client = Client::connect(config).await.map_err(Failure::demo)?;
         client
             .create_topic(&NewTopic::new(TOPIC, PARTITIONS))
             .await
-            .map_err(Failure::failed)?;
+            .map_err(Failure::demo)?;
         Ok(Self {
             broker,
             bootstrap,
@@ -81,9 +82,9 @@ impl Stage {
 
     /// Stops the broker in order and removes its data.
     pub(super) async fn close(self) -> Result<(), Failure> {
-        let stopped = self.broker.shutdown().await.map_err(Failure::failed);
+        let stopped = self.broker.shutdown().await.map_err(Failure::demo);
         // After the broker: whoever still writes would make its files anew.
-        let removed = self.directory.close().map_err(Failure::failed);
+        let removed = self.directory.close().map_err(Failure::demo);
         stopped.and(removed)
     }
 
@@ -120,7 +121,7 @@ impl Stage {
         let (sent, waited) = tokio::join!(send, wait);
         waited
             .and(sent)
-            .map_err(|error| Failure::failed(format_args!("a row is not stored: {error}")))
+            .map_err(|error| Failure::demo(format_args!("a row is not stored: {error}")))
     }
 
     /// Where each partition ends.

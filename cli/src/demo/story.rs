@@ -132,7 +132,7 @@ impl Story {
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 let seconds = PATIENCE.as_secs();
-                return Err(Failure::failed(format_args!(
+                return Err(Failure::demo(format_args!(
                     "the demo waited {seconds} s for this in vain: {what}"
                 )));
             }

@@ -6,6 +6,10 @@
 
 mod broker;
 mod demo;
+mod help;
+mod records;
 mod requests;
 mod roundtrip;
+mod signals;
 mod support;
+mod topics;

@@ -37,8 +37,12 @@ impl Process {
     }
 
     fn start_with(arguments: &[&str], input: Option<&str>) -> Self {
+        Self::spawn(command(arguments), input)
+    }
+
+    fn spawn(mut command: Command, input: Option<&str>) -> Self {
         let limit = Limit::start();
-        let mut child = command(arguments).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         if let Some(input) = input {
             // A command that refuses its arguments does not read.
@@ -75,6 +79,13 @@ impl Process {
         )
     }
 
+    /// As [`start`](Self::start), but another program runs the binary: its name and arguments come first.
+    pub(crate) fn start_under(program: &[&str], arguments: &[&str]) -> Self {
+        let binary = env!("CARGO_BIN_EXE_callboard");
+        let all = [&program[1..], &[binary], arguments].concat();
+        Self::spawn(command_of(program[0], &all), None)
+    }
+
     /// The next line of stdout.
     pub(crate) fn line(&self) -> String {
         match self.lines.recv_timeout(PATIENCE) {
@@ -107,14 +118,19 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
+        self.signals(name, 1);
+    }
+
+    /// The same signal so many times, one right after the other.
+    pub(crate) fn signals(&self, name: &str, times: usize) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let mut kill = Command::new("kill");
+        kill.args(["-s", name]).args(vec![&pid; times]);
+        assert!(kill.status().unwrap().success());
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -181,8 +197,12 @@ fn read_errors(mut stderr: ChildStderr) -> Receiver<String> {
     errors
 }
 
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callboard"));
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    command_of(env!("CARGO_BIN_EXE_callboard"), arguments)
+}
+
+fn command_of(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).env_remove("RUST_LOG");
     command
         .stdin(Stdio::piped())
@@ -248,6 +268,86 @@ impl Broker {
             listen,
             admin,
             data,
+        }
+    }
+}
+
+/// A broker with a topic, and its address spelled as arguments.
+pub(crate) struct House {
+    pub(crate) broker: Broker,
+    _directory: tempfile::TempDir,
+}
+
+impl House {
+    /// A broker with these settings and no topics.
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = Broker::start_with(directory.path(), more);
+        Self {
+            broker,
+            _directory: directory,
+        }
+    }
+
+    pub(crate) fn open(topic: &str, partitions: u32) -> Self {
+        let house = Self::start(&[]);
+        let partitions = partitions.to_string();
+        let created = house.succeed(&["topic", "create", topic, "--partitions", &partitions]);
+        assert_eq!(
+            created,
+            [format!("created {topic} with {partitions} partitions")]
+        );
+        house
+    }
+
+    pub(crate) fn with<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        [arguments, &["--bootstrap", &self.broker.listen]].concat()
+    }
+
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> Vec<String> {
+        succeed(&self.with(arguments))
+    }
+
+    pub(crate) fn produce(&self, topic: &str, lines: &str) {
+        let ended = run_with(
+            &self.with(&["produce", topic, "--key-separator", "="]),
+            lines,
+        );
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        assert!(ended.lines.is_empty(), "{:?}", ended.lines);
+        let count = lines.lines().count();
+        assert_eq!(
+            ended.errors,
+            format!("produced {count} records to {topic}\n")
+        );
+    }
+
+    /// What the group has not printed yet.
+    pub(crate) fn rest(&self, topic: &str) -> Vec<String> {
+        self.succeed(&[
+            "consume",
+            topic,
+            "--group",
+            "g",
+            "--from",
+            "earliest",
+            "--exit-at-end",
+        ])
+    }
+
+    pub(crate) fn restart(self, signal: &str) -> Self {
+        let data = self.broker.data.clone();
+        self.broker.process.signal(signal);
+        let ended = self.broker.process.end();
+        assert_eq!(
+            ended.code,
+            (signal == "TERM").then_some(0),
+            "{}",
+            ended.errors
+        );
+        Self {
+            broker: Broker::start(Path::new(&data)),
+            _directory: self._directory,
         }
     }
 }
