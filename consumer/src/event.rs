@@ -6,6 +6,8 @@ use callboard_client::TopicPartition;
 use tokio::sync::broadcast;
 use tracing::warn;
 
+use crate::core::membership::FatalError;
+
 /// Events kept for a listener that is slow; older ones are dropped and counted.
 const EVENTS_KEPT: usize = 4096;
 
@@ -115,10 +117,39 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// The member ends and does not come back.
+    /// The coordinator does not answer any more, is another one now, or cannot be found. Told once until it is found
+    /// again; the member keeps what it has meanwhile.
+    CoordinatorLost {
+        /// The node it was, where one was known.
+        node: Option<i32>,
+        /// Kafka's error name, or what happened to the request.
+        error: String,
+    },
+    /// The coordinator that was lost, or another one, answers.
+    CoordinatorFound {
+        /// Its node.
+        node: i32,
+    },
+    /// A topic that is subscribed to is not there, or is refused. It is asked for again at once, and then every
+    /// `retry.backoff.max.ms` at most, until it comes.
+    TopicMissing {
+        /// Which.
+        topic: String,
+        /// It was there before: it was deleted, and the positions in it are void.
+        was_there: bool,
+        /// Kafka's error name.
+        error: &'static str,
+    },
+    /// A topic that was missing is there. After a deletion it is another topic of that name, and begins where the reset
+    /// policy says.
+    TopicBack {
+        /// Which.
+        topic: String,
+    },
+    /// The member ends and does not come back: it is fenced, or the coordinator refuses it for good.
     Fatal {
         /// Why.
-        error: String,
+        error: FatalError,
     },
     /// The member has left the group, or stays in it without being consumed (static members).
     Left,

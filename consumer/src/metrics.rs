@@ -32,6 +32,12 @@ pub const CONSUMER_LAG_RECORDS: &str = "callboard_consumer_lag_records";
 /// When the coordinator last answered a heartbeat.
 pub const CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS: &str =
     "callboard_consumer_last_heartbeat_timestamp_seconds";
+/// Times that the coordinator was lost, by Kafka's error name; counted once until it is found again.
+pub const CONSUMER_COORDINATOR_LOST_TOTAL: &str = "callboard_consumer_coordinator_lost_total";
+/// Times that a topic subscribed to was found missing; counted once until it comes.
+pub const CONSUMER_TOPICS_MISSED_TOTAL: &str = "callboard_consumer_topics_missed_total";
+/// Members that ended and do not come back, by Kafka's error name.
+pub const CONSUMER_FATAL_TOTAL: &str = "callboard_consumer_fatal_total";
 /// Heartbeats that failed, by Kafka's error name.
 pub const CONSUMER_HEARTBEAT_FAILURES_TOTAL: &str = "callboard_consumer_heartbeat_failures_total";
 /// Errors in Fetch answers, by Kafka's error name.
@@ -79,6 +85,18 @@ pub fn describe() {
         (
             CONSUMER_HEARTBEAT_FAILURES_TOTAL,
             "Heartbeats that failed, by Kafka error name",
+        ),
+        (
+            CONSUMER_COORDINATOR_LOST_TOTAL,
+            "Times that the coordinator was lost, by Kafka error name",
+        ),
+        (
+            CONSUMER_TOPICS_MISSED_TOTAL,
+            "Times that a subscribed topic was found missing",
+        ),
+        (
+            CONSUMER_FATAL_TOTAL,
+            "Members that ended for good, by Kafka error name",
         ),
         (
             CONSUMER_FETCH_ERRORS_TOTAL,

@@ -208,34 +208,6 @@ async fn user_data_travels_to_the_leader_and_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_topic_that_comes_later_is_assigned_when_metadata_tells_of_it() {
-    let world = World::with(1, 0, &[("metadata.max.age.ms", "1000")]).await;
-    let seen = Seen::default();
-    let noted = seen.clone();
-    let consumer = world
-        .consumer()
-        .topics(["later"])
-        .handle(move |record: Record, _context| {
-            noted.note(&record);
-            async { Ok::<_, HandlerError>(()) }
-        })
-        .start()
-        .await
-        .unwrap();
-    let mut events = consumer.events();
-    let assigned = |event: &Event| matches!(event, Event::Assigned { .. });
-    event(&mut events, assigned).await;
-    world.broker.create_topic("later", 3);
-    let Event::Assigned { added, reason, .. } = event(&mut events, assigned).await else {
-        unreachable!()
-    };
-    assert_eq!(reason, "cached metadata has changed");
-    assert_eq!(added.len(), 4);
-    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
-    world.stage.finish().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_strategy_that_nobody_knows_is_refused_at_the_start() {
     let world = World::with(1, 0, &[("partition.assignment.strategy", "range, uniform")]).await;
     let started = world

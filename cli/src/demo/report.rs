@@ -102,7 +102,7 @@ impl Report {
             Event::AssignorFailed { error } => {
                 Self::Trouble(format!("the assignor has no plan: {error}"))
             }
-            Event::Fatal { error } => Self::Trouble(error),
+            Event::Fatal { error } => Self::Trouble(error.to_string()),
             _ => return None,
         })
     }

@@ -71,6 +71,9 @@ struct Fault {
 #[derive(Debug, Default)]
 struct World {
     topics: BTreeMap<String, Vec<Log>>,
+    /// The n-th topic ever made has the id n.
+    topic_ids: BTreeMap<String, u8>,
+    next_topic: u8,
     group: Group,
     faults: Vec<Fault>,
     held: BTreeSet<i16>,
@@ -124,10 +127,24 @@ impl ScriptedBroker {
     /// Adds a topic, or gives one more partitions.
     pub fn create_topic(&self, name: &str, partitions: usize) {
         self.shared.change(|world| {
+            if !world.topics.contains_key(name) {
+                world.next_topic += 1;
+                world.topic_ids.insert(name.to_owned(), world.next_topic);
+            }
             let logs = world.topics.entry(name.to_owned()).or_default();
             while logs.len() < partitions {
                 logs.push(Log::default());
             }
+        });
+    }
+
+    /// Deletes a topic, and what the group has committed for it.
+    pub fn delete_topic(&self, name: &str) {
+        self.shared.change(|world| {
+            world.topics.remove(name);
+            world.topic_ids.remove(name);
+            let committed = &mut world.group.committed;
+            committed.retain(|(topic, _), _| topic != name);
         });
     }
 

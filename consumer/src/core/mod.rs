@@ -6,3 +6,4 @@ pub mod fetch_credit;
 pub mod fetch_plan;
 pub mod membership;
 pub mod offset_tracker;
+pub mod topic_watch;

@@ -4,12 +4,14 @@
 mod leader;
 mod member;
 mod requests;
+mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callboard_client::{Purpose, TopicPartition};
+use callboard_protocol::ErrorCode;
 use callboard_supervision::{Addr, Envelope, RpcReplyPort, Timer};
 use metrics::{counter, gauge};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -25,8 +27,8 @@ use crate::core::membership::{
 };
 use crate::event::Event;
 use crate::metrics::{
-    CONSUMER_HEARTBEAT_FAILURES_TOTAL, CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS,
-    CONSUMER_REBALANCES_TOTAL,
+    CONSUMER_COORDINATOR_LOST_TOTAL, CONSUMER_FATAL_TOTAL, CONSUMER_HEARTBEAT_FAILURES_TOTAL,
+    CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS, CONSUMER_REBALANCES_TOTAL,
 };
 use crate::partitions::PartitionsMsg;
 use crate::shared::{Identity, Shared};
@@ -104,7 +106,7 @@ impl Actor for MembershipActor {
             });
         }
         let mut tasks = JoinSet::new();
-        tasks.spawn(watch_metadata(Arc::clone(&shared), myself.clone()));
+        tasks.spawn(watch::watch_metadata(Arc::clone(&shared), myself.clone()));
         myself
             .cast(MembershipMsg::Step(Input::Start))
             .map_err(|_| "stopped while starting")?;
@@ -272,6 +274,21 @@ impl State {
                 took,
             } => self.assigned(generation, owned, added, leader, &reason, took),
             Effect::Disconnect(node) => self.shared.client.disconnect(node, Purpose::Coordination),
+            Effect::CoordinatorLost { node, why } => {
+                let group = self.shared.group_id.to_string();
+                warn!(group_id = group, node, error = %why, "coordinator lost");
+                let error = refused_with(&why);
+                counter!(CONSUMER_COORDINATOR_LOST_TOTAL, "group" => group, "error" => error)
+                    .increment(1);
+                let error = why.to_string();
+                self.shared
+                    .events
+                    .send(Event::CoordinatorLost { node, error });
+            }
+            Effect::CoordinatorFound(node) => {
+                info!(group_id = %self.shared.group_id, node, "coordinator found again");
+                self.shared.events.send(Event::CoordinatorFound { node });
+            }
             Effect::AssignorFailed(why) => {
                 warn!(error = why, "no assignment");
                 self.shared
@@ -279,9 +296,16 @@ impl State {
                     .send(Event::AssignorFailed { error: why });
             }
             Effect::Fatal(fatal) => {
-                error!(error = %fatal, "membership ended");
+                let group = self.shared.group_id.to_string();
+                error!(group_id = group, error = %fatal, "membership ended");
+                let error = match &fatal {
+                    FatalError::Refused { code, .. } => code.name(),
+                    FatalError::Fenced { .. } => ErrorCode::FENCED_INSTANCE_ID.name(),
+                    FatalError::Protocol { .. } => "PROTOCOL",
+                };
+                counter!(CONSUMER_FATAL_TOTAL, "group" => group, "error" => error).increment(1);
                 self.shared.events.send(Event::Fatal {
-                    error: fatal.to_string(),
+                    error: fatal.clone(),
                 });
                 self.ended.send_replace(Some(Err(fatal)));
                 self.answer_leavers();
@@ -359,11 +383,7 @@ impl State {
             Ok(()) => gauge!(CONSUMER_LAST_HEARTBEAT_TIMESTAMP_SECONDS, "group" => group)
                 .set(now_seconds()),
             Err(refusal) => {
-                let error = match refusal {
-                    Refusal::Code(code) => code.name(),
-                    Refusal::Disconnected => "DISCONNECTED",
-                    Refusal::Protocol(_) => "PROTOCOL",
-                };
+                let error = refused_with(refusal);
                 counter!(CONSUMER_HEARTBEAT_FAILURES_TOTAL, "group" => group, "error" => error)
                     .increment(1);
             }
@@ -371,24 +391,12 @@ impl State {
     }
 }
 
-/// Tells the core of every change of partition counts, for as long as the actor lives.
-async fn watch_metadata(shared: Arc<Shared>, membership: Addr<MembershipMsg>) {
-    let mut cluster = shared.client.watch_cluster();
-    while cluster.changed().await.is_ok() {
-        let counts: BTreeMap<String, i32> = {
-            let cluster = cluster.borrow_and_update();
-            cluster
-                .topics
-                .keys()
-                .filter_map(|topic| Some((topic.to_string(), cluster.partition_count(topic)?)))
-                .collect()
-        };
-        if membership
-            .cast(MembershipMsg::Step(Input::MetadataChanged(counts)))
-            .is_err()
-        {
-            return;
-        }
+/// A refusal as a label.
+fn refused_with(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Code(code) => code.name(),
+        Refusal::Disconnected => "DISCONNECTED",
+        Refusal::Protocol(_) => "PROTOCOL",
     }
 }
 

@@ -197,6 +197,12 @@ pub(super) fn commit(
     for topic in &request.topics {
         let mut partitions = Vec::new();
         for one in &topic.partitions {
+            let code = match code {
+                ErrorCode::NONE if !world.topics.contains_key(&*topic.name) => {
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                }
+                code => code,
+            };
             if code == ErrorCode::NONE {
                 let (name, partition) = (topic.name.to_string(), one.partition_index);
                 let new = one.committed_offset;

@@ -218,7 +218,14 @@ fn fetch_now(
                 aborted_transactions: None,
                 ..PartitionData::default()
             };
-            ready |= fault != ErrorCode::NONE;
+            if log.is_none() && fault == ErrorCode::NONE {
+                data.error_code = if version >= 13 {
+                    ErrorCode::UNKNOWN_TOPIC_ID.0
+                } else {
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.0
+                };
+            }
+            ready |= data.error_code != ErrorCode::NONE.0;
             if let Some(log) = log.filter(|_| fault == ErrorCode::NONE) {
                 data.high_watermark = log.next;
                 let first = log.batches.first().map_or(log.next, |(base, _, _)| *base);

@@ -152,14 +152,10 @@ fn versions(world: &World, version: i16, id: i32) -> io::Result<Bytes> {
     reply(id, layout, &answer)
 }
 
-/// The id of the n-th topic by name.
+/// The id of a topic, none if it is not there.
 fn topic_id(world: &World, topic: &str) -> Uuid {
-    let place = world
-        .topics
-        .keys()
-        .position(|name| name == topic)
-        .unwrap_or(0);
-    Uuid([u8::try_from(place + 1).unwrap_or(u8::MAX); 16])
+    let number = world.topic_ids.get(topic);
+    number.map_or(Uuid::ZERO, |number| Uuid([*number; 16]))
 }
 
 fn metadata(world: &World, version: i16, id: i32, body: &[u8]) -> io::Result<Bytes> {

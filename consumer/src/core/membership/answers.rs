@@ -29,7 +29,7 @@ impl Membership {
                 self.coordinator = Coordinator::Known { node };
                 self.alive(now);
             }
-            Err(Refusal::Code(code)) if Self::code_is_fatal(code) => {
+            Err(Refusal::Code(code)) if !code.is_retriable() => {
                 self.fatal(
                     FatalError::Refused {
                         request: "FindCoordinator",
@@ -38,11 +38,12 @@ impl Membership {
                     effects,
                 );
             }
-            Err(Refusal::Code(_) | Refusal::Disconnected | Refusal::Protocol(_)) => {
+            Err(refusal) => {
                 let wait = self.lookup_backoff.next_wait();
                 self.coordinator = Coordinator::Unknown {
                     retry_at: now + wait,
                 };
+                self.tell_lost(None, &refusal, effects);
             }
         }
     }
@@ -83,7 +84,7 @@ impl Membership {
         self.generation.protocol.clone_from(&answer.protocol);
         self.leader = answer.leader == answer.member_id;
         self.planned_over = None;
-        self.alive(now);
+        self.answered(now, effects);
         self.heartbeat.in_flight = None;
         self.heartbeat.due = now + self.config.heartbeat_interval;
         if !self.leader {
@@ -129,13 +130,15 @@ impl Membership {
                 let wait = self.join_backoff.next_wait();
                 self.unjoined(now + wait);
             }
-            Refusal::Code(ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR)
-            | Refusal::Disconnected => {
-                self.mark_coordinator_unknown(now, effects);
+            lost @ (Refusal::Disconnected
+            | Refusal::Code(
+                ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR,
+            )) => {
+                self.mark_coordinator_unknown(now, &lost, effects);
                 let wait = self.join_backoff.next_wait();
                 self.unjoined(now + wait);
             }
-            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fenced(effects),
             Refusal::Code(code) => self.fatal(
                 FatalError::Refused {
                     request: "JoinGroup",
@@ -207,7 +210,7 @@ impl Membership {
         }
         match answer {
             Ok(answer) => {
-                self.alive(now);
+                self.answered(now, effects);
                 if answer
                     .protocol
                     .is_some_and(|name| name != self.generation.protocol)
@@ -252,9 +255,11 @@ impl Membership {
                 self.reason = Reason::UnknownMember;
                 self.unjoined(now);
             }
-            Refusal::Code(ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR)
-            | Refusal::Disconnected => {
-                self.mark_coordinator_unknown(now, effects);
+            lost @ (Refusal::Disconnected
+            | Refusal::Code(
+                ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR,
+            )) => {
+                self.mark_coordinator_unknown(now, &lost, effects);
                 self.reason = Reason::Failed("the coordinator was lost".to_owned());
                 let wait = self.join_backoff.next_wait();
                 self.unjoined(now + wait);
@@ -263,7 +268,7 @@ impl Membership {
                 let wait = self.join_backoff.next_wait();
                 self.unjoined(now + wait);
             }
-            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fenced(effects),
             Refusal::Code(code) => self.fatal(
                 FatalError::Refused {
                     request: "SyncGroup",
@@ -294,9 +299,9 @@ impl Membership {
         }
         self.heartbeat.in_flight = None;
         match answer {
-            Ok(()) => self.beat_succeeded(now),
+            Ok(()) => self.beat_succeeded(now, effects),
             Err(Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS)) => {
-                self.beat_succeeded(now);
+                self.beat_succeeded(now, effects);
                 if self.state == State::Stable {
                     self.request_rejoin(Reason::GroupRebalancing);
                 }
@@ -309,9 +314,7 @@ impl Membership {
                 self.reset_new(now, LossCause::UnknownMember, effects);
                 self.expelled(now, Reason::UnknownMember, effects);
             }
-            Err(Refusal::Code(ErrorCode::FENCED_INSTANCE_ID)) => {
-                self.fatal(FatalError::Fenced, effects)
-            }
+            Err(Refusal::Code(ErrorCode::FENCED_INSTANCE_ID)) => self.fenced(effects),
             Err(Refusal::Code(
                 code @ (ErrorCode::UNSUPPORTED_VERSION | ErrorCode::GROUP_AUTHORIZATION_FAILED),
             )) => {
@@ -323,14 +326,16 @@ impl Membership {
                     effects,
                 );
             }
-            Err(Refusal::Code(
-                ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR,
-            )) => {
-                self.mark_coordinator_unknown(now, effects);
+            Err(
+                lost @ Refusal::Code(
+                    ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR,
+                ),
+            ) => {
+                self.mark_coordinator_unknown(now, &lost, effects);
                 self.heartbeat.due = now;
             }
             Err(Refusal::Disconnected) => {
-                self.mark_coordinator_unknown(now, effects);
+                self.mark_coordinator_unknown(now, &Refusal::Disconnected, effects);
                 self.heartbeat.due = now + self.heartbeat.backoff.next_wait();
             }
             Err(Refusal::Code(_) | Refusal::Protocol(_)) => {
@@ -339,8 +344,8 @@ impl Membership {
         }
     }
 
-    fn beat_succeeded(&mut self, now: Duration) {
-        self.alive(now);
+    fn beat_succeeded(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.answered(now, effects);
         self.heartbeat.due = now + self.config.heartbeat_interval;
     }
 
@@ -360,6 +365,12 @@ impl Membership {
         self.unjoined(now);
     }
 
+    /// Another process has our place.
+    fn fenced(&mut self, effects: &mut Vec<Effect>) {
+        let instance_id = self.config.instance_id.clone().unwrap_or_default();
+        self.fatal(FatalError::Fenced { instance_id }, effects);
+    }
+
     /// A commit or an offset fetch was refused. Only what says something about our membership reaches this core.
     pub(super) fn commit_refused(
         &mut self,
@@ -369,15 +380,15 @@ impl Membership {
         effects: &mut Vec<Effect>,
     ) {
         match refusal {
-            Refusal::Disconnected
+            lost @ (Refusal::Disconnected
             | Refusal::Code(
                 ErrorCode::COORDINATOR_NOT_AVAILABLE
                 | ErrorCode::NOT_COORDINATOR
                 | ErrorCode::REQUEST_TIMED_OUT,
-            ) => {
+            )) => {
                 // A parked JoinGroup or SyncGroup on that connection answers for itself.
                 if !matches!(self.state, State::Joining { .. } | State::Syncing { .. }) {
-                    self.mark_coordinator_unknown(now, effects);
+                    self.mark_coordinator_unknown(now, &lost, effects);
                 }
             }
             Refusal::Code(code) if ends_the_member(code) => {
@@ -397,7 +408,7 @@ impl Membership {
                 self.reset_new(now, LossCause::UnknownMember, effects);
                 self.expelled(now, Reason::UnknownMember, effects);
             }
-            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fatal(FatalError::Fenced, effects),
+            Refusal::Code(ErrorCode::FENCED_INSTANCE_ID) => self.fenced(effects),
             Refusal::Code(_) | Refusal::Protocol(_) => {}
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use callboard_client::TopicPartition;
 use callboard_protocol::ErrorCode;
 
-use super::Generation;
+use super::{Generation, Topics};
 
 /// Ties an answer to its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,16 @@ pub enum Refusal {
     Disconnected,
     /// The answer was not Kafka's.
     Protocol(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => f.write_str(code.name()),
+            Self::Disconnected => f.write_str("no answer"),
+            Self::Protocol(detail) => write!(f, "protocol error: {detail}"),
+        }
+    }
 }
 
 /// JoinGroup's answer, where it was a success.
@@ -103,8 +113,8 @@ pub enum Input {
     Revoked(Ticket),
     /// LeaveGroup is answered, or given up.
     Left(Ticket),
-    /// Partition counts of the topics the client knows of.
-    MetadataChanged(BTreeMap<String, i32>),
+    /// The topics the client knows of; once at the start and whenever that changes.
+    MetadataChanged(Topics),
     /// A commit sent under `generation`, or an offset fetch, was refused.
     CommitRefused {
         /// Which of the two.
@@ -222,6 +232,15 @@ pub enum Effect {
     },
     /// Close the coordination connection to this node.
     Disconnect(i32),
+    /// The coordinator cannot be reached, or cannot be found; the application should hear of it. Membership is kept.
+    CoordinatorLost {
+        /// The node it was, where one was known.
+        node: Option<i32>,
+        /// What was heard of it last.
+        why: Refusal,
+    },
+    /// And this node has answered as the coordinator since.
+    CoordinatorFound(i32),
     /// The plan failed; the application should hear of it.
     AssignorFailed(String),
     /// The member ends and does not come back.
@@ -240,6 +259,8 @@ pub enum Reason {
     GroupRebalancing,
     /// Leader: a topic has other partitions than the plan was made over.
     MetadataChanged,
+    /// A topic that was deleted is there again; its partitions that were ours begin anew. No rebalance.
+    TopicBack,
     /// Cooperative: partitions were given up for others to take.
     RevokedForOthers,
     /// The assignment held topics that are not subscribed.
@@ -260,6 +281,7 @@ impl fmt::Display for Reason {
             Self::FirstJoin => f.write_str("first join"),
             Self::GroupRebalancing => f.write_str("group is already rebalancing"),
             Self::MetadataChanged => f.write_str("cached metadata has changed"),
+            Self::TopicBack => f.write_str("topic is there again"),
             Self::RevokedForOthers => f.write_str("need to revoke partitions and re-join"),
             Self::AssignmentMismatch => f.write_str("assignment does not match subscription"),
             Self::IllegalGeneration => f.write_str("encountered ILLEGAL_GENERATION"),
@@ -280,6 +302,8 @@ pub enum LossCause {
     IllegalGeneration,
     /// The records in work were not finished before the rebalance timeout.
     RevokeOverdue,
+    /// The topic was deleted.
+    TopicGone,
     /// The member ended with a fatal error.
     Fatal,
     /// The membership actor failed and begins again.
@@ -292,6 +316,7 @@ impl fmt::Display for LossCause {
             Self::UnknownMember => "the coordinator no longer knows this member",
             Self::IllegalGeneration => "the group is in another generation",
             Self::RevokeOverdue => "revocation took longer than the rebalance timeout",
+            Self::TopicGone => "the topic was deleted",
             Self::Fatal => "the member ended",
             Self::Restarted => "membership was restarted",
         })
@@ -311,8 +336,11 @@ pub enum FatalError {
         code: ErrorCode,
     },
     /// Another process uses the same `group.instance.id`.
-    #[error("another member took over this group.instance.id")]
-    Fenced,
+    #[error("another member took over group.instance.id={instance_id}")]
+    Fenced {
+        /// The id.
+        instance_id: String,
+    },
     /// An answer that is not Kafka's.
     #[error("protocol error in {request}: {detail}")]
     Protocol {

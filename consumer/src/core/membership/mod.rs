@@ -10,20 +10,20 @@ mod effects;
 mod rebalance;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub(in crate::core) use answers::ends_the_member;
 pub use callboard_assignor::RebalanceProtocol;
 use callboard_client::TopicPartition;
-use callboard_protocol::ErrorCode;
-
-pub(in crate::core) use answers::ends_the_member;
 use callboard_client::core::backoff::Backoff;
 pub use effects::{
     Effect, EncodedPlan, FatalError, Input, JoinAnswer, JoinMember, JoinQuestion, LossCause,
     PlanFailure, Reason, Refusal, SyncAnswer, SyncQuestion, Ticket,
 };
+pub use topics::{TopicView, Topics};
 
 /// What a member is told at its birth. Times are Kafka's configuration keys of the same name.
 #[derive(Clone, Debug)]
@@ -141,6 +141,12 @@ pub struct Membership {
     join_backoff: Backoff,
     /// Leader: what the plan was computed over. Partition counts by topic.
     planned_over: Option<BTreeMap<String, i32>>,
+    /// The topics as last heard of.
+    heard: Option<Topics>,
+    /// Assigned to us in this generation, but their topic was deleted since.
+    void: BTreeSet<TopicPartition>,
+    /// The application was told that the coordinator is lost, and not yet that it is found.
+    told_lost: bool,
     /// When the rebalance in progress began.
     rebalance_since: Option<Duration>,
     next_ticket: u64,
@@ -187,6 +193,9 @@ impl Membership {
             lookup_backoff: backoff(2),
             join_backoff: backoff(3),
             planned_over: None,
+            heard: None,
+            void: BTreeSet::new(),
+            told_lost: false,
             rebalance_since: None,
             next_ticket: 0,
             config,
@@ -217,7 +226,7 @@ impl Membership {
             }
             Input::Revoked(ticket) => self.revoked(now, ticket, effects),
             Input::Left(ticket) => self.left(ticket, effects),
-            Input::MetadataChanged(counts) => self.metadata_changed(&counts),
+            Input::MetadataChanged(topics) => self.metadata_changed(now, topics, effects),
             Input::CommitRefused {
                 request,
                 generation,
@@ -327,7 +336,7 @@ impl Membership {
         };
         if self.session_until <= now {
             // The coordinator does not answer: ask who it is now. Membership is kept; only it can take that away.
-            self.mark_coordinator_unknown(now, effects);
+            self.mark_coordinator_unknown(now, &Refusal::Disconnected, effects);
             self.find_coordinator(now, effects);
             return;
         }
@@ -343,19 +352,42 @@ impl Membership {
     }
 
     /// The coordinator cannot be reached or is another one now. Generation and assignment are kept.
-    fn mark_coordinator_unknown(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    fn mark_coordinator_unknown(
+        &mut self,
+        now: Duration,
+        why: &Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Coordinator::Known { node } = self.coordinator {
             effects.push(Effect::Disconnect(node));
             let wait = self.lookup_backoff.next_wait();
             self.coordinator = Coordinator::Unknown {
                 retry_at: now + wait,
             };
+            self.tell_lost(Some(node), why, effects);
         }
         self.heartbeat.in_flight = None;
         self.session_until = Duration::MAX;
     }
 
-    /// The coordinator answered: the session lives.
+    /// Once until it is found again, however often it is looked for.
+    fn tell_lost(&mut self, node: Option<i32>, why: &Refusal, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.told_lost, true) {
+            let why = why.clone();
+            effects.push(Effect::CoordinatorLost { node, why });
+        }
+    }
+
+    /// The coordinator answered a request: the session lives. Whoever names it may be wrong, only its own word counts.
+    fn answered(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.alive(now);
+        if let Coordinator::Known { node } = self.coordinator
+            && std::mem::take(&mut self.told_lost)
+        {
+            effects.push(Effect::CoordinatorFound(node));
+        }
+    }
+
     fn alive(&mut self, now: Duration) {
         self.session_until = now + self.config.session_timeout;
         self.heartbeat.backoff.reset();
@@ -374,6 +406,7 @@ impl Membership {
         self.generation.protocol.clear();
         self.leader = false;
         self.planned_over = None;
+        self.void.clear();
         self.heartbeat.in_flight = None;
         self.rebalance_since.get_or_insert(now);
     }
@@ -406,18 +439,5 @@ impl Membership {
 
     fn unjoined(&mut self, retry_at: Duration) {
         self.state = State::Unjoined { retry_at };
-    }
-
-    fn code_is_fatal(code: ErrorCode) -> bool {
-        matches!(
-            code,
-            ErrorCode::INVALID_GROUP_ID
-                | ErrorCode::INVALID_SESSION_TIMEOUT
-                | ErrorCode::INCONSISTENT_GROUP_PROTOCOL
-                | ErrorCode::GROUP_AUTHORIZATION_FAILED
-                | ErrorCode::FENCED_INSTANCE_ID
-                | ErrorCode::GROUP_MAX_SIZE_REACHED
-                | ErrorCode::UNSUPPORTED_VERSION
-        )
     }
 }

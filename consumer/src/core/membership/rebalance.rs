@@ -1,6 +1,6 @@
 //! From the first sign of a rebalance to the assignment that ends it: revoking, joining, planning, syncing, applying.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use callboard_client::TopicPartition;
@@ -10,8 +10,6 @@ use super::{
     RebalanceProtocol, State, SyncQuestion, Ticket,
 };
 
-use std::collections::BTreeSet;
-
 /// Kafka cuts the reason at this many characters.
 const REASON_CHARS_MAX: usize = 255;
 
@@ -20,6 +18,9 @@ impl Membership {
     pub(super) fn begin_rebalance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         match &self.state {
             State::Stable => {
+                if self.plan_is_outdated() {
+                    self.request_rejoin(Reason::MetadataChanged);
+                }
                 let Some(reason) = self.rejoin.take() else {
                     return;
                 };
@@ -180,6 +181,7 @@ impl Membership {
         effects: &mut Vec<Effect>,
     ) {
         self.join_backoff.reset();
+        self.void.clear();
         if assigned
             .iter()
             .any(|one| !self.config.topics.contains(&*one.topic))
@@ -219,7 +221,7 @@ impl Membership {
         }
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         now: Duration,
         assigned: BTreeSet<TopicPartition>,
@@ -237,20 +239,6 @@ impl Membership {
             reason: self.reason.clone(),
             took: now.saturating_sub(since),
         });
-    }
-
-    /// Leader: the topics' partitions are other ones than the plan was made over.
-    pub(super) fn metadata_changed(&mut self, counts: &BTreeMap<String, i32>) {
-        let Some(planned) = &self.planned_over else {
-            return;
-        };
-        // A topic that is gone has no partitions, like one that is not there yet.
-        let changed = planned
-            .iter()
-            .any(|(topic, partitions)| counts.get(topic).unwrap_or(&0) != partitions);
-        if changed && self.leader {
-            self.request_rejoin(Reason::MetadataChanged);
-        }
     }
 
     /// [`Input::Leave`](super::Input::Leave): gives up what is owned in order, then leaves.

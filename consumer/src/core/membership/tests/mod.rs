@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_client::TopicPartition;
-use callboard_protocol::ErrorCode;
+use callboard_protocol::{ErrorCode, Uuid};
 
 use super::*;
 
 mod random;
+mod reactions;
+mod topics;
 
 const NODE: i32 = 3;
 const SECOND: Duration = Duration::from_secs(1);
@@ -135,6 +137,20 @@ fn only_join(effects: Vec<Effect>) -> (Ticket, JoinQuestion) {
     }
 }
 
+/// Metadata says that there is `orders` with so many partitions.
+fn orders(partitions: i32) -> Input {
+    orders_of(1, partitions)
+}
+
+/// The same, of the topic with this id.
+fn orders_of(id: u8, partitions: i32) -> Input {
+    let view = TopicView {
+        id: Uuid([id; 16]),
+        partitions,
+    };
+    Input::MetadataChanged(Topics::from([("orders".to_owned(), view)]))
+}
+
 fn code(code: ErrorCode) -> Refusal {
     Refusal::Code(code)
 }
@@ -237,7 +253,7 @@ fn a_rejoined_static_leader_makes_no_assignments_when_told_to_skip_and_still_see
     };
     assert!(question.assignments.is_empty());
     story.step(Input::Synced(*sync, Ok(synced(&[0]))));
-    let grown = Input::MetadataChanged(BTreeMap::from([("orders".to_owned(), 6)]));
+    let grown = orders(6);
     assert!(matches!(story.step(grown)[..], [Effect::Revoke { .. }]));
 }
 
@@ -397,16 +413,30 @@ fn a_moved_coordinator_is_found_again_and_membership_kept() {
         beat,
         Err(code(ErrorCode::NOT_COORDINATOR)),
     ));
-    assert_eq!(effects, [Effect::Disconnect(NODE)]);
+    let lost = Effect::CoordinatorLost {
+        node: Some(NODE),
+        why: code(ErrorCode::NOT_COORDINATOR),
+    };
+    assert_eq!(effects, [Effect::Disconnect(NODE), lost]);
     let effects = story.wait();
     let [Effect::FindCoordinator(ticket)] = effects[..] else {
         panic!("{effects:?}");
     };
     let effects = story.step(Input::CoordinatorFound(ticket, Ok(4)));
-    assert!(
-        matches!(&effects[..], [Effect::Heartbeat { node: 4, generation, .. }] if generation.id == 1),
-        "{effects:?}"
-    );
+    let [
+        Effect::Heartbeat {
+            ticket,
+            node: 4,
+            generation,
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(generation.id, 1);
+    // Found is what answers, not what somebody names.
+    let effects = story.step(Input::HeartbeatAnswered(*ticket, Ok(())));
+    assert_eq!(effects, [Effect::CoordinatorFound(4)]);
     assert_eq!(story.member.owned, set(&[0]));
 }
 
@@ -416,7 +446,13 @@ fn a_silent_coordinator_is_looked_up_again_after_the_session_timeout() {
     story.heartbeat();
     let effects = story.wait();
     assert_eq!(story.now, 45 * SECOND);
-    assert_eq!(effects, [Effect::Disconnect(NODE)]);
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Disconnect(NODE), Effect::CoordinatorLost { .. }]
+        ),
+        "{effects:?}"
+    );
     assert!(matches!(story.wait()[..], [Effect::FindCoordinator(_)]));
     assert_eq!(story.member.state, State::Stable);
 }
@@ -454,7 +490,7 @@ fn a_fenced_static_member_ends_once_and_does_not_come_back() {
     ));
     assert!(matches!(
         &effects[..],
-        [Effect::Lose { .. }, Effect::Fatal(FatalError::Fenced)]
+        [Effect::Lose { .. }, Effect::Fatal(FatalError::Fenced { instance_id })] if instance_id == "one"
     ));
     assert_eq!(story.member.next_deadline(), None);
     assert_eq!(story.step(Input::Tick), []);
@@ -502,7 +538,7 @@ fn a_leader_without_a_plan_leaves_and_comes_back_after_a_wait() {
 
 #[test]
 fn only_the_leader_asks_for_a_rebalance_when_a_topic_grows() {
-    let grown = Input::MetadataChanged(BTreeMap::from([("orders".to_owned(), 6)]));
+    let grown = orders(6);
     let mut follower = Story::stable(config(), &[0]);
     assert_eq!(follower.step(grown.clone()), []);
 
@@ -549,11 +585,10 @@ fn a_topic_that_is_gone_is_a_change_and_one_that_never_was_is_none() {
         panic!("{effects:?}");
     };
     story.step(Input::Synced(*sync, Ok(synced(&[0]))));
-    let same = BTreeMap::from([("orders".to_owned(), 1)]);
-    assert_eq!(story.step(Input::MetadataChanged(same)), []);
-    let effects = story.step(Input::MetadataChanged(BTreeMap::new()));
+    assert_eq!(story.step(orders(1)), []);
+    let effects = story.step(Input::MetadataChanged(Topics::new()));
     assert!(
-        matches!(effects[..], [Effect::Revoke { .. }]),
+        matches!(&effects[..], [Effect::Lose { .. }, Effect::Join(..)]),
         "{effects:?}"
     );
 }

@@ -4,8 +4,9 @@ use rand::Rng;
 
 use super::*;
 
-/// Whatever happens, in any order: a member never owns a partition outside of a generation, an eager one owns nothing
-/// while it joins, and there is always something to wait for until it has ended.
+/// Whatever happens, in any order: a member never owns a partition outside of a generation, nor one of a topic that it
+/// has seen go, an eager one owns nothing while it joins, a leader does not rest on a plan that metadata has overtaken,
+/// and there is always something to wait for until it has ended.
 #[test]
 fn random_stories_keep_the_invariants() {
     let seed = std::env::var("CALLBOARD_SEED")
@@ -32,6 +33,8 @@ fn random_stories_keep_the_invariants() {
         let mut story = Story::new(settings);
         let mut open: Vec<Effect> = story.step(Input::Start);
         let mut generation = 0;
+        // The partitions of `orders`, none if it is not there; and how many there were when a plan was asked for.
+        let (mut partitions, mut over) = (4, 4);
         for _ in 0..200 {
             let refusal = || Refusal::Disconnected;
             let bad = random.random_range(0..3) == 0;
@@ -41,7 +44,14 @@ fn random_stories_keep_the_invariants() {
                 code(CODES[random.random_range(0..CODES.len())])
             };
             let input = if open.is_empty() || random.random_range(0..10) == 0 {
-                match random.random_range(0..4) {
+                match random.random_range(0..6) {
+                    4 => {
+                        partitions = random.random_range(0..5);
+                        match partitions {
+                            0 => Input::MetadataChanged(Topics::new()),
+                            partitions => orders_of(random.random_range(1..3), partitions),
+                        }
+                    }
                     0 => Input::Rejoin("chaos".to_owned()),
                     1 => Input::CommitRefused {
                         request: "OffsetCommit",
@@ -83,7 +93,10 @@ fn random_stories_keep_the_invariants() {
                         if bad {
                             Err(PlanFailure::Assignor("no".to_owned()))
                         } else {
-                            Ok(EncodedPlan::default())
+                            Ok(EncodedPlan {
+                                counts: BTreeMap::from([("orders".to_owned(), over)]),
+                                ..EncodedPlan::default()
+                            })
                         },
                     ),
                     Effect::Sync(ticket, _) => {
@@ -103,13 +116,33 @@ fn random_stories_keep_the_invariants() {
                     Effect::Lose { .. }
                     | Effect::Assign { .. }
                     | Effect::Disconnect(_)
+                    | Effect::CoordinatorLost { .. }
+                    | Effect::CoordinatorFound(_)
                     | Effect::AssignorFailed(_) => Input::Tick,
                     Effect::Fatal(error) => panic!("nothing here is fatal: {error}"),
                     Effect::Stopped => panic!("nobody asked it to stop"),
                 }
             };
-            open.extend(story.step(input));
+            let was_there = story.member.heard.as_ref();
+            let was_there = was_there.is_some_and(|heard| !heard.is_empty());
+            let is_gone = matches!(&input, Input::MetadataChanged(topics) if topics.is_empty());
+            let effects = story.step(input);
+            if effects
+                .iter()
+                .any(|effect| matches!(effect, Effect::Plan { .. }))
+            {
+                over = partitions;
+            }
+            open.extend(effects);
             let member = &story.member;
+            assert!(
+                !(is_gone && was_there) || member.owned.is_empty(),
+                "partitions of a topic that is gone"
+            );
+            assert!(
+                member.state != State::Stable || !member.plan_is_outdated(),
+                "a leader at rest with a plan that is out of date"
+            );
             assert!(
                 member.generation.id >= 0 || member.owned.is_empty(),
                 "partitions outside of a generation"
