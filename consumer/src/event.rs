@@ -11,9 +11,8 @@ use crate::core::membership::FatalError;
 /// Events kept for a listener that is slow; older ones are dropped and counted.
 const EVENTS_KEPT: usize = 4096;
 
-/// Something that happened.
+/// Something that happened. Whoever tells people of it has to know of every kind: a new one is a breaking change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// A generation is complete and this is our part of it.
     Assigned {

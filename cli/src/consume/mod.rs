@@ -5,6 +5,7 @@ mod closed;
 mod ends;
 mod plain;
 mod printer;
+mod said;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::cluster;
 use crate::consume::ends::Ends;
 use crate::consume::plain::Plain;
 use crate::consume::printer::Printer;
+use crate::consume::said::Said;
 use crate::failure::{Failure, say};
 use crate::json;
 use crate::signals::{Signal, Signals};
@@ -85,6 +87,7 @@ async fn consume(
         consumer,
         ends: Ends::new(client.clone(), args.exit_at_end),
         printer: Printer::new(format).map_err(Failure::stdout)?,
+        said: Said::default(),
         left: args.max.unwrap_or(u64::MAX),
     };
     let mut asked = None;
@@ -153,9 +156,8 @@ async fn missing_topics(args: &ConsumeArgs, client: &Client) -> Result<(), Failu
     for topic in &args.topics {
         match client.describe_topic(topic).await {
             Ok(_) => {}
-            Err(error @ ClientError::UnknownTopic(_)) if !args.exit_at_end => {
-                say(format_args!("{error} yet, waiting for it"));
-            }
+            // Its absence is an event.
+            Err(ClientError::UnknownTopic(_)) if !args.exit_at_end => {}
             Err(error) => {
                 return Err(Failure::client(
                     format_args!("cannot consume {topic}"),
@@ -210,6 +212,7 @@ struct Session {
     events: Events,
     ends: Ends,
     printer: Printer,
+    said: Said,
     /// Records that may still be printed.
     left: u64,
 }
@@ -255,6 +258,9 @@ impl Session {
     }
 
     fn heard(&mut self, event: Event) -> Result<(), Failure> {
+        if let Some(line) = self.said.hear(&event) {
+            say(line);
+        }
         match event {
             Event::Assigned { owned, .. } => self.ends.assigned(owned),
             Event::Revoked { partitions, .. } | Event::Lost { partitions, .. } => {
@@ -267,7 +273,6 @@ impl Session {
                     "what was printed is committed: mend the cause, or begin elsewhere in another group",
                 ));
             }
-            // Commits and joins are tried again by themselves; RUST_LOG=warn shows them.
             _ => {}
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 mod broker;
 mod demo;
+mod events;
 mod help;
 mod records;
 mod requests;

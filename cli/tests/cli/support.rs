@@ -1,9 +1,10 @@
 //! Runs the binary. Every wait has a deadline and is for something that happens, never for time to pass.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
-    /// All of stderr, once it has ended.
     errors: Receiver<String>,
+    /// Lines of stderr that were looked at.
+    told: RefCell<String>,
     /// For waits for the process that have none of their own.
     _limit: Limit,
 }
@@ -49,11 +51,12 @@ impl Process {
             let _ = stdin.write_all(input.as_bytes());
         }
         let lines = read_lines(child.stdout.take().unwrap());
-        let errors = read_errors(child.stderr.take().unwrap());
+        let errors = read_lines(child.stderr.take().unwrap());
         Self {
             child,
             lines,
             errors,
+            told: RefCell::default(),
             _limit: limit,
         }
     }
@@ -62,7 +65,7 @@ impl Process {
     pub(crate) fn start_and_read_one_line(arguments: &[&str]) -> (String, Self) {
         let limit = Limit::start();
         let mut child = command(arguments).spawn().unwrap();
-        let errors = read_errors(child.stderr.take().unwrap());
+        let errors = read_lines(child.stderr.take().unwrap());
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -74,6 +77,7 @@ impl Process {
                 child,
                 lines,
                 errors,
+                told: RefCell::default(),
                 _limit: limit,
             },
         )
@@ -92,10 +96,27 @@ impl Process {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => panic!("no line in {PATIENCE:?}"),
             Err(RecvTimeoutError::Disconnected) => {
-                panic!(
-                    "it ended instead of printing a line: {:?}",
-                    self.errors.recv_timeout(PATIENCE)
-                )
+                panic!("it ended instead of printing a line: {}", self.errors())
+            }
+        }
+    }
+
+    /// The next line of stderr.
+    pub(crate) fn error_line(&self) -> String {
+        let line = self.errors.recv_timeout(PATIENCE);
+        let line = line.unwrap_or_else(|error| panic!("{error}: {}", self.told.borrow()));
+        *self.told.borrow_mut() += &format!("{line}\n");
+        line
+    }
+
+    /// All of stderr, which has to end.
+    fn errors(&self) -> String {
+        let mut told = self.told.take();
+        loop {
+            match self.errors.recv_timeout(PATIENCE) {
+                Ok(line) => told += &format!("{line}\n"),
+                Err(RecvTimeoutError::Disconnected) => return told,
+                Err(RecvTimeoutError::Timeout) => panic!("stderr does not end: {told}"),
             }
         }
     }
@@ -147,10 +168,7 @@ impl Process {
                 Err(RecvTimeoutError::Timeout) => panic!("it did not end; it printed {lines:#?}"),
             }
         }
-        let errors = self
-            .errors
-            .recv_timeout(PATIENCE)
-            .expect("stderr ends with the process");
+        let errors = self.errors();
         let code = self.child.wait().unwrap().code();
         Ended {
             code,
@@ -174,27 +192,16 @@ impl Drop for Process {
     }
 }
 
-fn read_lines(stdout: ChildStdout) -> Receiver<String> {
+fn read_lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines() {
+        for line in BufReader::new(output).lines() {
             if sender.send(line.unwrap()).is_err() {
                 return;
             }
         }
     });
     lines
-}
-
-fn read_errors(mut stderr: ChildStderr) -> Receiver<String> {
-    let (sender, errors) = channel();
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).unwrap();
-        // Nobody waits for it where the test has failed.
-        let _ = sender.send(text);
-    });
-    errors
 }
 
 pub(crate) fn command(arguments: &[&str]) -> Command {
