@@ -125,8 +125,8 @@ async fn describe(client: &Client, name: &str) -> Result<String, ClientError> {
         .filter(|(_, (leader, _))| leader.is_some())
         .map(|(partition, _)| TopicPartition::new(name, partition))
         .collect();
-    let starts = client.list_offsets(&led, OffsetSpec::Earliest).await?;
-    let ends = client.list_offsets(&led, OffsetSpec::Latest).await?;
+    let starts = client.list_all_offsets(&led, OffsetSpec::Earliest).await?;
+    let ends = client.list_all_offsets(&led, OffsetSpec::Latest).await?;
     let mut text = format!(
         "topic {name}  partitions {}  id {}\n",
         topic.partitions.len(),

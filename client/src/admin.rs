@@ -1,5 +1,4 @@
-//! Topics and offsets, for command lines and tests: create, delete, list, describe, first and last offsets, and what a
-//! group has committed. Methods of [`Client`]; each retries what may be retried until `default.api.timeout.ms`.
+//! Topics, for command lines and tests: create, delete, list, describe; and what a group has committed. Methods of [`Client`]; each retries what may be retried until `default.api.timeout.ms`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -10,9 +9,6 @@ use callboard_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use callboard_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
-use callboard_protocol::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-};
 use callboard_protocol::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
@@ -24,12 +20,10 @@ use crate::client::{ANY_VERSION, Client};
 use crate::core::backoff::Backoff;
 use crate::core::cluster::TopicMetadata;
 use crate::error::ClientError;
+use crate::offsets::FoundOffset;
 
 /// OffsetFetch and OffsetCommit v10 name topics by id only; up to 9 they name them.
 pub const OFFSETS_BY_NAME_VERSION: i16 = 9;
-
-/// Partitions and their leader epochs by topic.
-type LeaderEpochs = BTreeMap<Arc<str>, Vec<(i32, i32)>>;
 
 /// A topic to create.
 #[derive(Clone, Debug)]
@@ -84,36 +78,6 @@ impl TopicDescription {
             partitions,
         }
     }
-}
-
-/// Which offset of a partition to look up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetSpec {
-    /// The log start offset.
-    Earliest,
-    /// The offset after the last record.
-    Latest,
-    /// The first record at or after this time, milliseconds since 1970.
-    AtTime(i64),
-}
-
-impl OffsetSpec {
-    fn timestamp(self) -> i64 {
-        match self {
-            Self::Earliest => -2,
-            Self::Latest => -1,
-            Self::AtTime(millis) => millis,
-        }
-    }
-}
-
-/// An offset and the leader epoch of the record there, -1 if unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FoundOffset {
-    /// The offset; -1 if there is none (no record at or after the time).
-    pub offset: i64,
-    /// The leader epoch.
-    pub leader_epoch: i32,
 }
 
 impl Client {
@@ -245,124 +209,6 @@ impl Client {
             }
         })
         .await
-    }
-
-    /// Offsets of partitions, asked of their leaders.
-    ///
-    /// # Errors
-    /// The first partition's error that retries did not cure.
-    pub async fn list_offsets(
-        &self,
-        partitions: &BTreeSet<TopicPartition>,
-        spec: OffsetSpec,
-    ) -> Result<BTreeMap<TopicPartition, FoundOffset>, ClientError> {
-        self.track(partitions.iter().map(|one| one.topic.to_string()))
-            .await?;
-        let mut found = BTreeMap::new();
-        let deadline = Instant::now() + self.config().default_api_timeout;
-        let mut backoff = self.retry_backoff();
-        loop {
-            let missing: Vec<TopicPartition> = partitions
-                .iter()
-                .filter(|one| !found.contains_key(*one))
-                .cloned()
-                .collect();
-            let error = match self.list_offsets_once(&missing, spec, &mut found).await {
-                Ok(()) if found.len() == partitions.len() => return Ok(found),
-                Ok(()) => ClientError::kafka(ErrorCode::LEADER_NOT_AVAILABLE),
-                Err(error) if error.is_retriable() => error,
-                Err(error) => return Err(error),
-            };
-            let wait = backoff.next_wait();
-            if Instant::now() + wait >= deadline {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            // Its failure shows again in the next round.
-            let _ = self.refresh().await;
-        }
-    }
-
-    async fn list_offsets_once(
-        &self,
-        missing: &[TopicPartition],
-        spec: OffsetSpec,
-        found: &mut BTreeMap<TopicPartition, FoundOffset>,
-    ) -> Result<(), ClientError> {
-        let cluster = self.cluster();
-        let mut by_leader: BTreeMap<i32, LeaderEpochs> = BTreeMap::new();
-        for one in missing {
-            if let Some((leader, epoch)) = cluster.leader(&one.topic, one.partition) {
-                let topics = by_leader.entry(leader).or_default();
-                let partitions = topics.entry(Arc::clone(&one.topic)).or_default();
-                partitions.push((one.partition, epoch));
-            } else if cluster.refused.get(&one.topic)
-                == Some(&ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-            {
-                return Err(ClientError::UnknownTopic(one.topic.to_string()));
-            }
-        }
-        // A leader that is down holds up its own partitions and no others.
-        let mut outcome = Ok(());
-        for (leader, topics) in by_leader {
-            let asked = self.list_offsets_at(leader, &topics, spec, found).await;
-            outcome = outcome.and(asked);
-        }
-        outcome
-    }
-
-    async fn list_offsets_at(
-        &self,
-        leader: i32,
-        topics: &LeaderEpochs,
-        spec: OffsetSpec,
-        found: &mut BTreeMap<TopicPartition, FoundOffset>,
-    ) -> Result<(), ClientError> {
-        let partition = |(partition, epoch): &(i32, i32)| ListOffsetsPartition {
-            partition_index: *partition,
-            current_leader_epoch: *epoch,
-            timestamp: spec.timestamp(),
-            ..ListOffsetsPartition::default()
-        };
-        let topic = |(topic, partitions): (&Arc<str>, &Vec<(i32, i32)>)| ListOffsetsTopic {
-            name: topic.to_string().into(),
-            partitions: partitions.iter().map(partition).collect(),
-            ..ListOffsetsTopic::default()
-        };
-        let answer = self
-            .request::<ListOffsetsRequest>(self.data(leader), ANY_VERSION, |version| {
-                ListOffsetsRequest {
-                    replica_id: -1,
-                    topics: topics.iter().map(topic).collect(),
-                    timeout_ms: if version >= 10 {
-                        millis(self.config().request_timeout)
-                    } else {
-                        0
-                    },
-                    ..ListOffsetsRequest::default()
-                }
-            })
-            .await?;
-        let response = answer.read()?;
-        let mut outcome = Ok(());
-        for (name, asked) in topics {
-            let answered = response.topics.iter().filter(|topic| *topic.name == **name);
-            for partition in answered.flat_map(|topic| &topic.partitions) {
-                let number = partition.partition_index;
-                match ErrorCode(partition.error_code) {
-                    _ if !asked.iter().any(|(asked, _)| *asked == number) => {}
-                    ErrorCode::NONE => {
-                        let offset = FoundOffset {
-                            offset: partition.offset,
-                            leader_epoch: partition.leader_epoch,
-                        };
-                        found.insert(TopicPartition::new(Arc::clone(name), number), offset);
-                    }
-                    code => outcome = Err(ClientError::kafka(code)),
-                }
-            }
-        }
-        outcome
     }
 
     /// What `group` has committed of these partitions; those without a committed offset are left out.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use callboard_protocol::{ApiKey, ErrorCode};
 
+use crate::TopicPartition;
 use crate::config::ConfigError;
 
 /// Errors of a client. `Clone`, since one lost connection fails everything that waited on it.
@@ -76,6 +77,21 @@ impl ClientError {
         Self::Kafka {
             code,
             message: None,
+        }
+    }
+
+    /// The same, naming the partition where nothing else is named.
+    #[must_use]
+    pub(crate) fn about(self, partition: &TopicPartition) -> Self {
+        match self {
+            Self::Kafka {
+                code,
+                message: None,
+            } => Self::Kafka {
+                code,
+                message: Some(partition.to_string()),
+            },
+            named => named,
         }
     }
 

@@ -4,7 +4,7 @@
 //! * [`ClientConfig`] takes Kafka's own keys; [`config::KEYS`] lists them.
 //! * [`Client::connect`] reaches the cluster; [`Client::request`] sends any request of [`callboard_protocol`] in the
 //!   highest version both sides speak. Data and coordination use connections of their own ([`Purpose`]).
-//! * [`Client::create_topic`], [`Client::list_offsets`], [`Client::committed`] and their neighbours are in [`admin`].
+//! * [`Client::create_topic`], [`Client::list_offsets`], [`Client::committed`] and their neighbours are its methods too.
 //! * [`Producer`] is idempotent by default and keeps the order of every partition through its retries.
 //!
 //! ```no_run
@@ -28,6 +28,7 @@ mod connection;
 pub mod core;
 mod error;
 pub mod metrics;
+mod offsets;
 mod pool;
 pub mod producer;
 pub mod testing;
@@ -36,13 +37,14 @@ mod topic_partition;
 pub mod transport;
 mod wire;
 
-pub use admin::{FoundOffset, NewTopic, OffsetSpec, TopicDescription};
+pub use admin::{NewTopic, TopicDescription};
 pub use callboard_protocol::ErrorCode;
 pub use callboard_protocol::records::Compression;
 pub use client::{ANY_VERSION, Client, Target};
 pub use config::{Acks, ClientConfig, ConfigError, OffsetReset};
 pub use core::cluster::Cluster;
 pub use error::ClientError;
+pub use offsets::{FoundOffset, ListedOffsets, OffsetSpec};
 pub use pool::Purpose;
 pub use producer::{Delivery, Placed, Producer, ProducerRecord};
 pub use topic_configs::{ConfigSource, TopicConfig};

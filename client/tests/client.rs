@@ -146,17 +146,81 @@ async fn offsets_are_looked_up_at_their_leaders() {
         .map(|one| TopicPartition::new("orders", one))
         .collect();
     let ends = client
-        .list_offsets(&partitions, OffsetSpec::Latest)
+        .list_all_offsets(&partitions, OffsetSpec::Latest)
         .await
         .unwrap();
     let ends: Vec<i64> = ends.values().map(|found| found.offset).collect();
     assert_eq!(ends, [0, 2]);
     let unknown = BTreeSet::from([TopicPartition::new("nothing", 0)]);
     let error = client
-        .list_offsets(&unknown, OffsetSpec::Latest)
+        .list_all_offsets(&unknown, OffsetSpec::Latest)
         .await
         .unwrap_err();
     assert!(matches!(error, ClientError::UnknownTopic(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_are_found_do_not_wait_for_those_that_are_not() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 2);
+    broker.append("orders", 0, ["a", "b"]);
+    broker.lose_leader("orders", 1);
+    let client = client(&broker, &[]).await;
+    let at = |topic: &str, partition| TopicPartition::new(topic, partition);
+    let asked = [("orders", 0), ("orders", 1), ("orders", 7), ("nothing", 0)]
+        .map(|(topic, partition)| at(topic, partition));
+    let asked = BTreeSet::from(asked);
+    let began = tokio::time::Instant::now();
+    let listed = client
+        .list_offsets(&asked, OffsetSpec::Latest)
+        .await
+        .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let found: Vec<_> = listed.found.iter().map(|(at, end)| (at.clone(), end.offset)).collect();
+    assert_eq!(found, [(at("orders", 0), 2)]);
+    let missing: Vec<_> = listed.missing.iter().map(|(at, why)| (at.clone(), why.to_string())).collect();
+    let expected = [
+        (at("nothing", 0), "topic nothing does not exist"),
+        (at("orders", 1), "LEADER_NOT_AVAILABLE"),
+        (at("orders", 7), "UNKNOWN_TOPIC_OR_PARTITION"),
+    ];
+    assert_eq!(missing, expected.map(|(at, why)| (at, why.to_owned())));
+
+    // Who needs them all waits, and is told which one is not there.
+    let led = BTreeSet::from([at("orders", 0), at("orders", 1)]);
+    let patient = client.clone();
+    let all = led.clone();
+    let waiting = tokio::spawn(async move { patient.list_all_offsets(&all, OffsetSpec::Latest).await });
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    broker.elect_leader("orders", 1);
+    assert_eq!(waiting.await.unwrap().unwrap().len(), 2);
+    broker.lose_leader("orders", 1);
+    client.refresh().await.unwrap();
+    let error = client.list_all_offsets(&led, OffsetSpec::Latest).await.unwrap_err();
+    assert_eq!(error.to_string(), "LEADER_NOT_AVAILABLE: orders/1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_its_leader_refuses_is_named_and_the_others_are_found() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    broker.create_topic("secrets", 1);
+    let client = client(&broker, &[]).await;
+    broker.refuse_topic("secrets", ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    let asked = ["orders", "secrets"].map(|topic| TopicPartition::new(topic, 0));
+    let began = tokio::time::Instant::now();
+    let listed = client
+        .list_offsets(&BTreeSet::from(asked.clone()), OffsetSpec::Latest)
+        .await
+        .unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "a refusal for good was asked for again");
+    assert!(listed.found.contains_key(&asked[0]));
+    assert_eq!(
+        listed.missing[&asked[1]].code(),
+        Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +254,7 @@ async fn a_raised_leader_epoch_is_learnt_and_offsets_are_asked_for_again() {
     let asked = BTreeSet::from([partition.clone()]);
     for epoch in 0..3 {
         let ends = client
-            .list_offsets(&asked, OffsetSpec::Latest)
+            .list_all_offsets(&asked, OffsetSpec::Latest)
             .await
             .unwrap();
         assert_eq!(ends[&partition].offset, 2);
@@ -201,7 +265,7 @@ async fn a_raised_leader_epoch_is_learnt_and_offsets_are_asked_for_again() {
     broker.fail(ApiKey::LIST_OFFSETS, ErrorCode::UNKNOWN_LEADER_EPOCH, 2);
     assert!(
         client
-            .list_offsets(&asked, OffsetSpec::Latest)
+            .list_all_offsets(&asked, OffsetSpec::Latest)
             .await
             .is_ok()
     );

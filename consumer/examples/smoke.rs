@@ -119,7 +119,7 @@ async fn run(bootstrap: &str, records: usize) -> Result<(), Failure> {
         .map(|one| TopicPartition::new(name.as_str(), one))
         .collect();
     let ends = client
-        .list_offsets(&partitions, callboard_client::OffsetSpec::Latest)
+        .list_all_offsets(&partitions, callboard_client::OffsetSpec::Latest)
         .await?;
     let committed = client.committed(&name, &partitions).await?;
     let lag: i64 = ends

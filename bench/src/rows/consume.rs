@@ -118,7 +118,9 @@ async fn produce(address: &str, records: u64, bytes: usize) -> Result<(), BenchE
     let partitions = (0..PARTITIONS)
         .map(|partition| TopicPartition::new(TOPIC, partition))
         .collect();
-    let ends = client.list_offsets(&partitions, OffsetSpec::Latest).await?;
+    let ends = client
+        .list_all_offsets(&partitions, OffsetSpec::Latest)
+        .await?;
     let stored: i64 = ends.values().map(|end| end.offset).sum();
     if u64::try_from(stored) != Ok(records) {
         return Err(BenchError::Client(format!(

@@ -53,7 +53,7 @@ impl Ends {
         if !missing.is_empty() {
             let client = self.client.clone();
             self.lookups
-                .spawn(async move { client.list_offsets(&missing, OffsetSpec::Latest).await });
+                .spawn(async move { client.list_all_offsets(&missing, OffsetSpec::Latest).await });
         }
     }
 

@@ -128,7 +128,7 @@ impl Stage {
     pub(super) async fn ends(&self) -> Result<BTreeMap<i32, i64>, ClientError> {
         let ends = self
             .client
-            .list_offsets(&partitions(), OffsetSpec::Latest)
+            .list_all_offsets(&partitions(), OffsetSpec::Latest)
             .await?;
         Ok(ends
             .into_iter()

@@ -43,6 +43,8 @@ struct Log {
     batches: Vec<(i64, i64, Bytes)>,
     next: i64,
     leader_epoch: i32,
+    /// It has no leader.
+    leaderless: bool,
     /// Producer id and the sequence expected next.
     producer: Option<(i64, i32)>,
 }
@@ -74,6 +76,8 @@ struct World {
     /// The n-th topic ever made has the id n.
     topic_ids: BTreeMap<String, u8>,
     next_topic: u8,
+    /// Topics whose records and offsets are refused, each with the code.
+    refused: BTreeMap<String, ErrorCode>,
     group: Group,
     faults: Vec<Fault>,
     held: BTreeSet<i16>,
@@ -192,25 +196,42 @@ impl ScriptedBroker {
 
     /// Leaves out the records below `offset` of a partition, as retention does.
     pub fn truncate_before(&self, topic: &str, partition: usize, offset: i64) {
-        self.shared.change(|world| {
-            if let Some(log) = world
-                .topics
-                .get_mut(topic)
-                .and_then(|logs| logs.get_mut(partition))
-            {
-                log.batches.retain(|(_, next, _)| *next > offset);
-            }
+        self.change_log(topic, partition, |log| {
+            log.batches.retain(|(_, next, _)| *next > offset);
         });
     }
 
     /// A partition's leader is of the next epoch: whoever believes in the one before is refused.
     pub fn raise_leader_epoch(&self, topic: &str, partition: usize) {
+        self.change_log(topic, partition, |log| log.leader_epoch += 1);
+    }
+
+    /// A partition has no leader, until one is [elected](Self::elect_leader).
+    pub fn lose_leader(&self, topic: &str, partition: usize) {
+        self.change_log(topic, partition, |log| log.leaderless = true);
+    }
+
+    /// A partition that had none has a leader again, of the next epoch.
+    pub fn elect_leader(&self, topic: &str, partition: usize) {
+        self.change_log(topic, partition, |log| {
+            log.leaderless = false;
+            log.leader_epoch += 1;
+        });
+    }
+
+    fn change_log(&self, topic: &str, partition: usize, change: impl FnOnce(&mut Log)) {
         self.shared.change(|world| {
             let logs = world.topics.get_mut(topic);
             if let Some(log) = logs.and_then(|logs| logs.get_mut(partition)) {
-                log.leader_epoch += 1;
+                change(log);
             }
         });
+    }
+
+    /// Produce, Fetch and ListOffsets of a topic are answered with this code, until it is [`NONE`](ErrorCode::NONE).
+    pub fn refuse_topic(&self, name: &str, code: ErrorCode) {
+        self.shared
+            .change(|world| world.refused.insert(name.to_owned(), code));
     }
 
     /// The next `times` requests of this API are answered with `code`.
@@ -482,6 +503,14 @@ impl Drop for Turn<'_> {
 }
 
 impl World {
+    /// What is wrong with a topic, or with everything that this request asks for.
+    fn refusal(&self, topic: &str, fault: ErrorCode) -> ErrorCode {
+        match self.refused.get(topic) {
+            Some(code) if fault == ErrorCode::NONE => *code,
+            _ => fault,
+        }
+    }
+
     /// The error the next request of this API is to have.
     fn fault(&mut self, api: ApiKey) -> ErrorCode {
         let found = self

@@ -60,7 +60,7 @@ pub(super) async fn locate(
     }
     let lookups = without
         .into_values()
-        .map(|partitions| async { tell(by_policy(&shared, partitions).await) });
+        .map(|partitions| by_policy(&shared, partitions, &tell));
     join_all(lookups).await;
 }
 
@@ -110,43 +110,56 @@ async fn committed(
     }
 }
 
-async fn by_policy(shared: &Shared, partitions: BTreeSet<TopicPartition>) -> Vec<Located> {
+/// Tells of each partition where the reset policy has it begin, as soon as that is known.
+async fn by_policy(
+    shared: &Shared,
+    mut partitions: BTreeSet<TopicPartition>,
+    mut tell: impl FnMut(Vec<Located>),
+) {
     let Some(spec) = spec(shared) else {
         let none = "it has no committed offset and auto.offset.reset=none";
-        return partitions
-            .into_iter()
-            .map(|partition| (partition, Err(none.to_owned())))
-            .collect();
+        let refused = |partition| (partition, Err(none.to_owned()));
+        tell(partitions.into_iter().map(refused).collect());
+        return;
     };
     let mut backoff = shared.client.retry_backoff();
-    loop {
+    while !partitions.is_empty() {
         match shared.client.list_offsets(&partitions, spec).await {
-            Ok(offsets) => {
-                return offsets
+            Ok(listed) => {
+                let found = listed.found.into_iter().map(|(partition, found)| {
+                    let start = Start {
+                        offset: found.offset.max(0),
+                        committed: None,
+                        reset_from: Some(-1),
+                    };
+                    (partition, Ok(start))
+                });
+                let refused = listed
+                    .missing
                     .into_iter()
-                    .map(|(partition, found)| {
-                        let start = Start {
-                            offset: found.offset.max(0),
-                            committed: None,
-                            reset_from: Some(-1),
-                        };
-                        (partition, Ok(start))
-                    })
-                    .collect();
+                    .filter(|(_, error)| is_for_good(error))
+                    .map(|(partition, error)| (partition, Err(not_found(&error))));
+                let located: Vec<Located> = found.chain(refused).collect();
+                for (partition, _) in &located {
+                    partitions.remove(partition);
+                }
+                tell(located);
             }
             Err(error) if is_for_good(&error) => {
-                let reason = format!("its first offset cannot be looked up: {error}");
-                return partitions
-                    .into_iter()
-                    .map(|partition| (partition, Err(reason.clone())))
-                    .collect();
+                let refused = |partition| (partition, Err(not_found(&error)));
+                tell(partitions.into_iter().map(refused).collect());
+                return;
             }
-            Err(error) => {
-                debug!(%error, "cannot look up offsets");
-                tokio::time::sleep(backoff.next_wait()).await;
-            }
+            Err(error) => debug!(%error, "cannot look up offsets"),
+        }
+        if !partitions.is_empty() {
+            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
+}
+
+fn not_found(error: &ClientError) -> String {
+    format!("its first offset cannot be looked up: {error}")
 }
 
 /// Where to go on when the log has no record at the position.
@@ -154,8 +167,10 @@ pub(super) async fn reset_offset(
     shared: &Shared,
     partition: &TopicPartition,
 ) -> Result<i64, String> {
-    let found = by_policy(shared, BTreeSet::from([partition.clone()])).await;
-    match found.into_iter().next() {
+    let mut located = Vec::new();
+    let only = BTreeSet::from([partition.clone()]);
+    by_policy(shared, only, |found| located.extend(found)).await;
+    match located.pop() {
         Some((_, Ok(start))) => Ok(start.offset),
         Some((_, Err(_))) | None => {
             Err("its position is not in the log and auto.offset.reset=none".to_owned())

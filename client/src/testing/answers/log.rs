@@ -53,7 +53,7 @@ pub(super) fn list_offsets(
                     });
                     ListOffsetsPartitionResponse {
                         partition_index: one.partition_index,
-                        error_code: match fault {
+                        error_code: match world.refusal(&topic.name, fault) {
                             ErrorCode::NONE => check_epoch(log, one.current_leader_epoch).0,
                             fault => fault.0,
                         },
@@ -99,7 +99,7 @@ pub(super) fn produce(
                 .as_ref()
                 .map(|records| records.to_vec())
                 .unwrap_or_default();
-            let (code, base_offset) = match fault {
+            let (code, base_offset) = match world.refusal(&topic.name, fault) {
                 ErrorCode::NONE => append(world, &topic.name, data.index, records.into()),
                 fault => (fault, -1),
             };
@@ -205,6 +205,7 @@ fn fetch_now(
         } else {
             topic.topic.to_string()
         };
+        let fault = world.refusal(&name, fault);
         let mut partitions = Vec::new();
         for one in &topic.partitions {
             let log = world

@@ -177,7 +177,12 @@ fn metadata(world: &World, version: i16, id: i32, body: &[u8]) -> io::Result<Byt
                     .zip(logs)
                     .map(|(partition, log)| MetadataResponsePartition {
                         partition_index: partition,
-                        leader_id: NODE,
+                        error_code: if log.leaderless {
+                            ErrorCode::LEADER_NOT_AVAILABLE.0
+                        } else {
+                            ErrorCode::NONE.0
+                        },
+                        leader_id: if log.leaderless { -1 } else { NODE },
                         leader_epoch: log.leader_epoch,
                         ..MetadataResponsePartition::default()
                     })
