@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callboard_protocol::{ApiKey, ErrorCode};
 
@@ -57,6 +58,14 @@ pub enum ClientError {
     /// The topic does not exist.
     #[error("topic {0} does not exist")]
     UnknownTopic(String),
+    /// The record was not stored within `delivery.timeout.ms`.
+    #[error("not stored within delivery.timeout.ms={}{}", .timeout.as_millis(), .last.as_ref().map(|last| format!("; the last try: {last}")).unwrap_or_default())]
+    NotDelivered {
+        /// `delivery.timeout.ms`.
+        timeout: Duration,
+        /// What the last try came to; `None` where it was never sent.
+        last: Option<Arc<ClientError>>,
+    },
     /// The record is larger than `max.request.size`.
     #[error("the record of {bytes} bytes is larger than max.request.size={max}")]
     RecordTooLarge {
@@ -100,6 +109,7 @@ impl ClientError {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Kafka { code, .. } => Some(*code),
+            Self::NotDelivered { last, .. } => last.as_ref()?.code(),
             _ => None,
         }
     }
@@ -108,9 +118,11 @@ impl ClientError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Disconnected | Self::Timeout | Self::UnknownNode(_) => {
-                true
-            }
+            Self::Connect { .. }
+            | Self::Disconnected
+            | Self::Timeout
+            | Self::NotDelivered { .. }
+            | Self::UnknownNode(_) => true,
             Self::Kafka { code, .. } => code.is_retriable(),
             Self::Config(_)
             | Self::UnsupportedApi(_)

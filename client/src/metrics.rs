@@ -11,6 +11,9 @@ pub const PRODUCER_REQUEST_DURATION_SECONDS: &str = "callboard_producer_request_
 /// Batches sent again.
 pub const PRODUCER_RETRIES_TOTAL: &str = "callboard_producer_retries_total";
 
+/// Batches that were too large for their topic and split.
+pub const PRODUCER_SPLITS_TOTAL: &str = "callboard_producer_splits_total";
+
 /// Histogram buckets by name.
 pub const BUCKETS: &[(&str, &[f64])] = &[(
     PRODUCER_REQUEST_DURATION_SECONDS,
@@ -40,5 +43,10 @@ pub fn describe() {
         PRODUCER_RETRIES_TOTAL,
         Unit::Count,
         "Batches sent again after a retriable error"
+    );
+    describe_counter!(
+        PRODUCER_SPLITS_TOTAL,
+        Unit::Count,
+        "Batches that were too large for their topic and split"
     );
 }

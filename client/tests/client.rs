@@ -177,9 +177,17 @@ async fn offsets_that_are_found_do_not_wait_for_those_that_are_not() {
         .await
         .unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
-    let found: Vec<_> = listed.found.iter().map(|(at, end)| (at.clone(), end.offset)).collect();
+    let found: Vec<_> = listed
+        .found
+        .iter()
+        .map(|(at, end)| (at.clone(), end.offset))
+        .collect();
     assert_eq!(found, [(at("orders", 0), 2)]);
-    let missing: Vec<_> = listed.missing.iter().map(|(at, why)| (at.clone(), why.to_string())).collect();
+    let missing: Vec<_> = listed
+        .missing
+        .iter()
+        .map(|(at, why)| (at.clone(), why.to_string()))
+        .collect();
     let expected = [
         (at("nothing", 0), "topic nothing does not exist"),
         (at("orders", 1), "LEADER_NOT_AVAILABLE"),
@@ -191,13 +199,17 @@ async fn offsets_that_are_found_do_not_wait_for_those_that_are_not() {
     let led = BTreeSet::from([at("orders", 0), at("orders", 1)]);
     let patient = client.clone();
     let all = led.clone();
-    let waiting = tokio::spawn(async move { patient.list_all_offsets(&all, OffsetSpec::Latest).await });
+    let waiting =
+        tokio::spawn(async move { patient.list_all_offsets(&all, OffsetSpec::Latest).await });
     tokio::time::sleep(Duration::from_secs(20)).await;
     broker.elect_leader("orders", 1);
     assert_eq!(waiting.await.unwrap().unwrap().len(), 2);
     broker.lose_leader("orders", 1);
     client.refresh().await.unwrap();
-    let error = client.list_all_offsets(&led, OffsetSpec::Latest).await.unwrap_err();
+    let error = client
+        .list_all_offsets(&led, OffsetSpec::Latest)
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "LEADER_NOT_AVAILABLE: orders/1");
 }
 
@@ -215,7 +227,11 @@ async fn a_partition_that_its_leader_refuses_is_named_and_the_others_are_found()
         .list_offsets(&BTreeSet::from(asked.clone()), OffsetSpec::Latest)
         .await
         .unwrap();
-    assert_eq!(began.elapsed(), Duration::ZERO, "a refusal for good was asked for again");
+    assert_eq!(
+        began.elapsed(),
+        Duration::ZERO,
+        "a refusal for good was asked for again"
+    );
     assert!(listed.found.contains_key(&asked[0]));
     assert_eq!(
         listed.missing[&asked[1]].code(),
@@ -445,6 +461,85 @@ async fn what_cannot_be_delivered_fails_in_the_end() {
     let started = tokio::time::Instant::now();
     let delivery = producer.send("orders", None, Some(b"1")).await.unwrap();
     let error = delivery.await.unwrap_err();
-    assert!(matches!(error, ClientError::Timeout), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "not stored within delivery.timeout.ms=120000; the last try: NOT_LEADER_OR_FOLLOWER"
+    );
     assert!(started.elapsed() >= Duration::from_secs(120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_sent_says_what_was_missing() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let client = client(&broker, &[]).await;
+    let producer = Producer::new(client.clone());
+    let last = |error: ClientError| {
+        error
+            .to_string()
+            .split_once("; the last try: ")
+            .map(|(_, last)| last.to_owned())
+    };
+    broker.fail(
+        ApiKey::INIT_PRODUCER_ID,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        u32::MAX,
+    );
+    let delivery = producer.send("orders", None, Some(b"1")).await.unwrap();
+    let error = delivery.await.unwrap_err();
+    assert_eq!(last(error).as_deref(), Some("COORDINATOR_NOT_AVAILABLE"));
+    broker.heal();
+    broker.lose_leader("orders", 0);
+    client.refresh().await.unwrap();
+    let delivery = producer.send("orders", None, Some(b"1")).await.unwrap();
+    let error = delivery.await.unwrap_err();
+    assert_eq!(last(error).as_deref(), Some("LEADER_NOT_AVAILABLE"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_too_large_is_split_and_a_record_that_is_fails_alone() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    broker.limit_messages("orders", 5_000);
+    let client = client(&broker, &[]).await;
+    let producer = Producer::new(client);
+    let values: Vec<String> = (0..1_000)
+        .map(|number| {
+            format!(
+                "{number:0width$}",
+                width = if number == 500 { 6_000 } else { 105 }
+            )
+        })
+        .collect();
+    let mut deliveries = Vec::new();
+    for value in &values {
+        deliveries.push(
+            producer
+                .send("orders", None, Some(value.as_bytes()))
+                .await
+                .unwrap(),
+        );
+    }
+    producer.flush().await;
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        let placed = delivery.await;
+        if number == 500 {
+            assert_eq!(
+                placed.unwrap_err().code(),
+                Some(ErrorCode::MESSAGE_TOO_LARGE)
+            );
+        } else {
+            assert_eq!(
+                placed.unwrap().offset,
+                number as i64 - i64::from(number > 500)
+            );
+        }
+    }
+    let (found, sequences) = stored(&broker, 0);
+    let expected: Vec<&String> = values.iter().filter(|value| value.len() == 105).collect();
+    assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+    assert!(sequences.is_sorted());
+    assert_eq!(broker.count(ApiKey::INIT_PRODUCER_ID), 1);
 }

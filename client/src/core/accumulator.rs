@@ -1,13 +1,14 @@
 //! Records on their way to their partitions: gathered into batches, one batch of a partition in flight at a time, so a
 //! retry never overtakes. Owned by the producer's driver, which sends. `D` is whatever waits for a record's delivery.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::backoff::Backoff;
 use crate::TopicPartition;
+use crate::error::ClientError;
 
 /// A record to be sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct Stamp {
 /// Records of one partition that travel together.
 #[derive(Debug)]
 pub struct Batch<D> {
-    /// Ascends over all partitions.
+    /// Ascends over all partitions; the parts of a batch that was split have its own.
     pub id: u64,
     /// The records, in order.
     pub records: Vec<Gathered>,
@@ -72,6 +73,8 @@ pub struct Batch<D> {
     pub created: Duration,
     /// Set when it is first sent.
     pub stamp: Option<Stamp>,
+    /// Why the last try failed.
+    pub refused: Option<ClientError>,
     bytes: usize,
 }
 
@@ -90,8 +93,8 @@ struct Line<D> {
 #[derive(Debug)]
 pub struct Accumulator<D> {
     lines: BTreeMap<TopicPartition, Line<D>>,
-    /// Batches not yet resolved.
-    live: BTreeSet<u64>,
+    /// Batches not yet resolved, and how many there are of each id.
+    live: BTreeMap<u64, usize>,
     next_id: u64,
     linger: Duration,
     batch_bytes: usize,
@@ -104,7 +107,7 @@ impl<D> Accumulator<D> {
     pub fn new(linger: Duration, batch_bytes: usize, backoff: Backoff) -> Self {
         Self {
             lines: BTreeMap::new(),
-            live: BTreeSet::new(),
+            live: BTreeMap::new(),
             next_id: 0,
             linger,
             batch_bytes,
@@ -138,13 +141,14 @@ impl<D> Accumulator<D> {
         }
         let open = line.open.get_or_insert_with(|| {
             self.next_id += 1;
-            self.live.insert(self.next_id);
+            self.live.insert(self.next_id, 1);
             Batch {
                 id: self.next_id,
                 records: Vec::new(),
                 deliveries: Vec::new(),
                 created: now,
                 stamp: None,
+                refused: None,
                 bytes: 0,
             }
         });
@@ -167,7 +171,9 @@ impl<D> Accumulator<D> {
     /// Whether every batch up to the mark is resolved.
     #[must_use]
     pub fn is_settled(&self, mark: u64) -> bool {
-        self.live.first().is_none_or(|oldest| *oldest > mark)
+        self.live
+            .first_key_value()
+            .is_none_or(|(oldest, _)| *oldest > mark)
     }
 
     /// Takes out the next batch of every partition that has one due and none in flight.
@@ -209,7 +215,7 @@ impl<D> Accumulator<D> {
 
     /// The batch is stored, or was refused without having been: the next one may go.
     pub fn resolved(&mut self, partition: &TopicPartition, id: u64, stored: Option<usize>) {
-        self.live.remove(&id);
+        over(&mut self.live, id);
         if let Some(line) = self.lines.get_mut(partition) {
             line.in_flight = false;
             line.backoff.reset();
@@ -225,12 +231,61 @@ impl<D> Accumulator<D> {
     }
 
     /// The batch goes back to the head of its partition and waits.
-    pub fn retry(&mut self, now: Duration, partition: &TopicPartition, batch: Batch<D>) {
+    pub fn retry(
+        &mut self,
+        now: Duration,
+        partition: &TopicPartition,
+        mut batch: Batch<D>,
+        refused: ClientError,
+    ) {
+        batch.refused = Some(refused);
         if let Some(line) = self.lines.get_mut(partition) {
             line.in_flight = false;
             line.retry_at = now + line.backoff.next_wait();
             line.sealed.push_front(batch);
         }
+    }
+
+    /// The batch was refused for its size and not stored: it goes back to the head of its partition in parts of at most
+    /// half its bytes, or of a single record, in order, so that the parts take on the sequences it had. Halves and not
+    /// `batch.size`, which may itself be more than the topic takes. Gives back a batch of a single record.
+    pub fn split(&mut self, partition: &TopicPartition, batch: Batch<D>) -> Option<Batch<D>> {
+        let Some(line) = self.lines.get_mut(partition) else {
+            return Some(batch);
+        };
+        if batch.records.len() < 2 {
+            return Some(batch);
+        }
+        let target = batch.bytes / 2;
+        let mut parts: Vec<Batch<D>> = Vec::new();
+        for (record, delivery) in batch.records.into_iter().zip(batch.deliveries) {
+            let bytes = record.size();
+            match parts.last_mut() {
+                Some(part) if part.bytes + bytes <= target => {
+                    part.bytes += bytes;
+                    part.records.push(record);
+                    part.deliveries.push(delivery);
+                }
+                _ => parts.push(Batch {
+                    id: batch.id,
+                    records: vec![record],
+                    deliveries: vec![delivery],
+                    created: batch.created,
+                    stamp: None,
+                    refused: batch.refused.clone(),
+                    bytes,
+                }),
+            }
+        }
+        self.live.insert(
+            batch.id,
+            self.live.get(&batch.id).copied().unwrap_or(1) + parts.len() - 1,
+        );
+        line.in_flight = false;
+        for part in parts.into_iter().rev() {
+            line.sealed.push_front(part);
+        }
+        None
     }
 
     /// Takes out what is older than `timeout` and not in flight.
@@ -241,9 +296,13 @@ impl<D> Accumulator<D> {
                 continue;
             }
             let old = |batch: &Batch<D>| now.saturating_sub(batch.created) >= timeout;
+            // Where nothing may be sent at all, nothing is sealed either.
+            if let Some(lingered) = line.open.take_if(|open| old(open)) {
+                line.sealed.push_back(lingered);
+            }
             while line.sealed.front().is_some_and(old) {
                 if let Some(batch) = line.sealed.pop_front() {
-                    self.live.remove(&batch.id);
+                    over(&mut self.live, batch.id);
                     expired.push((partition.clone(), batch));
                 }
             }
@@ -260,7 +319,7 @@ impl<D> Accumulator<D> {
             .flat_map(|line| std::mem::take(&mut line.sealed))
             .collect();
         for batch in &batches {
-            self.live.remove(&batch.id);
+            over(&mut self.live, batch.id);
         }
         batches
     }
@@ -280,6 +339,16 @@ impl<D> Accumulator<D> {
                 Some(due)
             })
             .min()
+    }
+}
+
+/// One batch less of this id.
+fn over(live: &mut BTreeMap<u64, usize>, id: u64) {
+    if let Some(count) = live.get_mut(&id) {
+        *count -= 1;
+        if *count == 0 {
+            live.remove(&id);
+        }
     }
 }
 
@@ -330,7 +399,7 @@ mod tests {
         let (partition, first) = lines.ready(NOW).remove(0);
         assert!(lines.ready(NOW).is_empty());
         assert_eq!(lines.identify(&partition, IDENTITY), (IDENTITY, 0));
-        lines.retry(NOW, &partition, first);
+        lines.retry(NOW, &partition, first, ClientError::Timeout);
         assert!(lines.ready(NOW).is_empty(), "a retry did not wait");
         let (_, again) = lines.ready(NOW + Duration::from_millis(200)).remove(0);
         assert_eq!(again.deliveries, [0]);
@@ -338,6 +407,51 @@ mod tests {
         assert_eq!(lines.identify(&partition, IDENTITY), (IDENTITY, 1));
         let (_, second) = lines.ready(NOW + Duration::from_millis(200)).remove(0);
         assert_eq!(second.deliveries, [1]);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_goes_again_in_parts_and_in_order() {
+        let mut lines = accumulator();
+        // 21 bytes each besides the value: a batch of four, and one behind it.
+        for delivery in 0..5 {
+            lines.push(NOW, tp(0), record(4), delivery);
+        }
+        let mark = lines.seal_all();
+        let (partition, batch) = lines.ready(NOW).remove(0);
+        assert_eq!(batch.deliveries, [0, 1, 2, 3]);
+        assert_eq!(lines.identify(&partition, IDENTITY), (IDENTITY, 0));
+        assert!(lines.split(&partition, batch).is_none());
+        let mut sent = Vec::new();
+        while let Some((partition, batch)) = lines.ready(NOW).pop() {
+            assert!(batch.stamp.is_none());
+            assert!(!lines.is_settled(mark), "a part is open");
+            let (_, sequence) = lines.identify(&partition, IDENTITY);
+            sent.push((sequence, batch.deliveries.clone()));
+            lines.resolved(&partition, batch.id, Some(batch.records.len()));
+        }
+        assert_eq!(sent, [(0, vec![0, 1]), (2, vec![2, 3]), (4, vec![4])]);
+        assert!(lines.is_settled(mark));
+    }
+
+    #[test]
+    fn a_record_larger_than_half_its_batch_is_a_part_of_its_own() {
+        let mut lines = accumulator();
+        for (delivery, bytes) in (0..).zip([1, 20, 1]) {
+            lines.push(NOW, tp(0), record(bytes), delivery);
+        }
+        lines.seal_all();
+        let (partition, batch) = lines.ready(NOW).remove(0);
+        assert!(lines.split(&partition, batch).is_none());
+        let (partition, first) = lines.ready(NOW).remove(0);
+        assert_eq!(first.deliveries, [0]);
+        lines.resolved(&partition, first.id, Some(1));
+        let (_, second) = lines.ready(NOW).remove(0);
+        assert_eq!(second.deliveries, [1]);
+        // It cannot be split any more, and goes on holding up those behind it until it is resolved.
+        let second = lines.split(&partition, second).unwrap();
+        assert!(lines.ready(NOW).is_empty());
+        lines.resolved(&partition, second.id, None);
+        assert_eq!(lines.ready(NOW).remove(0).1.deliveries, [2]);
     }
 
     #[test]
@@ -382,5 +496,9 @@ mod tests {
         assert!(lines.expire(SOON, Duration::from_secs(1)).is_empty());
         assert_eq!(lines.expire(2 * NOW, Duration::from_secs(1)).len(), 1);
         assert!(lines.is_settled(u64::MAX));
+        // Also what nobody has sealed: it cannot be sent.
+        lines.push(NOW, tp(0), record(1), 0);
+        assert!(lines.expire(SOON, Duration::from_secs(1)).is_empty());
+        assert_eq!(lines.expire(2 * NOW, Duration::from_secs(1)).len(), 1);
     }
 }

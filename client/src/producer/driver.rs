@@ -16,7 +16,7 @@ use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Command, Placed, Waiter};
 use crate::TopicPartition;
@@ -27,6 +27,7 @@ use crate::core::accumulator::{Accumulator, Batch, Identity, Stamp};
 use crate::error::ClientError;
 use crate::metrics::{
     PRODUCER_RECORDS_TOTAL, PRODUCER_REQUEST_DURATION_SECONDS, PRODUCER_RETRIES_TOTAL,
+    PRODUCER_SPLITS_TOTAL,
 };
 
 /// Produce names topics by id from v13 on; up to 12 by name.
@@ -53,6 +54,10 @@ struct Driver {
     identity_retry: crate::core::backoff::Backoff,
     /// No InitProducerId before.
     identity_not_before: Duration,
+    /// Why there is no producer id yet.
+    identity_refused: Option<ClientError>,
+    /// Since when every try has failed; told when it begins and when it is over, not each time.
+    refused_since: Option<Duration>,
     requests: JoinSet<Answered>,
     flushes: Vec<(u64, oneshot::Sender<()>)>,
 }
@@ -65,6 +70,8 @@ pub(super) async fn run(client: Client, mut inbox: mpsc::UnboundedReceiver<Comma
         identity: None,
         identity_retry: client.retry_backoff(),
         identity_not_before: Duration::ZERO,
+        identity_refused: None,
+        refused_since: None,
         requests: JoinSet::new(),
         flushes: Vec::new(),
         client,
@@ -127,16 +134,20 @@ impl Driver {
     /// Gives up what is too old, sends what is due, answers flushes.
     async fn turn(&mut self) {
         let now = self.now();
-        for (partition, batch) in self
-            .lines
-            .expire(now, self.client.config().delivery_timeout)
-        {
+        let timeout = self.client.config().delivery_timeout;
+        for (partition, batch) in self.lines.expire(now, timeout) {
             if batch.stamp.is_some() {
                 // It may or may not be stored: its sequence can be neither used again nor passed over.
                 self.identity = None;
             }
-            warn!(%partition, records = batch.records.len(), "records not delivered in time");
-            fail(batch, &ClientError::Timeout);
+            let last = batch.refused.clone();
+            let last = last.or_else(|| self.identity_refused.clone());
+            let error = ClientError::NotDelivered {
+                timeout,
+                last: last.map(Arc::new),
+            };
+            warn!(%partition, records = batch.records.len(), %error, "records not delivered in time");
+            fail(batch, &error);
         }
         if self.identify(now).await {
             self.send(now);
@@ -187,11 +198,14 @@ impl Driver {
                 debug!(producer_id = identity.id, "producer id");
                 self.identity = Some(identity);
                 self.identity_retry.reset();
+                self.identity_refused = None;
                 true
             }
             Err(error) if error.is_retriable() => {
                 debug!(%error, "no producer id yet");
                 self.identity_not_before = self.now() + self.identity_retry.next_wait();
+                self.refused(&error);
+                self.identity_refused = Some(error);
                 false
             }
             Err(error) => {
@@ -213,7 +227,8 @@ impl Driver {
             let Some((leader, _epoch)) = cluster.leader(&partition.topic, partition.partition)
             else {
                 leaderless = true;
-                self.lines.retry(now, &partition, batch);
+                let error = ClientError::kafka(ErrorCode::LEADER_NOT_AVAILABLE);
+                self.retry(now, &partition, batch, error);
                 continue;
             };
             if batch.stamp.is_none() {
@@ -288,7 +303,7 @@ impl Driver {
                 for (partition, batch) in answered.batches {
                     if error.is_retriable() {
                         stale_metadata = true;
-                        self.retry(now, &partition, batch);
+                        self.retry(now, &partition, batch, error.clone());
                     } else {
                         // An answer that cannot be read may have said that it is stored: its sequence is spent.
                         self.identity = None;
@@ -312,7 +327,8 @@ impl Driver {
         result: Option<(ErrorCode, i64, Option<String>)>,
     ) -> bool {
         let Some((code, base_offset, message)) = result else {
-            self.retry(now, &partition, batch);
+            let left_out = ClientError::Protocol("the partition is not in the answer".to_owned());
+            self.retry(now, &partition, batch, left_out);
             return false;
         };
         match code {
@@ -320,6 +336,9 @@ impl Driver {
                 self.lines
                     .resolved(&partition, batch.id, Some(batch.records.len()));
                 deliver(batch, partition.partition, base_offset);
+                if let Some(since) = self.refused_since.take() {
+                    info!(%partition, refused_for = ?now.saturating_sub(since), "records are stored again");
+                }
                 false
             }
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
@@ -331,11 +350,32 @@ impl Driver {
                 if ours.map(|(identity, _)| identity) == self.identity {
                     self.identity = None;
                 }
-                self.retry(now, &partition, batch);
+                self.retry(now, &partition, batch, ClientError::Kafka { code, message });
+                false
+            }
+            // Java asks about the first of the two alone; the second is the same about a segment.
+            ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => {
+                let records = batch.records.len();
+                match self.lines.split(&partition, batch) {
+                    None => {
+                        debug!(%partition, records, "a batch is too large for its topic and split");
+                        counter!(PRODUCER_SPLITS_TOTAL).increment(1);
+                    }
+                    Some(batch) => {
+                        self.lines.resolved(&partition, batch.id, None);
+                        let bytes = batch.stamp.as_ref().map_or(0, |stamp| stamp.encoded.len());
+                        let message = message.or_else(|| {
+                            Some(format!(
+                                "the record alone takes {bytes} bytes, its topic's max.message.bytes is less"
+                            ))
+                        });
+                        fail(batch, &ClientError::Kafka { code, message });
+                    }
+                }
                 false
             }
             code if code.is_retriable() => {
-                self.retry(now, &partition, batch);
+                self.retry(now, &partition, batch, ClientError::Kafka { code, message });
                 true
             }
             code => {
@@ -346,9 +386,25 @@ impl Driver {
         }
     }
 
-    fn retry(&mut self, now: Duration, partition: &TopicPartition, batch: Batch<Waiter>) {
+    fn retry(
+        &mut self,
+        now: Duration,
+        partition: &TopicPartition,
+        batch: Batch<Waiter>,
+        error: ClientError,
+    ) {
         counter!(PRODUCER_RETRIES_TOTAL).increment(1);
-        self.lines.retry(now, partition, batch);
+        self.refused(&error);
+        self.lines.retry(now, partition, batch, error);
+    }
+
+    /// A try has failed and another one will come.
+    fn refused(&mut self, error: &ClientError) {
+        if self.refused_since.is_none() {
+            self.refused_since = Some(self.now());
+            let timeout = self.client.config().delivery_timeout;
+            warn!(%error, ?timeout, "records are not stored; trying until delivery.timeout.ms is over");
+        }
     }
 }
 

@@ -78,6 +78,8 @@ struct World {
     next_topic: u8,
     /// Topics whose records and offsets are refused, each with the code.
     refused: BTreeMap<String, ErrorCode>,
+    /// `max.message.bytes` of topics that have it set.
+    message_bytes_max: BTreeMap<String, usize>,
     group: Group,
     faults: Vec<Fault>,
     held: BTreeSet<i16>,
@@ -226,6 +228,12 @@ impl ScriptedBroker {
                 change(log);
             }
         });
+    }
+
+    /// Sets `max.message.bytes` of a topic.
+    pub fn limit_messages(&self, name: &str, bytes: usize) {
+        self.shared
+            .change(|world| world.message_bytes_max.insert(name.to_owned(), bytes));
     }
 
     /// Produce, Fetch and ListOffsets of a topic are answered with this code, until it is [`NONE`](ErrorCode::NONE).

@@ -132,6 +132,13 @@ fn append(world: &mut World, topic: &str, partition: i32, batch: Bytes) -> (Erro
     let Some(log) = log else {
         return (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1);
     };
+    if world
+        .message_bytes_max
+        .get(topic)
+        .is_some_and(|max| batch.len() > *max)
+    {
+        return (ErrorCode::MESSAGE_TOO_LARGE, -1);
+    }
     let Some(Ok(first)) = BatchIter::new(batch.clone()).next() else {
         return (ErrorCode::CORRUPT_MESSAGE, -1);
     };
