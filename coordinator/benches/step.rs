@@ -74,13 +74,13 @@ impl Bench {
         };
         self.groups.step(now, input, &mut self.effects);
         let appended = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Append { ticket, .. } => Some(*ticket),
+            Effect::Append { append_id, .. } => Some(*append_id),
             _ => None,
         });
-        for ticket in appended.collect::<Vec<_>>() {
-            self.effects.retain(|effect| !matches!(effect, Effect::Append { ticket: landed, .. } if *landed == ticket));
+        for append_id in appended.collect::<Vec<_>>() {
+            self.effects.retain(|effect| !matches!(effect, Effect::Append { append_id: landed, .. } if *landed == append_id));
             self.step(Input::Durable {
-                ticket,
+                append_id,
                 outcome: Ok(()),
             });
         }

@@ -6,7 +6,7 @@ use callboard_offsets::record::Record;
 use callboard_offsets::record::codec::RecordError;
 use callboard_protocol::{ErrorCode, Uuid};
 
-use super::input::{Fetch, RequestId, Ticket};
+use super::input::{AppendId, Fetch, RequestId};
 use super::offsets::expiry::Retention;
 use crate::response;
 
@@ -23,7 +23,7 @@ pub enum Effect {
     /// Append; tell what became of it.
     Append {
         /// Comes back in [`Input::Durable`](super::Input::Durable).
-        ticket: Ticket,
+        append_id: AppendId,
         /// The group.
         group_id: Arc<str>,
         /// In one piece.
@@ -32,7 +32,7 @@ pub enum Effect {
     /// What was to be appended has no bytes: tell it as an append that failed.
     Unwritable {
         /// Comes back in [`Input::Durable`](super::Input::Durable).
-        ticket: Ticket,
+        append_id: AppendId,
         /// The group.
         group_id: Arc<str>,
         /// Why.
@@ -42,7 +42,7 @@ pub enum Effect {
     /// [`CommitOutcome::failed`] of it.
     Commit {
         /// Set if the core wants to hear too, as with [`Append`](Self::Append).
-        ticket: Option<Ticket>,
+        append_id: Option<AppendId>,
         /// The request.
         id: RequestId,
         /// The group.
@@ -65,7 +65,7 @@ pub enum Effect {
     /// [`Removal::is_divisible`], in several; tell what became of it.
     Remove {
         /// Comes back in [`Input::Durable`](super::Input::Durable).
-        ticket: Ticket,
+        append_id: AppendId,
         /// The group.
         group_id: Arc<str>,
         /// What goes.

@@ -13,10 +13,10 @@ use super::classic::describe::Filter;
 use super::classic::group::{Group, InFlight, State, Waiting};
 use super::classic::leave;
 use super::effect::{Effect, RebalanceReason, Response};
-use super::input::{Input, Now, Request, RequestId, StoredGroup, Ticket};
+use super::input::{AppendId, Input, Now, Request, RequestId, StoredGroup};
 use super::offsets::commit::{absent_refusal, commit_to};
 use super::refusal::{early_refusal, loading, refused};
-use super::step::{Settings, Step, Tickets};
+use super::step::{Appends, Settings, Step};
 use super::timers::{Millis, Timers};
 use super::topics::Topics;
 use crate::request::ListGroups;
@@ -63,9 +63,9 @@ pub struct Groups {
     lost_ms: Millis,
     /// Until when, on the steady clock, deadlines were moved the last time to hear who speaks.
     extended_until_ms: Millis,
-    tickets: Tickets,
+    appends: Appends,
     /// ListGroups, each with the last append it waits for.
-    lists: Vec<(Ticket, RequestId, ListGroups)>,
+    lists: Vec<(AppendId, RequestId, ListGroups)>,
     census: Census,
 }
 
@@ -81,7 +81,7 @@ impl Groups {
             timers: Timers::default(),
             lost_ms: 0,
             extended_until_ms: 0,
-            tickets: Tickets::default(),
+            appends: Appends::default(),
             lists: Vec::new(),
             census: Census::default(),
         }
@@ -97,10 +97,10 @@ impl Groups {
                 request,
             } => self.ask(now, id, &group_id, request, effects),
             Input::List { id, request } => self.list(id, request, effects),
-            Input::Durable { ticket, outcome } => {
-                if let Some(group_id) = self.tickets.in_flight.remove(&ticket) {
+            Input::Durable { append_id, outcome } => {
+                if let Some(group_id) = self.appends.in_flight.remove(&append_id) {
                     self.with_group(now, &group_id, effects, |group, step| {
-                        group.landed(step, ticket, outcome)
+                        group.landed(step, append_id, outcome)
                     });
                 }
                 self.answer_lists(effects);
@@ -177,7 +177,7 @@ impl Groups {
     /// answer. Until [`Input::Rebuilt`] it is as if it were loading. What the failed step wanted done must not be done.
     pub fn evict(&mut self, group_id: &Arc<str>) -> Vec<RequestId> {
         // What it awaited does not concern its next life, and some of it may never have been sent.
-        self.tickets.in_flight.retain(|_, of| of != group_id);
+        self.appends.in_flight.retain(|_, of| of != group_id);
         let Some(slot) = self.slots.get_mut(group_id) else {
             return Vec::new();
         };
@@ -200,7 +200,7 @@ impl Groups {
             wall_ms: now.wall_ms,
             settings: &self.settings,
             timers: &mut self.timers,
-            tickets: &mut self.tickets,
+            appends: &mut self.appends,
             topics: &self.topics,
             effects,
         };
@@ -337,8 +337,8 @@ impl Groups {
         let mut group = Group::new(Arc::clone(group_id));
         let (slots, mut step) = self.context(now, effects);
         let value = group.to_value(step.wall_ms);
-        let ticket = group.append(&mut step, &value);
-        group.in_flight = Some((ticket, InFlight::Founding(Some(Box::new(value)))));
+        let append_id = group.append(&mut step, &value);
+        group.in_flight = Some((append_id, InFlight::Founding(Some(Box::new(value)))));
         group.waiting.push_back(join);
         slots.insert(Arc::clone(group_id), Slot::Classic(Box::new(group)));
     }
@@ -354,12 +354,12 @@ impl Groups {
     ) {
         let mut group = Group::new(Arc::clone(group_id));
         let (slots, mut step) = self.context(now, effects);
-        let ticket = step.tickets.give(group_id);
-        if commit_to(&mut step, id, group_id, commit, Some(ticket)) {
-            group.in_flight = Some((ticket, InFlight::Founding(None)));
+        let append_id = step.appends.give(group_id);
+        if commit_to(&mut step, id, group_id, commit, Some(append_id)) {
+            group.in_flight = Some((append_id, InFlight::Founding(None)));
             slots.insert(Arc::clone(group_id), Slot::Classic(Box::new(group)));
         } else {
-            step.tickets.in_flight.remove(&ticket);
+            step.appends.in_flight.remove(&append_id);
         }
     }
 
@@ -413,7 +413,7 @@ impl Groups {
     fn list(&mut self, id: RequestId, request: ListGroups, effects: &mut Vec<Effect>) {
         let error = match self.serving {
             Serving::Open => {
-                self.lists.push((self.tickets.last(), id, request));
+                self.lists.push((self.appends.last(), id, request));
                 return self.answer_lists(effects);
             }
             Serving::Loading | Serving::Forgetting(_) => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
@@ -428,10 +428,10 @@ impl Groups {
 
     fn answer_lists(&mut self, effects: &mut Vec<Effect>) {
         let oldest = self
-            .tickets
+            .appends
             .in_flight
             .first_key_value()
-            .map(|(ticket, _)| *ticket);
+            .map(|(append_id, _)| *append_id);
         while let Some((awaited, ..)) = self.lists.first()
             && oldest.is_none_or(|oldest| oldest > *awaited)
         {
@@ -471,7 +471,7 @@ impl Groups {
             });
         }
         self.timers = Timers::default();
-        self.tickets.in_flight.clear();
+        self.appends.in_flight.clear();
     }
 }
 

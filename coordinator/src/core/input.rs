@@ -18,7 +18,7 @@ pub struct RequestId(pub u64);
 
 /// Name of an append, given by the core; comes back in [`Input::Durable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub u64);
+pub struct AppendId(pub u64);
 
 /// The moment of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Input {
     /// An append has landed, or never will. Unknown outcomes are not told before they are resolved.
     Durable {
         /// Which.
-        ticket: Ticket,
+        append_id: AppendId,
         /// The error as the log has it; the core translates it for clients.
         outcome: Result<(), ErrorCode>,
     },

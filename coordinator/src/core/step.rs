@@ -6,7 +6,7 @@ use std::sync::Arc;
 use callboard_protocol::ErrorCode;
 
 use super::effect::{Effect, Event, Response};
-use super::input::{Fetch, RequestId, Ticket};
+use super::input::{AppendId, Fetch, RequestId};
 use super::timers::{Due, Millis, Timer, TimerKind, Timers};
 use super::topics::Topics;
 use crate::{CoordinatorConfig, response};
@@ -39,21 +39,21 @@ impl Settings {
 
 /// Appends that have not been answered, by the group they belong to.
 #[derive(Debug, Default)]
-pub(super) struct Tickets {
+pub(super) struct Appends {
     given: u64,
-    pub(super) in_flight: BTreeMap<Ticket, Arc<str>>,
+    pub(super) in_flight: BTreeMap<AppendId, Arc<str>>,
 }
 
-impl Tickets {
-    pub(super) fn give(&mut self, group_id: &Arc<str>) -> Ticket {
+impl Appends {
+    pub(super) fn give(&mut self, group_id: &Arc<str>) -> AppendId {
         self.given += 1;
-        let ticket = Ticket(self.given);
-        self.in_flight.insert(ticket, Arc::clone(group_id));
-        ticket
+        let append_id = AppendId(self.given);
+        self.in_flight.insert(append_id, Arc::clone(group_id));
+        append_id
     }
 
-    pub(super) fn last(&self) -> Ticket {
-        Ticket(self.given)
+    pub(super) fn last(&self) -> AppendId {
+        AppendId(self.given)
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Step<'a> {
     pub(super) wall_ms: i64,
     pub(super) settings: &'a Settings,
     pub(super) timers: &'a mut Timers,
-    pub(super) tickets: &'a mut Tickets,
+    pub(super) appends: &'a mut Appends,
     pub(super) topics: &'a Topics,
     pub(super) effects: &'a mut Vec<Effect>,
 }

@@ -26,7 +26,9 @@ use self::debts::Debts;
 use self::perform::code;
 use self::together::Together;
 use crate::beyond_end::beyond_end;
-use crate::core::{GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Ticket, Unreadable};
+use crate::core::{
+    AppendId, GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Unreadable,
+};
 use crate::metrics::{CoordinatorMeter, PartitionState};
 use crate::route::Asked;
 use crate::shared::Shared;
@@ -47,7 +49,7 @@ pub(crate) enum CoordinatorMsg {
     /// The writer has replayed the partition, or will not serve it.
     Loaded(Result<Vec<StoredGroup>, NotServed>),
     /// What became of an append of the core.
-    Durable(Ticket, Arc<str>, Result<(), AppendError>),
+    Durable(AppendId, Arc<str>, Result<(), AppendError>),
     /// What is stored of a group.
     Reloaded(Result<StoredGroup, Unreadable>),
     /// The timer of this number fired.
@@ -237,8 +239,8 @@ impl Actor for GroupCoordinator {
         match message.open() {
             CoordinatorMsg::Ask(asked) => asked.into_iter().for_each(|asked| state.ask(asked)),
             CoordinatorMsg::Loaded(loaded) => state.loaded(loaded),
-            CoordinatorMsg::Durable(ticket, group_id, outcome) => {
-                state.durable(ticket, &group_id, outcome)?;
+            CoordinatorMsg::Durable(append_id, group_id, outcome) => {
+                state.durable(append_id, &group_id, outcome)?;
             }
             CoordinatorMsg::Reloaded(stored) => {
                 let stored = stored?;
@@ -348,12 +350,12 @@ impl State {
 
     fn durable(
         &mut self,
-        ticket: Ticket,
+        append_id: AppendId,
         group_id: &Arc<str>,
         outcome: Result<(), AppendError>,
     ) -> Result<(), ActorProcessingErr> {
         let outcome = self.unless_poisoned(outcome)?;
-        self.step(Some(group_id), Input::Durable { ticket, outcome });
+        self.step(Some(group_id), Input::Durable { append_id, outcome });
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tracing::info;
 
 use super::together::Commit;
 use super::{CoordinatorMsg, State};
-use crate::core::{Effect, Event, Response, StoredGroup, Ticket, fetch};
+use crate::core::{AppendId, Effect, Event, Response, StoredGroup, fetch};
 use crate::forget::forget_topic;
 use crate::metrics::PartitionState;
 
@@ -23,23 +23,23 @@ impl State {
                 }
             }
             Effect::Append {
-                ticket,
+                append_id,
                 group_id,
                 records,
             } => {
-                let durable = self.when_durable(ticket, &group_id);
+                let durable = self.when_durable(append_id, &group_id);
                 self.writer().append(group_id, records, durable);
             }
             Effect::Unwritable {
-                ticket,
+                append_id,
                 group_id,
                 error,
             } => {
                 seldom!(warn, partition = self.partition, %group_id, %error, "a group cannot be written");
-                Writer::refuse(error, self.when_durable(ticket, &group_id));
+                Writer::refuse(error, self.when_durable(append_id, &group_id));
             }
             Effect::Commit {
-                ticket,
+                append_id,
                 id,
                 group_id,
                 records,
@@ -47,8 +47,9 @@ impl State {
             } => {
                 let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
                 if self.debts.lands(id, deadline) {
-                    let durable = ticket.map(|ticket| {
-                        Box::new(self.when_durable(ticket, &group_id)) as Box<dyn FnOnce(_) + Send>
+                    let durable = append_id.map(|append_id| {
+                        Box::new(self.when_durable(append_id, &group_id))
+                            as Box<dyn FnOnce(_) + Send>
                     });
                     let commit = Commit {
                         id,
@@ -74,11 +75,11 @@ impl State {
                 });
             }
             Effect::Remove {
-                ticket,
+                append_id,
                 group_id,
                 removal,
             } => {
-                let durable = self.when_durable(ticket, &group_id);
+                let durable = self.when_durable(append_id, &group_id);
                 let of = Arc::clone(&group_id);
                 let divisible = removal.is_divisible();
                 let plan = move |index: &_| removal.records(&of, index);
@@ -169,11 +170,11 @@ impl State {
 
     fn when_durable(
         &self,
-        ticket: Ticket,
+        append_id: AppendId,
         group_id: &Arc<str>,
     ) -> impl FnOnce(Result<(), AppendError>) + Send + 'static + use<> {
         let (myself, group_id) = (self.myself.clone(), Arc::clone(group_id));
-        move |outcome| drop(myself.cast(CoordinatorMsg::Durable(ticket, group_id, outcome)))
+        move |outcome| drop(myself.cast(CoordinatorMsg::Durable(append_id, group_id, outcome)))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::group_metadata::GroupMetadataValue;
 use super::members::{Members, Seq};
 use super::rare::Rare;
-use crate::core::input::{Request, RequestId, Ticket};
+use crate::core::input::{AppendId, Request, RequestId};
 use crate::core::offsets::commit;
 use crate::core::step::Step;
 use crate::core::timers::{Due, Millis, Place, Timer, TimerKind};
@@ -170,7 +170,7 @@ pub(in crate::core) struct Group {
     pub(in crate::core) pending: Rare<BTreeMap<Arc<str>, Timer>>,
     pub(in crate::core) subscribed: Subscribed,
     /// The append everything waits for.
-    pub(in crate::core) in_flight: Option<(Ticket, InFlight)>,
+    pub(in crate::core) in_flight: Option<(AppendId, InFlight)>,
     pub(in crate::core) waiting: Rare<VecDeque<Waiting>>,
     /// It is to be forgotten at the end of the step.
     pub(in crate::core) gone: bool,
@@ -190,8 +190,8 @@ pub(in crate::core) struct Marks {
     pub(in crate::core) floor: i32,
     /// Durable: up to it may be given out now.
     pub(in crate::core) reserved: i32,
-    /// In flight: ticket and mark.
-    pub(in crate::core) coming: Option<(Ticket, i32)>,
+    /// In flight: the append and its mark.
+    pub(in crate::core) coming: Option<(AppendId, i32)>,
 }
 
 impl Group {

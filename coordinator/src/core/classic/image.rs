@@ -12,7 +12,7 @@ use super::members::Member;
 use super::subscription;
 use super::votes::Protocol;
 use crate::core::effect::Effect;
-use crate::core::input::{StoredGroup, Ticket};
+use crate::core::input::{AppendId, StoredGroup};
 use crate::core::step::Step;
 
 /// Generations reserved at a time: what a crash can make the next generation jump.
@@ -172,23 +172,23 @@ impl Group {
         &mut self,
         step: &mut Step<'_>,
         value: &GroupMetadataValue,
-    ) -> Ticket {
-        let ticket = step.tickets.give(&self.id);
+    ) -> AppendId {
+        let append_id = step.appends.give(&self.id);
         let mut marks = Vec::new();
         if self.is_mark_low() {
             let generation = self.mark_to_reserve();
             marks.push(self.mark_record(generation));
-            self.marks.coming = Some((ticket, generation));
+            self.marks.coming = Some((append_id, generation));
         }
-        self.append_with(step, ticket, value, marks);
-        ticket
+        self.append_with(step, append_id, value, marks);
+        append_id
     }
 
     /// Appends a value, and these marks with it.
     pub(in crate::core) fn append_with(
         &self,
         step: &mut Step<'_>,
-        ticket: Ticket,
+        append_id: AppendId,
         value: &GroupMetadataValue,
         marks: Vec<Record>,
     ) {
@@ -198,13 +198,13 @@ impl Group {
                 let mut records = vec![record(&group_id, value.into())];
                 records.extend(marks);
                 Effect::Append {
-                    ticket,
+                    append_id,
                     group_id,
                     records,
                 }
             }
             Err(error) => Effect::Unwritable {
-                ticket,
+                append_id,
                 group_id,
                 error,
             },

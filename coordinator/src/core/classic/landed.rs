@@ -6,7 +6,7 @@ use callboard_protocol::ErrorCode;
 
 use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
 use crate::core::effect::{Effect, Response};
-use crate::core::input::{Request, Ticket};
+use crate::core::input::{AppendId, Request};
 use crate::core::remap;
 use crate::core::step::Step;
 use crate::core::timers::TimerKind;
@@ -19,11 +19,11 @@ impl Group {
     pub(in crate::core) fn landed(
         &mut self,
         step: &mut Step<'_>,
-        ticket: Ticket,
+        append_id: AppendId,
         outcome: Result<(), ErrorCode>,
     ) {
         if let Some((coming, generation)) = self.marks.coming
-            && coming == ticket
+            && coming == append_id
         {
             self.marks.coming = None;
             if outcome.is_ok() {
@@ -33,15 +33,15 @@ impl Group {
             }
         }
         match self.in_flight.take() {
-            Some((awaited, change)) if awaited == ticket => match outcome {
-                Ok(()) => self.landed_well(step, ticket, change),
+            Some((awaited, change)) if awaited == append_id => match outcome {
+                Ok(()) => self.landed_well(step, append_id, change),
                 Err(error) => self.failed(step, change, remap(error)),
             },
             other => self.in_flight = other,
         }
     }
 
-    fn landed_well(&mut self, step: &mut Step<'_>, ticket: Ticket, change: InFlight) {
+    fn landed_well(&mut self, step: &mut Step<'_>, append_id: AppendId, change: InFlight) {
         match change {
             InFlight::Founding(value) => {
                 if let Some(value) = value {
@@ -83,7 +83,7 @@ impl Group {
                 step.effects.push(Effect::Reload {
                     group_id: Arc::clone(&self.id),
                 });
-                self.in_flight = Some((ticket, InFlight::Expiring));
+                self.in_flight = Some((append_id, InFlight::Expiring));
             }
             InFlight::Expiring => {}
             InFlight::Reserving => self.end_join(step),

@@ -82,7 +82,7 @@ impl Group {
 
     pub(super) fn delete(&mut self, step: &mut Step<'_>, id: RequestId) {
         match delete::delete(self, step) {
-            Ok(ticket) => self.in_flight = Some((ticket, InFlight::Deleting(id))),
+            Ok(append_id) => self.in_flight = Some((append_id, InFlight::Deleting(id))),
             Err(error) => step.answer(id, Response::Delete(error)),
         }
     }
@@ -94,8 +94,8 @@ impl Group {
         delete: DeleteOffsets,
     ) {
         match delete::delete_offsets(self, step, delete) {
-            (Some(ticket), answer) => {
-                self.in_flight = Some((ticket, InFlight::DeletingOffsets(id, answer)));
+            (Some(append_id), answer) => {
+                self.in_flight = Some((append_id, InFlight::DeletingOffsets(id, answer)));
             }
             (None, answer) => step.answer(id, Response::DeleteOffsets(answer)),
         }
@@ -105,8 +105,8 @@ impl Group {
         if self.in_flight.is_some() {
             return self.waiting.push_back(Waiting::Expire);
         }
-        if let Some(ticket) = expiry::expire(self, step) {
-            self.in_flight = Some((ticket, InFlight::Expiring));
+        if let Some(append_id) = expiry::expire(self, step) {
+            self.in_flight = Some((append_id, InFlight::Expiring));
         }
     }
 

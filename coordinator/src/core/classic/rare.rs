@@ -95,7 +95,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::group::Group;
-    use crate::core::step::{Settings, Step, Tickets};
+    use crate::core::step::{Appends, Settings, Step};
     use crate::core::timers::Timers;
     use crate::core::topics::Topics;
     use crate::{CoordinatorConfig, TopicLookup, TopicsImage};
@@ -115,7 +115,7 @@ mod tests {
             wall_ms: 0,
             settings: &Settings::new(&CoordinatorConfig::default()),
             timers: &mut Timers::default(),
-            tickets: &mut Tickets::default(),
+            appends: &mut Appends::default(),
             topics: &Topics::new(Arc::new(TopicsImage::of(Arc::new(NoTopics)))),
             effects: &mut Vec::new(),
         };

@@ -9,7 +9,7 @@ use super::group::{Group, InFlight, InitialDelay, Phase, Syncing};
 use super::group_metadata::GroupMetadataValue;
 use super::members::{Parked, Seq};
 use crate::core::effect::{Effect, Event, ExitReason, RebalanceReason, Response};
-use crate::core::input::Ticket;
+use crate::core::input::AppendId;
 use crate::core::step::Step;
 use crate::core::timers::{Timer, TimerKind};
 
@@ -219,9 +219,9 @@ impl Group {
         let mut value = self.to_value(step.wall_ms);
         value.generation = self.next_generation();
         value.protocol_name = None;
-        let ticket = self.append(step, &value);
+        let append_id = self.append(step, &value);
         self.in_flight = Some((
-            ticket,
+            append_id,
             InFlight::Emptying {
                 value: Box::new(value),
                 leaving: None,
@@ -240,12 +240,12 @@ impl Group {
 
     /// All generations that are reserved are given out, and no plan was written meanwhile: wait for more.
     fn reserve_now(&mut self, step: &mut Step<'_>) {
-        if let Some((ticket, _)) = self.marks.coming {
-            self.in_flight = Some((ticket, InFlight::Reserving));
+        if let Some((append_id, _)) = self.marks.coming {
+            self.in_flight = Some((append_id, InFlight::Reserving));
             return;
         }
-        let ticket = self.append_mark(step);
-        self.in_flight = Some((ticket, InFlight::Reserving));
+        let append_id = self.append_mark(step);
+        self.in_flight = Some((append_id, InFlight::Reserving));
     }
 
     /// Reserves generations before they are needed, if none did with a plan. Nobody waits for it.
@@ -255,13 +255,13 @@ impl Group {
         }
     }
 
-    fn append_mark(&mut self, step: &mut Step<'_>) -> Ticket {
+    fn append_mark(&mut self, step: &mut Step<'_>) -> AppendId {
         let generation = self.mark_to_reserve();
-        let ticket = step.tickets.give(&self.id);
+        let append_id = step.appends.give(&self.id);
         let mark = self.mark_record(generation);
         if self.recorded {
             step.effects.push(Effect::Append {
-                ticket,
+                append_id,
                 group_id: Arc::clone(&self.id),
                 records: vec![mark],
             });
@@ -273,9 +273,9 @@ impl Group {
                 members: Vec::new(),
                 ..self.to_value(step.wall_ms)
             };
-            self.append_with(step, ticket, &value, vec![mark]);
+            self.append_with(step, append_id, &value, vec![mark]);
         }
-        self.marks.coming = Some((ticket, generation));
-        ticket
+        self.marks.coming = Some((append_id, generation));
+        append_id
     }
 }

@@ -91,9 +91,9 @@ impl Group {
                 .map(|protocol| protocol.metadata.clone())
                 .unwrap_or_default();
         }
-        let ticket = self.append(step, &value);
+        let append_id = self.append(step, &value);
         self.in_flight = Some((
-            ticket,
+            append_id,
             InFlight::Takeover {
                 id,
                 join,

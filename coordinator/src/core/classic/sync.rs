@@ -86,8 +86,8 @@ impl Group {
             .map(|part| (part.member_id.as_str(), &part.assignment))
             .collect();
         let value = self.to_planned_value(step.wall_ms, &plan);
-        let ticket = self.append(step, &value);
-        self.in_flight = Some((ticket, InFlight::Plan(Box::new(value))));
+        let append_id = self.append(step, &value);
+        self.in_flight = Some((append_id, InFlight::Plan(Box::new(value))));
     }
 
     /// The plan is durable: everybody who waits gets its part.

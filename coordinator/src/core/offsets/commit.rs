@@ -7,7 +7,7 @@ use callboard_protocol::ErrorCode;
 
 use super::Owner;
 use crate::core::effect::{CommitOutcome, Effect, Response};
-use crate::core::input::{Commit, CommitPartition, RequestId, Ticket};
+use crate::core::input::{AppendId, Commit, CommitPartition, RequestId};
 use crate::core::step::Step;
 
 /// Kafka's strings end here, whatever `offset.metadata.max.bytes` says.
@@ -43,7 +43,7 @@ pub(in crate::core) fn commit_to(
     id: RequestId,
     group_id: &Arc<str>,
     commit: &Commit,
-    ticket: Option<Ticket>,
+    append_id: Option<AppendId>,
 ) -> bool {
     let partitions: usize = commit
         .topics
@@ -97,7 +97,7 @@ pub(in crate::core) fn commit_to(
         return false;
     }
     step.effects.push(Effect::Commit {
-        ticket,
+        append_id,
         id,
         group_id: Arc::clone(group_id),
         records,

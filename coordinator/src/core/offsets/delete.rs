@@ -7,7 +7,7 @@ use callboard_protocol::ErrorCode;
 
 use super::{Owner, Reads};
 use crate::core::effect::{Effect, Removal};
-use crate::core::input::{DeleteOffsets, Ticket};
+use crate::core::input::{AppendId, DeleteOffsets};
 use crate::core::step::Step;
 use crate::response::{DeletedTopicOffsets, OffsetDelete};
 
@@ -15,7 +15,7 @@ use crate::response::{DeletedTopicOffsets, OffsetDelete};
 pub(in crate::core) fn delete(
     owner: &impl Owner,
     step: &mut Step<'_>,
-) -> Result<Ticket, ErrorCode> {
+) -> Result<AppendId, ErrorCode> {
     if owner.is_empty() {
         let kind = owner.kind();
         Ok(remove(owner, step, Removal::Group { kind }))
@@ -29,7 +29,7 @@ pub(in crate::core) fn delete_offsets(
     owner: &impl Owner,
     step: &mut Step<'_>,
     delete: DeleteOffsets,
-) -> (Option<Ticket>, OffsetDelete) {
+) -> (Option<AppendId>, OffsetDelete) {
     let reads = owner.reads();
     if reads == Reads::Untold {
         // Nothing can be said to be free.
@@ -51,17 +51,17 @@ pub(in crate::core) fn delete_offsets(
         error: ErrorCode::NONE,
         topics,
     };
-    let ticket = (!doomed.is_empty()).then(|| remove(owner, step, Removal::Offsets(doomed)));
-    (ticket, answer)
+    let append_id = (!doomed.is_empty()).then(|| remove(owner, step, Removal::Offsets(doomed)));
+    (append_id, answer)
 }
 
 /// Has the writer remove what `removal` names.
-pub(super) fn remove(owner: &impl Owner, step: &mut Step<'_>, removal: Removal) -> Ticket {
-    let ticket = step.tickets.give(owner.group_id());
+pub(super) fn remove(owner: &impl Owner, step: &mut Step<'_>, removal: Removal) -> AppendId {
+    let append_id = step.appends.give(owner.group_id());
     step.effects.push(Effect::Remove {
-        ticket,
+        append_id,
         group_id: Arc::clone(owner.group_id()),
         removal,
     });
-    ticket
+    append_id
 }

@@ -9,7 +9,7 @@ use callboard_offsets::record::OffsetCommitValue;
 use super::delete::remove;
 use super::{Owner, Reads};
 use crate::core::effect::Removal;
-use crate::core::input::Ticket;
+use crate::core::input::AppendId;
 use crate::core::step::Step;
 
 /// When the committed offsets of a group are over.
@@ -44,7 +44,7 @@ impl Retention {
 }
 
 /// Has what is over removed, if anything can be.
-pub(in crate::core) fn expire(owner: &impl Owner, step: &mut Step<'_>) -> Option<Ticket> {
+pub(in crate::core) fn expire(owner: &impl Owner, step: &mut Step<'_>) -> Option<AppendId> {
     let retention = retention(owner, step)?;
     Some(remove(owner, step, Removal::Expired(retention)))
 }

@@ -11,8 +11,8 @@ use callboard_protocol::{ErrorCode, Uuid};
 
 use super::tale::Heard;
 use crate::core::{
-    CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId, Response,
-    StoredGroup, Ticket, tombstones,
+    AppendId, CommitOutcome, Effect, Event, Fetch, Groups, Input, Now, Removal, RequestId,
+    Response, StoredGroup, tombstones,
 };
 use crate::metrics::RequestMeter;
 use crate::owed::Owed;
@@ -48,10 +48,10 @@ impl TopicLookup for TestTopics {
 
 /// What waits in the writer, in order.
 enum Write {
-    Append(Ticket, Vec<Record>),
-    Unwritable(Ticket),
-    Commit(Option<Ticket>, RequestId, Vec<Record>, CommitOutcome),
-    Remove(Ticket, Arc<str>, Removal),
+    Append(AppendId, Vec<Record>),
+    Unwritable(AppendId),
+    Commit(Option<AppendId>, RequestId, Vec<Record>, CommitOutcome),
+    Remove(AppendId, Arc<str>, Removal),
     Fetch(RequestId, Arc<str>, Fetch),
     Reload(Arc<str>),
     Forget(Uuid, Arc<str>),
@@ -240,27 +240,29 @@ impl House {
         match effect {
             Effect::Answer { id, response } => self.answer(id, response),
             Effect::Append {
-                ticket, records, ..
-            } => self.writes.push_back(Write::Append(ticket, records)),
+                append_id, records, ..
+            } => self.writes.push_back(Write::Append(append_id, records)),
             // The writer answers it behind what it has to do, as if it had no room.
-            Effect::Unwritable { ticket, .. } => self.writes.push_back(Write::Unwritable(ticket)),
+            Effect::Unwritable { append_id, .. } => {
+                self.writes.push_back(Write::Unwritable(append_id))
+            }
             Effect::Commit {
-                ticket,
+                append_id,
                 id,
                 records,
                 outcome,
                 ..
             } => {
                 self.writes
-                    .push_back(Write::Commit(ticket, id, records, outcome));
+                    .push_back(Write::Commit(append_id, id, records, outcome));
             }
             Effect::Remove {
-                ticket,
+                append_id,
                 group_id,
                 removal,
             } => {
                 self.writes
-                    .push_back(Write::Remove(ticket, group_id, removal));
+                    .push_back(Write::Remove(append_id, group_id, removal));
             }
             Effect::Fetch {
                 id,
@@ -281,30 +283,30 @@ impl House {
         };
         self.heard.now(self.now);
         match write {
-            Write::Append(ticket, records) => {
+            Write::Append(append_id, records) => {
                 self.apply(&records, outcome);
-                self.step(Input::Durable { ticket, outcome });
+                self.step(Input::Durable { append_id, outcome });
             }
-            Write::Unwritable(ticket) => self.step(Input::Durable {
-                ticket,
+            Write::Unwritable(append_id) => self.step(Input::Durable {
+                append_id,
                 outcome: Err(ErrorCode::MESSAGE_TOO_LARGE),
             }),
-            Write::Commit(ticket, id, records, committed) => {
+            Write::Commit(append_id, id, records, committed) => {
                 self.apply(&records, outcome);
                 let committed = match outcome {
                     Ok(()) => committed,
                     Err(error) => committed.failed(error),
                 };
                 self.answer(id, Response::Commit(committed));
-                if let Some(ticket) = ticket {
-                    self.step(Input::Durable { ticket, outcome });
+                if let Some(append_id) = append_id {
+                    self.step(Input::Durable { append_id, outcome });
                 }
             }
-            Write::Remove(ticket, group_id, removal) => {
+            Write::Remove(append_id, group_id, removal) => {
                 let records = removal.records(&group_id, &self.index);
                 self.heard.tombstones(&records);
                 self.apply(&records, outcome);
-                self.step(Input::Durable { ticket, outcome });
+                self.step(Input::Durable { append_id, outcome });
             }
             Write::Fetch(id, group_id, fetch) => {
                 let topics = &*self.image.topics;

@@ -9,7 +9,7 @@ use super::kit::config;
 use crate::core::effect::{CommitOutcome, Effect, Removal, Response};
 use crate::core::input::{Commit, DeleteOffsets, RequestId};
 use crate::core::offsets::{Owner, Reads, commit, delete, expiry};
-use crate::core::step::{Settings, Step, Tickets};
+use crate::core::step::{Appends, Settings, Step};
 use crate::core::timers::Timers;
 use crate::core::topics::Topics;
 use crate::response::{DeletedTopicOffsets, OffsetDelete};
@@ -68,14 +68,14 @@ impl TopicLookup for NoTopics {
 fn what_is_done_to_offsets_asks_a_group_of_any_kind() {
     let image = Arc::new(TopicsImage::of(Arc::new(NoTopics)));
     let (settings, topics) = (Settings::new(&config()), Topics::new(Arc::clone(&image)));
-    let (mut timers, mut tickets) = (Timers::default(), Tickets::default());
+    let (mut timers, mut appends) = (Timers::default(), Appends::default());
     let mut effects = Vec::new();
     let mut step = Step {
         now: 0,
         wall_ms: 0,
         settings: &settings,
         timers: &mut timers,
-        tickets: &mut tickets,
+        appends: &mut appends,
         topics: &topics,
         effects: &mut effects,
     };
@@ -115,21 +115,21 @@ fn what_is_done_to_offsets_asks_a_group_of_any_kind() {
     let asked = DeleteOffsets {
         topics: vec![of("read", ErrorCode::NONE), of("free", ErrorCode::NONE)],
     };
-    let (ticket, answer) = delete::delete_offsets(&other, &mut step, asked.clone());
+    let (append_id, answer) = delete::delete_offsets(&other, &mut step, asked.clone());
     let told = vec![
         of("read", ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC),
         of("free", ErrorCode::NONE),
     ];
     assert_eq!(answer.topics, told);
     let Some(Effect::Remove {
-        ticket: sent,
+        append_id: sent,
         removal: Removal::Offsets(doomed),
         ..
     }) = step.effects.pop()
     else {
         panic!("what nobody reads is removed");
     };
-    assert_eq!((Some(sent), doomed), (ticket, vec![("free".into(), 0)]));
+    assert_eq!((Some(sent), doomed), (append_id, vec![("free".into(), 0)]));
 
     assert_eq!(expiry::expire(&other, &mut step), None);
     other.settled = true;
