@@ -124,7 +124,7 @@ impl Actor for OffsetPartitionWriter {
             Msg::Opened(Ok(opened)) => state.replay(opened),
             Msg::Opened(Err(error)) | Msg::Replayed(Err(error)) => state.refuse(&error),
             Msg::Replayed(Ok(index)) => state.serve(*index, &mut effects),
-            Msg::Landed(ticket, result) => {
+            Msg::Landed(number, result) => {
                 if let Phase::Serving(serving) = &mut state.phase {
                     if let Err(error) = &result
                         && serving.pipeline.is_flowing()
@@ -132,7 +132,7 @@ impl Actor for OffsetPartitionWriter {
                         // Those behind it fail because it did.
                         seldom!(warn, partition = state.partition, %error, "the engine refused an append");
                     }
-                    serving.pipeline.landed(now, ticket, result, &mut effects);
+                    serving.pipeline.landed(now, number, result, &mut effects);
                 }
             }
             Msg::Resolved(result) => {

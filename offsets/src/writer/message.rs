@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::Ticket;
+use super::core::AppendNumber;
 use super::{AppendError, Completion, PlanFn, ReadFn};
 use crate::index::Index;
 use crate::log::{LogError, Opened, Resolution};
@@ -28,7 +28,7 @@ pub(super) enum Msg {
     /// The replay has ended.
     Replayed(Result<Box<Index>, LogError>),
     /// The engine answered an append.
-    Landed(Ticket, Result<u64, LogError>),
+    Landed(AppendNumber, Result<u64, LogError>),
     /// The engine answered what became of one.
     Resolved(Result<Resolution, LogError>),
     /// The timer of this number fired.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::actor::{Item, Phase, State};
-use super::core::Ticket;
+use super::core::AppendNumber;
 use super::core::order::Released;
 use super::core::pipeline::{Effect, Fatal};
 use super::message::{Msg, Op, Pieces};
@@ -144,8 +144,8 @@ impl State {
         };
         let now = self.origin.elapsed();
         match serving.pipeline.submit(now, item, topic_records, effects) {
-            Ok(ticket) => {
-                serving.order.submitted(&group, ticket);
+            Ok(number) => {
+                serving.order.submitted(&group, number);
                 if let Some(rest) = rest {
                     serving.order.rest(&group, rest);
                 }
@@ -167,10 +167,10 @@ impl State {
             let mut more = Vec::new();
             match effect {
                 Effect::Send {
-                    ticket,
+                    number,
                     id,
                     expected,
-                } => self.send(ticket, id, expected)?,
+                } => self.send(number, id, expected)?,
                 Effect::Resolve { expected, id } => {
                     if let Phase::Serving(serving) = &self.phase {
                         seldom!(
@@ -184,10 +184,10 @@ impl State {
                     }
                 }
                 Effect::Settle {
-                    ticket,
+                    number,
                     item,
                     outcome,
-                } => self.settle(ticket, item, outcome, &mut more),
+                } => self.settle(number, item, outcome, &mut more),
                 Effect::End(reason) => return Err(self.end(&reason)),
             }
             effects.extend(more);
@@ -201,15 +201,15 @@ impl State {
 
     fn send(
         &mut self,
-        ticket: Ticket,
+        number: AppendNumber,
         id: BatchId,
         expected: End,
     ) -> Result<(), ActorProcessingErr> {
-        let done = self.port(move |result| Msg::Landed(ticket, result));
+        let done = self.port(move |result| Msg::Landed(number, result));
         let Phase::Serving(serving) = &mut self.phase else {
             return Ok(());
         };
-        let Some(item) = serving.pipeline.item_mut(ticket) else {
+        let Some(item) = serving.pipeline.item_mut(number) else {
             return Ok(());
         };
         let encoded = match item.encoded.take() {
@@ -231,7 +231,7 @@ impl State {
     /// Durable, then visible, then acknowledged.
     fn settle(
         &mut self,
-        ticket: Ticket,
+        number: AppendNumber,
         item: Item,
         outcome: Result<i64, AppendError>,
         more: &mut Vec<Effect<Item>>,
@@ -252,7 +252,7 @@ impl State {
                 item.done.call(Err(error));
             }
         }
-        let Released { reads, mut held } = serving.order.settled(&item.group, ticket);
+        let Released { reads, mut held } = serving.order.settled(&item.group, number);
         if let Some(error) = failed
             && let Some(Op::Append {
                 pieces: Pieces::Many,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Number of an append in its writer, from 1, in the order of submission. Appends settle in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket(pub(crate) u64);
+pub(crate) struct AppendNumber(pub(crate) u64);
 
 /// Time since the shell's own origin.
 pub(crate) type Now = Duration;

@@ -5,19 +5,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::Ticket;
+use super::AppendNumber;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Order<W> {
     /// The youngest unsettled append of each group that has one.
-    last: BTreeMap<Arc<str>, Ticket>,
+    last: BTreeMap<Arc<str>, AppendNumber>,
     /// The youngest append of all.
-    newest: Ticket,
+    newest: AppendNumber,
     /// The oldest unsettled is the one behind it.
-    settled: Ticket,
+    settled: AppendNumber,
     /// Reads, by the append they wait for.
-    reads: BTreeMap<Ticket, Vec<W>>,
+    reads: BTreeMap<AppendNumber, Vec<W>>,
     /// Groups with a change that waits, and everything of the group behind it, in order.
     held: BTreeMap<Arc<str>, VecDeque<W>>,
 }
@@ -26,8 +26,8 @@ impl<W> Default for Order<W> {
     fn default() -> Self {
         Self {
             last: BTreeMap::new(),
-            newest: Ticket(0),
-            settled: Ticket(0),
+            newest: AppendNumber(0),
+            settled: AppendNumber(0),
             reads: BTreeMap::new(),
             held: BTreeMap::new(),
         }
@@ -45,26 +45,26 @@ pub(crate) struct Released<W> {
 
 impl<W> Order<W> {
     /// An append of `group` was submitted.
-    pub(crate) fn submitted(&mut self, group: &Arc<str>, ticket: Ticket) {
-        self.newest = self.newest.max(ticket);
-        if ticket <= self.settled {
+    pub(crate) fn submitted(&mut self, group: &Arc<str>, number: AppendNumber) {
+        self.newest = self.newest.max(number);
+        if number <= self.settled {
             return;
         }
         match self.last.get_mut(group) {
-            Some(last) => *last = ticket,
+            Some(last) => *last = number,
             None => {
-                self.last.insert(Arc::clone(group), ticket);
+                self.last.insert(Arc::clone(group), number);
             }
         }
     }
 
-    /// The append of `group` with this ticket settled, as all before it have.
-    pub(crate) fn settled(&mut self, group: &Arc<str>, ticket: Ticket) -> Released<W> {
-        debug_assert!(ticket > self.settled, "appends settle in order, once");
-        self.settled = ticket;
-        let reads = self.reads.remove(&ticket).unwrap_or_default();
+    /// The append of `group` with this number settled, as all before it have.
+    pub(crate) fn settled(&mut self, group: &Arc<str>, number: AppendNumber) -> Released<W> {
+        debug_assert!(number > self.settled, "appends settle in order, once");
+        self.settled = number;
+        let reads = self.reads.remove(&number).unwrap_or_default();
         let mut held = VecDeque::new();
-        if self.last.get(group).is_none_or(|last| *last <= ticket) {
+        if self.last.get(group).is_none_or(|last| *last <= number) {
             self.last.remove(group);
             held = self.held.remove(group).unwrap_or_default();
         }
@@ -92,10 +92,10 @@ impl<W> Order<W> {
         self.behind(before, part(None))
     }
 
-    fn behind(&mut self, before: Option<Ticket>, read: W) -> Option<W> {
+    fn behind(&mut self, before: Option<AppendNumber>, read: W) -> Option<W> {
         match before {
-            Some(ticket) => {
-                self.reads.entry(ticket).or_default().push(read);
+            Some(number) => {
+                self.reads.entry(number).or_default().push(read);
                 None
             }
             None => Some(read),

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Now, Ticket};
+use super::{AppendNumber, Now};
 use crate::log::{BatchId, End, LogError, Resolution};
 use crate::writer::AppendError;
 
@@ -24,9 +24,9 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(1), Duration::f
 /// What the shell has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<T> {
-    /// Hand the append of this ticket to the engine.
+    /// Hand the append of this number to the engine.
     Send {
-        ticket: Ticket,
+        number: AppendNumber,
         id: BatchId,
         expected: End,
     },
@@ -34,7 +34,7 @@ pub(crate) enum Effect<T> {
     Resolve { expected: End, id: BatchId },
     /// The append landed at `base_offset`: apply it, then answer it. Or it did not: answer why.
     Settle {
-        ticket: Ticket,
+        number: AppendNumber,
         item: T,
         outcome: Result<i64, AppendError>,
     },
@@ -55,7 +55,7 @@ pub(crate) enum Fatal {
 
 #[derive(Debug)]
 struct Pending<T> {
-    ticket: Ticket,
+    number: AppendNumber,
     item: T,
     records: u32,
     submitted: Now,
@@ -100,7 +100,7 @@ enum Mode<T> {
 pub(crate) struct Pipeline<T> {
     /// Where the next append goes.
     next: End,
-    next_ticket: Ticket,
+    next_number: AppendNumber,
     in_flight_max: usize,
     /// Upper half of every batch id: fresh per writer, so that ids never repeat over restarts.
     id_prefix: u64,
@@ -114,7 +114,7 @@ impl<T> Pipeline<T> {
     pub(crate) fn new(end: End, in_flight_max: usize, id_prefix: u64) -> Self {
         Self {
             next: end,
-            next_ticket: Ticket(1),
+            next_number: AppendNumber(1),
             in_flight_max: in_flight_max.max(1),
             id_prefix,
             next_id: 0,
@@ -135,12 +135,12 @@ impl<T> Pipeline<T> {
     }
 
     /// The payload of an append that is not settled.
-    pub(crate) fn item_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
+    pub(crate) fn item_mut(&mut self, number: AppendNumber) -> Option<&mut T> {
         // Asked for right after `Send`: the youngest in flight.
         self.in_flight
             .iter_mut()
             .rev()
-            .find(|sent| sent.pending.ticket == ticket)
+            .find(|sent| sent.pending.number == number)
             .map(|sent| &mut sent.pending.item)
     }
 
@@ -151,7 +151,7 @@ impl<T> Pipeline<T> {
         item: T,
         records: u32,
         effects: &mut Vec<Effect<T>>,
-    ) -> Result<Ticket, (T, AppendError)> {
+    ) -> Result<AppendNumber, (T, AppendError)> {
         self.wake(now, effects);
         match &self.mode {
             Mode::Ended(error) => return Err((item, error.clone())),
@@ -159,23 +159,23 @@ impl<T> Pipeline<T> {
             _ if self.pending() >= PENDING_MAX => return Err((item, AppendError::Unavailable)),
             _ => {}
         }
-        let ticket = self.next_ticket;
-        self.next_ticket.0 += 1;
+        let number = self.next_number;
+        self.next_number.0 += 1;
         self.waiting.push_back(Pending {
-            ticket,
+            number,
             item,
             records,
             submitted: now,
         });
         self.pump(effects);
-        Ok(ticket)
+        Ok(number)
     }
 
     /// The engine answered an append.
     pub(crate) fn landed(
         &mut self,
         now: Now,
-        ticket: Ticket,
+        number: AppendNumber,
         result: Result<u64, LogError>,
         effects: &mut Vec<Effect<T>>,
     ) {
@@ -186,7 +186,7 @@ impl<T> Pipeline<T> {
         let Some(sent) = self.in_flight.pop_front() else {
             return self.end(Fatal::Contradiction, effects);
         };
-        if sent.pending.ticket != ticket {
+        if sent.pending.number != number {
             self.in_flight.push_front(sent);
             return self.end(Fatal::Contradiction, effects);
         }
@@ -372,7 +372,7 @@ impl<T> Pipeline<T> {
                 pending,
             };
             effects.push(Effect::Send {
-                ticket: sent.pending.ticket,
+                number: sent.pending.number,
                 id: sent.id,
                 expected: sent.expected,
             });
@@ -424,7 +424,7 @@ impl<T> Pipeline<T> {
 
 fn settle<T>(pending: Pending<T>, outcome: Result<i64, AppendError>, effects: &mut Vec<Effect<T>>) {
     effects.push(Effect::Settle {
-        ticket: pending.ticket,
+        number: pending.number,
         item: pending.item,
         outcome,
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::writer::core::Ticket;
+use crate::writer::core::AppendNumber;
 use crate::writer::core::order::{Order, Released};
 
 fn group(name: &str) -> Arc<str> {
@@ -23,19 +23,22 @@ fn released(reads: &[&'static str], held: &[&'static str]) -> Released<&'static 
 #[test]
 fn a_read_waits_for_its_own_group_and_only_for_what_was_sent_before() {
     let mut order = Order::default();
-    order.submitted(&group("g"), Ticket(1));
-    order.submitted(&group("h"), Ticket(2));
+    order.submitted(&group("g"), AppendNumber(1));
+    order.submitted(&group("h"), AppendNumber(2));
     assert_eq!(order.read("g", "r1"), None);
-    order.submitted(&group("g"), Ticket(3));
+    order.submitted(&group("g"), AppendNumber(3));
     assert_eq!(order.read("g", "r3"), None);
     assert_eq!(order.read("other", "free"), Some("free"));
     assert_eq!(
-        order.settled(&group("g"), Ticket(1)),
+        order.settled(&group("g"), AppendNumber(1)),
         released(&["r1"], &[])
     );
-    assert_eq!(order.settled(&group("h"), Ticket(2)), released(&[], &[]));
     assert_eq!(
-        order.settled(&group("g"), Ticket(3)),
+        order.settled(&group("h"), AppendNumber(2)),
+        released(&[], &[])
+    );
+    assert_eq!(
+        order.settled(&group("g"), AppendNumber(3)),
         released(&["r3"], &[])
     );
     assert_eq!(order.read("g", "free"), Some("free"));
@@ -45,12 +48,15 @@ fn a_read_waits_for_its_own_group_and_only_for_what_was_sent_before() {
 fn a_read_of_everything_waits_for_everything() {
     let mut order = Order::default();
     assert_eq!(order.read_all(|_| "free"), Some("free"));
-    order.submitted(&group("g"), Ticket(1));
-    order.submitted(&group("h"), Ticket(2));
+    order.submitted(&group("g"), AppendNumber(1));
+    order.submitted(&group("h"), AppendNumber(2));
     assert_eq!(order.read_all(|_| "all"), None);
-    assert_eq!(order.settled(&group("g"), Ticket(1)), released(&[], &[]));
     assert_eq!(
-        order.settled(&group("h"), Ticket(2)),
+        order.settled(&group("g"), AppendNumber(1)),
+        released(&[], &[])
+    );
+    assert_eq!(
+        order.settled(&group("h"), AppendNumber(2)),
         released(&["all"], &[])
     );
 }
@@ -58,24 +64,24 @@ fn a_read_of_everything_waits_for_everything() {
 #[test]
 fn a_read_of_everything_waits_for_what_is_held_too() {
     let mut order = Order::default();
-    order.submitted(&group("g"), Ticket(1));
+    order.submitted(&group("g"), AppendNumber(1));
     assert_eq!(order.change(&group("g"), "change"), None);
     assert_eq!(order.append("g", "append"), None);
     let part = |of: Option<&Arc<str>>| if of.is_some() { "of g" } else { "of all" };
     assert_eq!(order.read_all(part), None);
-    let freed = order.settled(&group("g"), Ticket(1));
+    let freed = order.settled(&group("g"), AppendNumber(1));
     assert_eq!(freed, released(&["of all"], &["change", "append", "of g"]));
 }
 
 #[test]
 fn a_change_holds_back_what_comes_behind_it() {
     let mut order = Order::default();
-    order.submitted(&group("g"), Ticket(1));
+    order.submitted(&group("g"), AppendNumber(1));
     assert_eq!(order.change(&group("g"), "change"), None);
     assert_eq!(order.append("g", "append"), None);
     assert_eq!(order.read("g", "read"), None);
     assert_eq!(order.append("h", "free"), Some("free"));
-    let freed = order.settled(&group("g"), Ticket(1));
+    let freed = order.settled(&group("g"), AppendNumber(1));
     assert_eq!(freed, released(&[], &["change", "append", "read"]));
     assert_eq!(order.change(&group("g"), "now"), Some("now"));
 }
@@ -98,8 +104,8 @@ struct World {
     random: StdRng,
     /// Everything by its number: of which group (None for all), whether a read, and what it still waits for.
     sent: Vec<(Option<Arc<str>>, bool, usize)>,
-    in_flight: VecDeque<(Ticket, Arc<str>, usize)>,
-    tickets: u64,
+    in_flight: VecDeque<(AppendNumber, Arc<str>, usize)>,
+    appends: u64,
 }
 
 impl World {
@@ -151,22 +157,22 @@ impl World {
     }
 
     fn submit(&mut self, number: usize, of: Arc<str>, in_parts: bool) {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.order.submitted(&of, ticket);
+        self.appends += 1;
+        let append = AppendNumber(self.appends);
+        self.order.submitted(&of, append);
         if in_parts {
             self.sent[number].2 += 1;
             self.order.rest(&of, Sent::Rest(number, of.clone()));
         }
-        self.in_flight.push_back((ticket, of, number));
+        self.in_flight.push_back((append, of, number));
     }
 
     fn settle(&mut self) {
-        let Some((ticket, of, number)) = self.in_flight.pop_front() else {
+        let Some((append, of, number)) = self.in_flight.pop_front() else {
             return;
         };
         self.done(number);
-        let Released { reads, held } = self.order.settled(&of, ticket);
+        let Released { reads, held } = self.order.settled(&of, append);
         for read in reads {
             match read {
                 Sent::Read(number, _) | Sent::Part(number, _) => self.done(number),
@@ -203,7 +209,7 @@ fn whatever_is_held_back_a_read_is_behind_all_that_was_sent_before_it() {
             random: StdRng::seed_from_u64(seed),
             sent: Vec::new(),
             in_flight: VecDeque::new(),
-            tickets: 0,
+            appends: 0,
         };
         for _ in 0..200 {
             if world.random.random_range(0..5) < 3 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::log::{BatchId, End, Epoch, LogError, Resolution};
-use crate::writer::core::Ticket;
+use crate::writer::core::AppendNumber;
 use crate::writer::core::pipeline::*;
 
 const START: End = End {
@@ -36,10 +36,10 @@ impl Play {
         }
     }
 
-    fn landed(&mut self, now: u64, ticket: u64, result: Result<u64, LogError>) -> Vec<String> {
+    fn landed(&mut self, now: u64, number: u64, result: Result<u64, LogError>) -> Vec<String> {
         let mut effects = Vec::new();
         self.pipeline
-            .landed(at(now), Ticket(ticket), result, &mut effects);
+            .landed(at(now), AppendNumber(number), result, &mut effects);
         words(effects)
     }
 
@@ -59,10 +59,10 @@ impl Play {
 fn words(effects: Vec<Effect<char>>) -> Vec<String> {
     let word = |effect| match effect {
         Effect::Send {
-            ticket, expected, ..
+            number, expected, ..
         } => format!(
             "send {} at {}/{}",
-            ticket.0, expected.position, expected.offset
+            number.0, expected.position, expected.offset
         ),
         Effect::Resolve { expected, id } => {
             assert_ne!(id, BatchId(0));

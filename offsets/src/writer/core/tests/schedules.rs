@@ -9,14 +9,14 @@ use rand::{Rng, SeedableRng};
 
 use crate::log::{BatchId, End, LogError, Resolution};
 use crate::writer::AppendError;
-use crate::writer::core::Ticket;
+use crate::writer::core::AppendNumber;
 use crate::writer::core::pipeline::{Effect, Pipeline};
 
 /// An engine that knows the rules of the trait and otherwise does as the dice say.
 struct Engine {
     end: End,
     kept: Vec<(BatchId, u64)>,
-    sent: VecDeque<(Ticket, BatchId, End)>,
+    sent: VecDeque<(AppendNumber, BatchId, End)>,
     question: Option<(End, BatchId)>,
     unresolved: bool,
     full_for: u32,
@@ -25,19 +25,19 @@ struct Engine {
 
 impl Engine {
     /// Answers the oldest append. Those behind one that failed fail too, by their expected end.
-    fn answer(&mut self, items: &[u32]) -> Option<(Ticket, Result<u64, LogError>)> {
-        let (ticket, id, expected) = self.sent.pop_front()?;
+    fn answer(&mut self, items: &[u32]) -> Option<(AppendNumber, Result<u64, LogError>)> {
+        let (number, id, expected) = self.sent.pop_front()?;
         let retry_after = Duration::from_millis(self.random.random_range(0..2_000));
         if self.unresolved {
-            return Some((ticket, Err(LogError::Unavailable { retry_after })));
+            return Some((number, Err(LogError::Unavailable { retry_after })));
         }
         if expected != self.end {
             let actual = self.end.position;
-            return Some((ticket, Err(LogError::WrongEnd { actual })));
+            return Some((number, Err(LogError::WrongEnd { actual })));
         }
         if self.full_for > 0 {
             self.full_for -= 1;
-            return Some((ticket, Err(LogError::Full)));
+            return Some((number, Err(LogError::Full)));
         }
         let result = match self.random.random_range(0..20) {
             0 => Err(LogError::Unavailable { retry_after }),
@@ -49,22 +49,22 @@ impl Engine {
             3 => {
                 self.unresolved = true;
                 if self.random.random() {
-                    self.keep(id, ticket, items);
+                    self.keep(id, number, items);
                 }
                 Err(LogError::Unknown)
             }
             _ => {
-                self.keep(id, ticket, items);
+                self.keep(id, number, items);
                 Ok(expected.position)
             }
         };
-        Some((ticket, result))
+        Some((number, result))
     }
 
-    fn keep(&mut self, id: BatchId, ticket: Ticket, items: &[u32]) {
-        self.kept.push((id, ticket.0));
+    fn keep(&mut self, id: BatchId, number: AppendNumber, items: &[u32]) {
+        self.kept.push((id, number.0));
         self.end.position += 1;
-        self.end.offset += i64::from(items[ticket.0 as usize - 1]);
+        self.end.offset += i64::from(items[number.0 as usize - 1]);
     }
 
     fn resolve(&mut self) -> Option<Result<Resolution, LogError>> {
@@ -84,7 +84,7 @@ impl Engine {
 struct World {
     engine: Engine,
     pipeline: Pipeline<u64>,
-    /// Topic records of each append, by its ticket.
+    /// Topic records of each append, by its number.
     items: Vec<u32>,
     /// What was settled, in order, and whether it was said to have landed.
     settled: Vec<(u64, Result<i64, AppendError>)>,
@@ -96,17 +96,17 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Send {
-                    ticket,
+                    number,
                     id,
                     expected,
-                } => self.engine.sent.push_back((ticket, id, expected)),
+                } => self.engine.sent.push_back((number, id, expected)),
                 Effect::Resolve { expected, id } => self.engine.question = Some((expected, id)),
                 Effect::Settle {
-                    ticket,
+                    number,
                     item,
                     outcome,
                 } => {
-                    assert_eq!(ticket.0, item, "an append keeps its payload");
+                    assert_eq!(number.0, item, "an append keeps its payload");
                     self.settled.push((item, outcome));
                 }
                 Effect::End(reason) => panic!("it ended: {reason}"),
@@ -120,14 +120,14 @@ impl World {
             0..4 => {
                 let item = self.items.len() as u64 + 1;
                 let records = self.engine.random.random_range(0..4);
-                if let Ok(ticket) = self.pipeline.submit(self.now, item, records, &mut effects) {
-                    assert_eq!(ticket.0, item);
+                if let Ok(number) = self.pipeline.submit(self.now, item, records, &mut effects) {
+                    assert_eq!(number.0, item);
                     self.items.push(records);
                 }
             }
             4..8 => {
-                if let Some((ticket, result)) = self.engine.answer(&self.items) {
-                    self.pipeline.landed(self.now, ticket, result, &mut effects);
+                if let Some((number, result)) = self.engine.answer(&self.items) {
+                    self.pipeline.landed(self.now, number, result, &mut effects);
                 }
             }
             8 => {
@@ -150,8 +150,8 @@ impl World {
                 return;
             }
             let mut effects = Vec::new();
-            if let Some((ticket, result)) = self.engine.answer(&self.items) {
-                self.pipeline.landed(self.now, ticket, result, &mut effects);
+            if let Some((number, result)) = self.engine.answer(&self.items) {
+                self.pipeline.landed(self.now, number, result, &mut effects);
             } else if let Some(result) = self.engine.resolve() {
                 self.pipeline.resolved(self.now, result, &mut effects);
             } else if let Some(deadline) = self.pipeline.next_deadline() {
@@ -206,7 +206,7 @@ fn whatever_the_engine_does_an_append_settles_once_and_truly() {
             .engine
             .kept
             .iter()
-            .map(|(_, ticket)| *ticket)
+            .map(|(_, number)| *number)
             .collect();
         assert_eq!(
             landed, kept,
