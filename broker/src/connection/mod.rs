@@ -31,7 +31,7 @@ use crate::metrics::{
     BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
     BROKER_PROTOCOL_ERRORS_TOTAL,
 };
-use crate::request::{Answer, Context, Follow, Maker, Request, Responder, Ticket, Work};
+use crate::request::{Answer, Context, Follow, Maker, Request, RequestNumber, Responder, Work};
 use crate::shared::Shared;
 
 mod core;
@@ -114,8 +114,8 @@ pub(crate) struct Connection<R, W> {
     /// The next request may have a large answer: the right to make one, and the wait for it.
     maker: Option<OwnedSemaphorePermit>,
     wants_maker: Option<BoxFuture<Option<OwnedSemaphorePermit>>>,
-    sink: UnboundedSender<(Ticket, Answer)>,
-    answers: UnboundedReceiver<(Ticket, Answer)>,
+    sink: UnboundedSender<(RequestNumber, Answer)>,
+    answers: UnboundedReceiver<(RequestNumber, Answer)>,
     futures: FuturesUnordered<BoxFuture<()>>,
     unsent: VecDeque<Unsent>,
     /// Whether it was seen to be behind.
@@ -200,8 +200,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     Ok(bytes) => self.written(bytes),
                     Err(error) => return debug!(%error, "a connection broke while it was written"),
                 },
-                Some((ticket, answer)) = self.answers.recv() => {
-                    self.flow.answer(ticket, answer);
+                Some((number, answer)) = self.answers.recv() => {
+                    self.flow.answer(number, answer);
                 }
                 Some(()) = self.futures.next(), if !self.futures.is_empty() => {}
                 room = granted(&mut self.starving), if self.starving.is_some() => {
@@ -233,8 +233,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         loop {
             self.collect();
             let mut progress = self.start();
-            while let Ok((ticket, answer)) = self.answers.try_recv() {
-                self.flow.answer(ticket, answer);
+            while let Ok((number, answer)) = self.answers.try_recv() {
+                self.flow.answer(number, answer);
                 progress = true;
             }
             self.leave();
@@ -277,7 +277,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let mut work = Work::default();
         let mut any = false;
         while self.may_start()
-            && let Some((ticket, arrived)) = self.flow.start()
+            && let Some((number, arrived)) = self.flow.start()
         {
             any = true;
             self.meters.in_flight.increment(1.0);
@@ -289,9 +289,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 } => {
                     work.response_bytes = self.flow.response_bytes_left();
                     if makers.is_some() {
-                        self.flow.promise(ticket);
+                        self.flow.promise(number);
                     }
-                    let (follow, api) = self.dispatch(ticket, &bytes, held.busy(), &mut work);
+                    let (follow, api) = self.dispatch(number, &bytes, held.busy(), &mut work);
                     // A request that reached no handler makes no answer.
                     self.maker = None;
                     let size = bytes.len() + 4;
@@ -302,7 +302,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                     });
                     if std::mem::take(&mut work.hold) || follow == Follow::Barrier {
                         // It may be answered already: then its answer is in the channel and lifts the barrier at once.
-                        self.flow.raise(ticket, Follow::Barrier);
+                        self.flow.raise(number, Follow::Barrier);
                     }
                 }
                 Arrived::Broken(kind) => {
@@ -311,7 +311,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                         api: None,
                         bytes: 0,
                     });
-                    self.flow.answer(ticket, Answer::Close(kind));
+                    self.flow.answer(number, Answer::Close(kind));
                 }
             }
         }
@@ -361,7 +361,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Reads the header and hands the request to its handler.
     fn dispatch(
         &mut self,
-        ticket: Ticket,
+        number: RequestNumber,
         frame: &Bytes,
         held: Room,
         work: &mut Work,
@@ -370,19 +370,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Ok(head) => (head.api_key, head.api_version),
             Err(error) => {
                 seldom!(warn, client = %self.context.client_host, %error, "a request without a header");
-                self.flow.answer(ticket, Answer::Close("malformed"));
+                self.flow.answer(number, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
         };
         let Some(api) = handlers::find(key) else {
             seldom!(warn, client = %self.context.client_host, api_key = key.0, version, "a request of an unknown api");
-            self.flow.answer(ticket, Answer::Close("unknown_api"));
+            self.flow.answer(number, Answer::Close("unknown_api"));
             return (Follow::AtOnce, None);
         };
         if !api.serves(version) && key != ApiKey::API_VERSIONS {
             seldom!(warn, client = %self.context.client_host, api = key.name(), version, "a request of a version not offered");
             self.flow
-                .answer(ticket, Answer::Close("unsupported_version"));
+                .answer(number, Answer::Close("unsupported_version"));
             return (Follow::AtOnce, None);
         }
         let read = if api.serves(version) {
@@ -394,7 +394,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             Ok(read) => read,
             Err(error) => {
                 seldom!(warn, client = %self.context.client_host, api = key.name(), version, %error, "a malformed request header");
-                self.flow.answer(ticket, Answer::Close("malformed"));
+                self.flow.answer(number, Answer::Close("malformed"));
                 return (Follow::AtOnce, None);
             }
         };
@@ -402,7 +402,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         let maker = self.maker.take();
         let maker = maker.map(|permit| Maker::new(&self.context, permit));
         let request = |sink| Request {
-            responder: Responder::new(ticket, &header, sink, maker, held),
+            responder: Responder::new(number, &header, sink, maker, held),
             header,
             context: &self.context,
             frame,
@@ -528,14 +528,14 @@ async fn granted<T>(wait: &mut Option<BoxFuture<T>>) -> T {
     }
 }
 
-type Sink = UnboundedSender<(Ticket, Answer)>;
+type Sink = UnboundedSender<(RequestNumber, Answer)>;
 
 /// Where a request's answer goes that is held back.
 fn held_back(until: BoxFuture<Result<(), &'static str>>, sink: Sink, work: &mut Work) -> Sink {
     let (before, mut answers) = mpsc::unbounded_channel();
     work.read(async move {
         // Every responder sends one answer, at the latest when it is dropped.
-        let Some((ticket, answer)) = answers.recv().await else {
+        let Some((number, answer)) = answers.recv().await else {
             return;
         };
         let answer = match until.await {
@@ -543,7 +543,7 @@ fn held_back(until: BoxFuture<Result<(), &'static str>>, sink: Sink, work: &mut 
             Err(kind) => Answer::Close(kind),
         };
         // The connection may be gone.
-        let _ = sink.send((ticket, answer));
+        let _ = sink.send((number, answer));
     });
     before
 }

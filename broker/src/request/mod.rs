@@ -16,12 +16,12 @@ use crate::compute::Lane;
 use crate::config::ListenAddress;
 use crate::shared::Shared;
 
+mod number;
 mod responder;
 mod shared_elements;
-mod ticket;
 
+pub(crate) use number::{Follow, RequestNumber};
 pub(crate) use responder::{Answer, Maker, Responder};
-pub(crate) use ticket::{Follow, Ticket};
 
 /// What a connection knows of itself and its broker; the same for all of its requests.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 /// The place of a request in its connection's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(pub(crate) u64);
+pub(crate) struct RequestNumber(pub(crate) u64);
 
 /// Whether what follows a started request may start before its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

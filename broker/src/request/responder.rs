@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::shared_elements::{ArrayAtEnd, SHARED_BYTES, Unwritable};
-use super::{Context, Ticket};
+use super::{Context, RequestNumber};
 use crate::budget::{Room, SMALL};
 
 /// How a request ended.
@@ -32,12 +32,12 @@ pub(crate) enum Answer {
 /// Answers one request, once. Dropped unanswered it closes the connection: every request has an end.
 #[derive(Debug)]
 pub(crate) struct Responder {
-    ticket: Ticket,
+    number: RequestNumber,
     api: ApiKey,
     version: i16,
     correlation_id: i32,
     /// None once answered.
-    sink: Option<UnboundedSender<(Ticket, Answer)>>,
+    sink: Option<UnboundedSender<(RequestNumber, Answer)>>,
     /// For an answer that may be large.
     maker: Option<Maker>,
     /// What is paid for the bytes of the request: somebody may work on them although the connection closes.
@@ -81,16 +81,16 @@ impl Maker {
 
 impl Responder {
     pub(crate) fn new(
-        ticket: Ticket,
+        number: RequestNumber,
         header: &RequestHeader<'_>,
-        sink: UnboundedSender<(Ticket, Answer)>,
+        sink: UnboundedSender<(RequestNumber, Answer)>,
         maker: Option<Maker>,
         held: Room,
     ) -> Self {
         Self {
             maker,
             held: Some(held),
-            ticket,
+            number,
             api: header.api_key,
             version: header.api_version,
             correlation_id: header.correlation_id,
@@ -250,7 +250,7 @@ impl Responder {
         (self.held, self.maker) = (None, None);
         if let Some(sink) = self.sink.take() {
             // The connection may be gone; then nobody waits for the answer.
-            let _ = sink.send((self.ticket, answer));
+            let _ = sink.send((self.number, answer));
         }
     }
 }

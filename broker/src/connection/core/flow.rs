@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::order::Order;
-use crate::request::{Follow, Ticket};
+use crate::request::{Follow, RequestNumber};
 
 /// The bounds of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ pub(crate) struct Flow<F, A> {
     /// Bytes of memory that these answers take: less, where bytes are shared.
     charged: usize,
     /// A started request promises an answer that may take all that is left.
-    promised: Option<Ticket>,
+    promised: Option<RequestNumber>,
     /// What was read has no room yet.
     starving: bool,
     /// A frame is begun and not whole.
@@ -167,13 +167,13 @@ impl<F, A> Flow<F, A> {
     }
 
     /// Starts what [`next`](Self::next) showed.
-    pub(crate) fn start(&mut self) -> Option<(Ticket, F)> {
+    pub(crate) fn start(&mut self) -> Option<(RequestNumber, F)> {
         self.order.start()
     }
 
     /// The request just started will have a large answer: nothing else starts until it has left.
-    pub(crate) fn promise(&mut self, ticket: Ticket) {
-        self.promised = Some(ticket);
+    pub(crate) fn promise(&mut self, number: RequestNumber) {
+        self.promised = Some(number);
     }
 
     /// Bytes of memory that the next answer may take.
@@ -197,13 +197,13 @@ impl<F, A> Flow<F, A> {
     }
 
     /// As [`Order::raise`].
-    pub(crate) fn raise(&mut self, ticket: Ticket, follow: Follow) {
-        self.order.raise(ticket, follow);
+    pub(crate) fn raise(&mut self, number: RequestNumber, follow: Follow) {
+        self.order.raise(number, follow);
     }
 
     /// As [`Order::answer`].
-    pub(crate) fn answer(&mut self, ticket: Ticket, answer: A) -> bool {
-        self.order.answer(ticket, answer)
+    pub(crate) fn answer(&mut self, number: RequestNumber, answer: A) -> bool {
+        self.order.answer(number, answer)
     }
 
     /// As [`Order::leave`], until the connection is closing. Say with [`left`](Self::left) what came of it.
@@ -212,8 +212,8 @@ impl<F, A> Flow<F, A> {
             return None;
         }
         let answer = self.order.leave()?;
-        // Tickets leave in their order.
-        self.promised = self.promised.filter(|ticket| self.order.has(*ticket));
+        // Numbers leave in their order.
+        self.promised = self.promised.filter(|number| self.order.has(*number));
         Some(answer)
     }
 

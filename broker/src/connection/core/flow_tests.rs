@@ -13,9 +13,9 @@ const LIMITS: Limits = Limits {
 };
 
 /// What the shell does.
-fn start(flow: &mut Flow<u32, u32>) -> Option<Ticket> {
+fn start(flow: &mut Flow<u32, u32>) -> Option<RequestNumber> {
     flow.next(|| false)?;
-    flow.start().map(|(ticket, _)| ticket)
+    flow.start().map(|(number, _)| number)
 }
 
 /// A flow of numbers, and the clock beside it.
@@ -39,15 +39,15 @@ impl Case {
     }
 
     /// A frame of 10 bytes that is whole and started.
-    fn started(&mut self) -> Ticket {
+    fn started(&mut self) -> RequestNumber {
         self.flow.read(10, false, true, self.now);
         self.flow.arrived(0, self.now);
         start(&mut self.flow).unwrap()
     }
 
     /// The answer of so many bytes of the request in front.
-    fn answered(&mut self, ticket: Ticket, bytes: usize) {
-        assert!(self.flow.answer(ticket, 0));
+    fn answered(&mut self, number: RequestNumber, bytes: usize) {
+        assert!(self.flow.answer(number, 0));
         assert!(self.flow.leave().is_some());
         self.flow.left(10, bytes, bytes, self.now);
     }
@@ -66,10 +66,10 @@ impl Case {
 fn who_does_nothing_is_idle_and_who_waits_for_an_answer_is_not() {
     let mut case = Case::new();
     case.closes_after(10, Late::Idle);
-    let ticket = case.started();
+    let number = case.started();
     assert!(matches!(case.at(1_000), Due::At(_)));
     case.after(1_000);
-    case.answered(ticket, 0);
+    case.answered(number, 0);
     case.closes_after(10, Late::Idle);
 }
 
@@ -162,8 +162,8 @@ fn nothing_is_read_beyond_the_bounds_but_a_lone_frame_may_be_completed() {
     assert!(case.flow.may_read(), "nobody else could complete it");
     case.flow.arrived(0, case.now);
     assert!(!case.flow.may_read());
-    let ticket = start(&mut case.flow).unwrap();
-    case.flow.answer(ticket, 0);
+    let number = start(&mut case.flow).unwrap();
+    case.flow.answer(number, 0);
     case.flow.leave().unwrap();
     case.flow.left(2_000, 500, 500, case.now);
     assert!(!case.flow.may_read(), "answers wait");
@@ -239,7 +239,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// The world around a flow: what it may do is done to it, nothing else.
 struct World {
     case: Case,
-    open: Vec<Ticket>,
+    open: Vec<RequestNumber>,
     unsent: usize,
     starving: bool,
     /// The peer's last progress, or when it was decided that it is to close.
@@ -268,17 +268,17 @@ impl World {
             }
             Step::Arrive if flow.may_take() => flow.arrived(0, now),
             Step::Start { barrier, large } => {
-                if let Some(ticket) = start(flow) {
-                    self.open.push(ticket);
+                if let Some(number) = start(flow) {
+                    self.open.push(number);
                     if large {
-                        flow.promise(ticket);
+                        flow.promise(number);
                     }
                     let follow = if barrier {
                         Follow::Barrier
                     } else {
                         Follow::AtOnce
                     };
-                    flow.raise(ticket, follow);
+                    flow.raise(number, follow);
                 }
             }
             Step::Answer {
@@ -286,8 +286,8 @@ impl World {
                 bytes,
                 closes,
             } if !self.open.is_empty() => {
-                let ticket = self.open.remove(which % self.open.len());
-                flow.answer(ticket, if closes { u32::MAX } else { bytes as u32 });
+                let number = self.open.remove(which % self.open.len());
+                flow.answer(number, if closes { u32::MAX } else { bytes as u32 });
                 let mut closed = false;
                 while let Some(answer) = flow.leave() {
                     closed |= answer == u32::MAX;

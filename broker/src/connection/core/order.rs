@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::request::{Follow, Ticket};
+use crate::request::{Follow, RequestNumber};
 
 #[cfg(test)]
 #[path = "order_tests.rs"]
@@ -25,9 +25,9 @@ pub(crate) struct Order<F, A> {
     waiting: VecDeque<F>,
     /// Started requests whose answer has not left, oldest first.
     started: VecDeque<Slot<A>>,
-    /// Ticket of `started[0]`.
+    /// Number of `started[0]`.
     first: u64,
-    barrier: Option<Ticket>,
+    barrier: Option<RequestNumber>,
 }
 
 impl<F, A> Default for Order<F, A> {
@@ -47,16 +47,16 @@ impl<F, A> Order<F, A> {
         self.waiting.push_back(frame);
     }
 
-    /// The next frame to start, with its ticket; None while there is none or a barrier stands. Say with
+    /// The next frame to start, with its number; None while there is none or a barrier stands. Say with
     /// [`raise`](Self::raise) whether it is a barrier before asking for the next.
-    pub(crate) fn start(&mut self) -> Option<(Ticket, F)> {
+    pub(crate) fn start(&mut self) -> Option<(RequestNumber, F)> {
         if self.barrier.is_some() {
             return None;
         }
         let frame = self.waiting.pop_front()?;
-        let ticket = Ticket(self.first + self.started.len() as u64);
+        let number = RequestNumber(self.first + self.started.len() as u64);
         self.started.push_back(Slot::Open);
-        Some((ticket, frame))
+        Some((number, frame))
     }
 
     /// What [`start`](Self::start) would give.
@@ -65,21 +65,21 @@ impl<F, A> Order<F, A> {
     }
 
     /// Says what may follow a request just started. A barrier that is answered already is none.
-    pub(crate) fn raise(&mut self, ticket: Ticket, follow: Follow) {
-        if follow == Follow::Barrier && self.is_open(ticket) {
-            self.barrier = Some(ticket);
+    pub(crate) fn raise(&mut self, number: RequestNumber, follow: Follow) {
+        if follow == Follow::Barrier && self.is_open(number) {
+            self.barrier = Some(number);
         }
     }
 
     /// A request is answered. False if it was before, or never started: then the answer is dropped.
-    pub(crate) fn answer(&mut self, ticket: Ticket, answer: A) -> bool {
-        if !self.is_open(ticket) {
+    pub(crate) fn answer(&mut self, number: RequestNumber, answer: A) -> bool {
+        if !self.is_open(number) {
             return false;
         }
-        if self.barrier == Some(ticket) {
+        if self.barrier == Some(number) {
             self.barrier = None;
         }
-        if let Some(slot) = self.slot(ticket) {
+        if let Some(slot) = self.slot(number) {
             *slot = Slot::Answered(answer);
         }
         true
@@ -101,8 +101,8 @@ impl<F, A> Order<F, A> {
     }
 
     /// Whether a started request has not left.
-    pub(crate) fn has(&self, ticket: Ticket) -> bool {
-        ticket.0 >= self.first
+    pub(crate) fn has(&self, number: RequestNumber) -> bool {
+        number.0 >= self.first
     }
 
     /// Forgets the frames that have not started: the connection will close.
@@ -120,12 +120,12 @@ impl<F, A> Order<F, A> {
         !self.waiting.is_empty()
     }
 
-    fn is_open(&mut self, ticket: Ticket) -> bool {
-        matches!(self.slot(ticket), Some(Slot::Open))
+    fn is_open(&mut self, number: RequestNumber) -> bool {
+        matches!(self.slot(number), Some(Slot::Open))
     }
 
-    fn slot(&mut self, ticket: Ticket) -> Option<&mut Slot<A>> {
-        let place = ticket.0.checked_sub(self.first)?;
+    fn slot(&mut self, number: RequestNumber) -> Option<&mut Slot<A>> {
+        let place = number.0.checked_sub(self.first)?;
         self.started.get_mut(usize::try_from(place).ok()?)
     }
 }

@@ -12,11 +12,11 @@ fn with_frames(count: u32) -> Order<u32, u32> {
 #[test]
 fn answers_leave_in_the_order_of_the_requests() {
     let mut order = with_frames(3);
-    let tickets: Vec<_> = std::iter::from_fn(|| order.start()).collect();
-    assert_eq!(tickets.len(), 3);
-    assert!(order.answer(tickets[2].0, 2) && order.answer(tickets[0].0, 0));
+    let numbers: Vec<_> = std::iter::from_fn(|| order.start()).collect();
+    assert_eq!(numbers.len(), 3);
+    assert!(order.answer(numbers[2].0, 2) && order.answer(numbers[0].0, 0));
     assert_eq!((order.leave(), order.leave()), (Some(0), None));
-    assert!(order.answer(tickets[1].0, 1));
+    assert!(order.answer(numbers[1].0, 1));
     assert_eq!(
         (order.leave(), order.leave(), order.leave()),
         (Some(1), Some(2), None)
@@ -46,11 +46,11 @@ fn a_barrier_answered_at_once_is_none() {
 #[test]
 fn a_second_answer_is_dropped() {
     let mut order = with_frames(1);
-    let (ticket, _) = order.start().unwrap();
-    assert!(order.answer(ticket, 0));
-    assert!(!order.answer(ticket, 1));
+    let (number, _) = order.start().unwrap();
+    assert!(order.answer(number, 0));
+    assert!(!order.answer(number, 1));
     assert_eq!(order.leave(), Some(0));
-    assert!(!order.answer(ticket, 2));
+    assert!(!order.answer(number, 2));
 }
 
 #[derive(Clone, Debug)]
@@ -68,22 +68,22 @@ proptest! {
     ], 0..200)) {
         let mut order: Order<u64, u64> = Order::default();
         let (mut arrived, mut started, mut left) = (0, 0, 0);
-        let mut open: Vec<(Ticket, u64, bool)> = Vec::new();
+        let mut open: Vec<(RequestNumber, u64, bool)> = Vec::new();
         for step in steps {
             match step {
                 Step::Arrive => { order.arrived(arrived); arrived += 1; }
                 Step::Start(barrier) => {
-                    if let Some((ticket, frame)) = order.start() {
+                    if let Some((number, frame)) = order.start() {
                         prop_assert!(open.iter().all(|(_, _, barrier)| !barrier), "started behind a barrier");
                         prop_assert_eq!(frame, started);
                         started += 1;
-                        order.raise(ticket, if barrier { Follow::Barrier } else { Follow::AtOnce });
-                        open.push((ticket, frame, barrier));
+                        order.raise(number, if barrier { Follow::Barrier } else { Follow::AtOnce });
+                        open.push((number, frame, barrier));
                     }
                 }
                 Step::Answer(which) if !open.is_empty() => {
-                    let (ticket, frame, _) = open.remove(which % open.len());
-                    prop_assert!(order.answer(ticket, frame));
+                    let (number, frame, _) = open.remove(which % open.len());
+                    prop_assert!(order.answer(number, frame));
                 }
                 Step::Answer(_) => {}
                 Step::Leave => if let Some(frame) = order.leave() {
