@@ -105,7 +105,7 @@ impl Broker {
         };
         let mut root = Root::start().await?;
         let Started {
-            shared,
+            services,
             topics,
             journal,
             poisoned,
@@ -115,30 +115,34 @@ impl Broker {
             admin_address: admin_socket.as_ref().map(|(_, address)| *address),
             root,
             listener: Arc::default(),
-            coordinators: shared.coordinators.clone(),
-            topics: shared.topics.clone(),
+            coordinators: services.coordinators.clone(),
+            topics: services.topics.clone(),
             journal,
             poisoned,
-            stopping: shared.stopping.clone(),
-            effects: shared.effects.clone(),
-            compute: shared.compute.clone(),
+            stopping: services.stopping.clone(),
+            effects: services.effects.clone(),
+            compute: services.compute.clone(),
             data,
         };
         let published = Arc::clone(&broker.listener);
         let publish = move |address| {
             *published.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         };
-        let listener = listener::child(socket, Arc::clone(&shared), bounds, publish);
+        let listener = listener::child(socket, Arc::clone(&services), bounds, publish);
         broker.root.adopt(listener).await?;
         if let Some((socket, _)) = admin_socket {
             let ready = readiness(&broker);
             let bounds = Bounds {
-                most: shared.config.admin_max_connections,
-                idle: shared.config.admin_idle_timeout,
+                most: services.config.admin_max_connections,
+                idle: services.config.admin_idle_timeout,
             };
             let topics = broker.topics.clone();
             let count = Arc::new(move || crate::topics::counts(&topics.snapshot()));
-            let metrics = Arc::new(Page::new(recorder, count, shared.config.metrics_max_series));
+            let metrics = Arc::new(Page::new(
+                recorder,
+                count,
+                services.config.metrics_max_series,
+            ));
             let pages = AdminPages {
                 metrics,
                 ready,
@@ -146,7 +150,7 @@ impl Broker {
             };
             broker.root.adopt(admin::child(socket, pages)).await?;
         }
-        info!(listen = %address, cluster_id = shared.cluster_id.as_ref(), topics, "broker started");
+        info!(listen = %address, cluster_id = services.cluster_id.as_ref(), topics, "broker started");
         Ok(broker)
     }
 

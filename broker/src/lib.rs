@@ -25,7 +25,7 @@ mod offsets_topic;
 mod parts;
 mod request;
 mod root;
-mod shared;
+mod services;
 pub mod testing;
 pub mod topics;
 

@@ -18,7 +18,7 @@ use tracing::debug;
 use crate::connection;
 use crate::metrics::kinds::LISTENER as KIND;
 use crate::metrics::{BROKER_CONNECTIONS, CONNECTIONS};
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::{BrokerConfig, ConfigError};
 
 pub(crate) mod core;
@@ -40,7 +40,7 @@ pub(crate) struct Listener;
 
 pub(crate) struct ListenerArgs {
     socket: TcpListener,
-    shared: Arc<Shared>,
+    services: Arc<Services>,
     bounds: Bounds,
 }
 
@@ -62,15 +62,15 @@ impl Drop for Aborting {
 /// `publish` gets the address of each incarnation.
 pub(crate) fn child(
     socket: TcpListener,
-    shared: Arc<Shared>,
+    services: Arc<Services>,
     bounds: Bounds,
     publish: impl Fn(Addr<ListenerMsg>) + Send + Sync + 'static,
 ) -> ChildSpec {
     let (socket, publish) = (Arc::new(socket), Arc::new(publish));
     ChildSpec::new(KIND, KIND, move |supervisor, _incarnation| {
-        let (socket, shared, publish) = (
+        let (socket, services, publish) = (
             socket.try_clone(),
-            Arc::clone(&shared),
+            Arc::clone(&services),
             Arc::clone(&publish),
         );
         let bounds = bounds.clone();
@@ -81,7 +81,7 @@ pub(crate) fn child(
             };
             let args = ListenerArgs {
                 socket: socket.map_err(failed)?,
-                shared,
+                services,
                 bounds,
             };
             let (address, _join) = spawn_linked(KIND, Listener, args, supervisor).await?;
@@ -105,7 +105,7 @@ impl Actor for Listener {
     ) -> Result<Self::State, ActorProcessingErr> {
         let socket = tokio::net::TcpListener::from_std(args.socket)?;
         let (drain, drained) = mpsc::unbounded_channel();
-        let accepting = Accepting::new(args.shared, args.bounds, drained);
+        let accepting = Accepting::new(args.services, args.bounds, drained);
         let myself = Addr::new(myself, KIND);
         let task = tokio::spawn(async move {
             let ended = Ended(myself);
@@ -186,7 +186,7 @@ impl Drop for Ended {
 
 /// The accepting task's own state.
 struct Accepting {
-    shared: Arc<Shared>,
+    services: Arc<Services>,
     connections: JoinSet<()>,
     /// Who each task serves.
     peers: HashMap<Id, IpAddr>,
@@ -197,12 +197,12 @@ struct Accepting {
 
 impl Accepting {
     fn new(
-        shared: Arc<Shared>,
+        services: Arc<Services>,
         bounds: Bounds,
         drain: mpsc::UnboundedReceiver<RpcReplyPort<()>>,
     ) -> Self {
         Self {
-            shared,
+            services,
             connections: JoinSet::new(),
             peers: HashMap::new(),
             places: Places::new(bounds),
@@ -247,7 +247,7 @@ impl Accepting {
         CONNECTIONS.with(&["accepted"]).increment(1);
         let task = self
             .connections
-            .spawn(connection::serve(stream, Arc::clone(&self.shared)));
+            .spawn(connection::serve(stream, Arc::clone(&self.services)));
         self.peers.insert(task.id(), ip);
         self.count();
     }

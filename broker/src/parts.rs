@@ -22,7 +22,7 @@ use crate::hook::Hook;
 use crate::log::ProducerIds;
 use crate::offsets_topic::OffsetsTopic;
 use crate::root::{Root, not_started};
-use crate::shared::{ApiMeters, Shared};
+use crate::services::{ApiMeters, Services};
 use crate::topics::{Topics, TopicsConfig};
 use crate::{BrokerConfig, BrokerError};
 
@@ -40,7 +40,7 @@ pub(crate) struct Parts<'a> {
 
 /// What runs.
 pub(crate) struct Started {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Arc<Services>,
     /// How many topics there are.
     pub(crate) topics: usize,
     pub(crate) journal: Arc<Journal>,
@@ -67,10 +67,10 @@ impl<'a> Parts<'a> {
             drop(tell.send(Some(reason.to_string())))
         }));
         let log = Arc::clone(&journal) as _;
-        let shared = self.share(root, topics, log, WallClock::system()).await?;
+        let services = self.share(root, topics, log, WallClock::system()).await?;
         Ok(Started {
-            topics: shared.topics.snapshot().len(),
-            shared,
+            topics: services.topics.snapshot().len(),
+            services,
             journal,
             poisoned,
         })
@@ -82,7 +82,7 @@ impl<'a> Parts<'a> {
         root: &mut Root,
         log: Arc<dyn OffsetsLog>,
         clock: WallClock,
-    ) -> Result<Arc<Shared>, BrokerError> {
+    ) -> Result<Arc<Services>, BrokerError> {
         let topics = self.topics(root).await?;
         self.share(root, topics, log, clock).await
     }
@@ -93,7 +93,7 @@ impl<'a> Parts<'a> {
         topics: Topics,
         engine: Arc<dyn OffsetsLog>,
         clock: WallClock,
-    ) -> Result<Arc<Shared>, BrokerError> {
+    ) -> Result<Arc<Services>, BrokerError> {
         let partitions = self.config.offsets_topic_num_partitions;
         let offsets_topic = Arc::new(OffsetsTopic::new(engine, partitions));
         let config = self.coordinator_config();
@@ -106,7 +106,7 @@ impl<'a> Parts<'a> {
             told.topics_changed(image, forgotten);
         }));
         root.adopt(coordinators.child()).await?;
-        Ok(Arc::new(Shared {
+        Ok(Arc::new(Services {
             cluster_id: self.data.cluster_id().into(),
             coordinators,
             topics,

@@ -85,7 +85,7 @@ async fn settled(bench: &Bench) -> usize {
     let (mut free, mut same) = (0, 0);
     while same < 20 {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let now = bench.shared.answers.free();
+        let now = bench.services.answers.free();
         same = if now == free { same + 1 } else { 0 };
         free = now;
     }
@@ -136,7 +136,7 @@ async fn who_reads_is_served_while_others_do_not_and_they_give_way() {
     assert!(fetched(&mut reads).await >= 400_000);
     drop((deaf, reads));
     bench.hung_up().await;
-    assert_eq!(bench.shared.answers.free(), 4 * MIB);
+    assert_eq!(bench.services.answers.free(), 4 * MIB);
     bench.stop().await;
 }
 
@@ -179,7 +179,7 @@ async fn large_answers_are_made_one_after_the_other_and_what_is_behind_them_wait
     assert_eq!(answer.read().results.len(), 2_000);
     drop((deaf, reads));
     bench.hung_up().await;
-    assert_eq!(bench.shared.answers.free(), 4 * MIB);
+    assert_eq!(bench.services.answers.free(), 4 * MIB);
     bench.stop().await;
 }
 
@@ -246,7 +246,7 @@ async fn a_trial_of_many_topics_is_paid_for_before_it_is_told() {
     wire.send(&trial(3_000), 7).await;
     assert_eq!(wire.frame().await, None);
     bench.hung_up().await;
-    assert_eq!(bench.shared.answers.free(), MIB);
+    assert_eq!(bench.services.answers.free(), MIB);
     bench.stop().await;
 }
 
@@ -256,7 +256,7 @@ async fn connections_that_are_to_close_do_not_keep_the_right_to_make_large_answe
     let mut bench = Bench::start().await;
     // More than the stream holds.
     let large = describe_broker(500);
-    let makers = bench.shared.makers.available_permits();
+    let makers = bench.services.makers.available_permits();
     let mut deaf: Vec<Wire> = (0..makers).map(|_| bench.connect()).collect();
     for wire in &mut deaf {
         wire.send(&large, 4).await;
@@ -265,7 +265,7 @@ async fn connections_that_are_to_close_do_not_keep_the_right_to_make_large_answe
     settled(&bench).await;
     let mut other = bench.connect();
     other.ask(&ListGroupsRequest::default(), 4).await;
-    assert_eq!(bench.shared.makers.available_permits(), makers);
+    assert_eq!(bench.services.makers.available_permits(), makers);
     drop((deaf, other));
     bench.hung_up().await;
     bench.stop().await;

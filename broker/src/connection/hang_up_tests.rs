@@ -36,7 +36,7 @@ async fn create_all(bench: &Bench) {
 /// Sends it, hangs up, and waits until nothing of it is left.
 macro_rules! hang_up {
     ($bench:ident, $request:expr, $version:expr) => {
-        let whole = $bench.shared.budget.free();
+        let whole = $bench.services.budget.free();
         let mut wire = $bench.connect();
         wire.send(&$request, $version).await;
         drop(wire);
@@ -60,7 +60,7 @@ async fn every_topic_of_a_creation_is_created() {
         ..Default::default()
     };
     hang_up!(bench, request, 7);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_some()));
     bench.stop().await;
 }
@@ -78,7 +78,7 @@ async fn every_topic_that_metadata_creates_is_created() {
         ..Default::default()
     };
     hang_up!(bench, request, 9);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_some()));
     bench.stop().await;
 }
@@ -92,7 +92,7 @@ async fn every_topic_of_a_deletion_is_deleted() {
         ..Default::default()
     };
     hang_up!(bench, request, 5);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     assert!(NAMES.iter().all(|name| snapshot.by_name(name).is_none()));
     bench.stop().await;
 }
@@ -112,7 +112,7 @@ async fn every_topic_that_is_to_grow_grows() {
         ..Default::default()
     };
     hang_up!(bench, request, 3);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let grown = |name: &&str| snapshot.by_name(name).unwrap().partitions == 3;
     assert!(NAMES.iter().all(grown));
     bench.stop().await;
@@ -137,7 +137,7 @@ async fn every_resource_that_is_altered_is() {
         ..Default::default()
     };
     hang_up!(bench, request, 1);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let altered = |name: &&str| snapshot.by_name(name).unwrap().configs["retention.ms"] == "77";
     assert!(NAMES.iter().all(altered));
     bench.stop().await;
@@ -163,7 +163,7 @@ async fn every_partition_of_a_produce_is_written() {
         ..Default::default()
     };
     hang_up!(bench, request, 9);
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let ends = async {
         for name in NAMES {
             let log = snapshot.by_name(name).unwrap().log(0).unwrap();
@@ -184,8 +184,8 @@ async fn a_produce_that_waits_to_be_checked_is_paid_for_until_it_is() {
     const RECORDS: usize = 400_000;
     let mut bench = Bench::start_with(|config| config.compute_threads = 1).await;
     bench.create("a", 1).await;
-    let whole = bench.shared.budget.free();
-    let compute = bench.shared.compute.clone();
+    let whole = bench.services.budget.free();
+    let compute = bench.services.compute.clone();
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let before = compute.run(&compute.lane(), move || {
         gate.recv_timeout(std::time::Duration::from_secs(30))
@@ -209,7 +209,7 @@ async fn a_produce_that_waits_to_be_checked_is_paid_for_until_it_is() {
         wire.send(&request, 9).await;
         drop(wire);
         bench.hung_up().await;
-        assert!(bench.shared.budget.free() <= whole - times * RECORDS);
+        assert!(bench.services.budget.free() <= whole - times * RECORDS);
     }
     open.send(()).unwrap();
     assert!(before.await.unwrap().is_ok());
@@ -224,7 +224,7 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
     let log = Arc::new(MemoryLog::new(partitions));
     let mut bench = Bench::start_over(&log).await;
     bench.create("a", 1).await;
-    let whole = bench.shared.budget.free();
+    let whole = bench.services.budget.free();
     log.hold();
     let request = OffsetCommitRequest {
         group_id: "g".into(),
@@ -244,7 +244,7 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
         wire.send(&request, 8).await;
         drop(wire);
         bench.hung_up().await;
-        assert!(bench.shared.budget.free() <= whole - times * NOTE);
+        assert!(bench.services.budget.free() <= whole - times * NOTE);
     }
     log.release();
     bench.given_back(whole).await;
@@ -255,15 +255,15 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
 async fn an_answer_that_waits_for_room_is_paid_for_until_it_is_made() {
     const TIMES: usize = 500;
     let mut bench = Bench::start().await;
-    let answers = bench.shared.answers.share(&Arc::default());
+    let answers = bench.services.answers.share(&Arc::default());
     let taken = answers.force(answers.most());
-    let whole = bench.shared.budget.free();
+    let whole = bench.services.budget.free();
     for times in 1..=3 {
         let mut wire = bench.connect();
         wire.send(&describe_broker(TIMES), 4).await;
         drop(wire);
         bench.hung_up().await;
-        assert!(bench.shared.budget.free() <= whole - times * TIMES);
+        assert!(bench.services.budget.free() <= whole - times * TIMES);
     }
     drop(taken);
     bench.given_back(whole).await;
@@ -273,12 +273,12 @@ async fn an_answer_that_waits_for_room_is_paid_for_until_it_is_made() {
 #[tokio::test]
 async fn a_producer_id_that_was_asked_for_is_taken() {
     let mut bench = Bench::start().await;
-    let before = bench.shared.producer_ids.next().unwrap();
+    let before = bench.services.producer_ids.next().unwrap();
     let request = InitProducerIdRequest {
         transactional_id: None,
         ..Default::default()
     };
     hang_up!(bench, request, 4);
-    assert_eq!(bench.shared.producer_ids.next().unwrap(), before + 2);
+    assert_eq!(bench.services.producer_ids.next().unwrap(), before + 2);
     bench.stop().await;
 }

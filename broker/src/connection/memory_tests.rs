@@ -17,18 +17,18 @@ use crate::testing::{Bench, Wire};
 async fn hundreds_of_announced_frames_cost_the_bytes_that_came() {
     const CONNECTIONS: usize = 300;
     let mut bench = Bench::start().await;
-    let shared = bench.shared.clone();
-    let whole = shared.budget.free();
-    let announced = u32::try_from(shared.config.socket_request_max_bytes).unwrap();
+    let services = bench.services.clone();
+    let whole = services.budget.free();
+    let announced = u32::try_from(services.config.socket_request_max_bytes).unwrap();
     let mut hostile: Vec<Wire> = (0..CONNECTIONS).map(|_| bench.connect()).collect();
     for wire in &mut hostile {
         wire.send_raw(&announced.to_be_bytes()).await;
         wire.send_raw(&[0]).await;
     }
-    while shared.budget.free() > whole - 5 * CONNECTIONS {
+    while services.budget.free() > whole - 5 * CONNECTIONS {
         tokio::task::yield_now().await;
     }
-    assert_eq!(shared.budget.free(), whole - 5 * CONNECTIONS);
+    assert_eq!(services.budget.free(), whole - 5 * CONNECTIONS);
     let mut other = bench.connect();
     other.ask(&ApiVersionsRequest::default(), 0).await;
     drop(hostile);
@@ -48,7 +48,7 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
         config.message_max_bytes = ALL / 2;
     })
     .await;
-    let shared = bench.shared.clone();
+    let services = bench.services.clone();
     let mut holders = [bench.connect(), bench.connect()];
     for (holder, bytes) in holders.iter_mut().zip([ALL / 2, ALL / 3]) {
         holder
@@ -56,7 +56,7 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
             .await;
         holder.send_raw(&vec![0; bytes]).await;
     }
-    while shared.budget.free() > ALL / 5 {
+    while services.budget.free() > ALL / 5 {
         tokio::task::yield_now().await;
     }
     // There is still something for small ones.
@@ -78,7 +78,7 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
     assert!(holders[1].is_silent());
     drop((holders, needs));
     bench.hung_up().await;
-    assert_eq!(shared.budget.free(), ALL);
+    assert_eq!(services.budget.free(), ALL);
     bench.stop().await;
 }
 
@@ -89,16 +89,16 @@ async fn who_does_not_read_its_answers_is_closed_as_idle() {
     const REQUESTS: usize = 20_000;
     let mut bench =
         Bench::start_with(|config| config.connections_max_idle = Duration::from_millis(200)).await;
-    let shared = bench.shared.clone();
-    let whole = shared.budget.free();
+    let services = bench.services.clone();
+    let whole = services.budget.free();
     let mut deaf = bench.connect();
     let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 255, 255];
     deaf.send_raw(&request.repeat(REQUESTS)).await;
     // Requests are held while nothing more can be written, and given back when it is closed.
-    while shared.budget.free() == whole {
+    while services.budget.free() == whole {
         tokio::task::yield_now().await;
     }
-    while shared.budget.free() < whole {
+    while services.budget.free() < whole {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // What had been written it may still read; the end comes long before the last answer.
@@ -108,7 +108,7 @@ async fn who_does_not_read_its_answers_is_closed_as_idle() {
     }
     assert!(answers < REQUESTS, "{answers}");
     bench.stop().await;
-    assert_eq!(shared.budget.free(), whole);
+    assert_eq!(services.budget.free(), whole);
 }
 
 /// It owes an answer and is owed a reader: neither keeps it.
@@ -116,15 +116,15 @@ async fn who_does_not_read_its_answers_is_closed_as_idle() {
 async fn who_is_to_close_and_does_not_read_is_closed_whatever_is_owed() {
     let mut bench =
         Bench::start_with(|config| config.connections_max_idle = Duration::from_millis(200)).await;
-    let shared = bench.shared.clone();
-    let whole = shared.budget.free();
+    let services = bench.services.clone();
+    let whole = services.budget.free();
     let mut deaf = bench.connect();
     // More than the stream holds.
     deaf.send(&describe_broker(500), 4).await;
     deaf.send_body(ApiKey(999), 0, b"").await;
     deaf.send(&HeartbeatRequest::default(), 4).await;
     bench.hung_up().await;
-    assert_eq!(shared.budget.free(), whole);
+    assert_eq!(services.budget.free(), whole);
     bench.stop().await;
 }
 

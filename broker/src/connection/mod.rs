@@ -32,7 +32,7 @@ use crate::metrics::{
     BROKER_PROTOCOL_ERRORS_TOTAL,
 };
 use crate::request::{Answer, Context, Follow, Maker, Request, RequestNumber, Responder, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 
 mod core;
 
@@ -55,7 +55,7 @@ const READ_BYTES: usize = 64 * 1024;
 const UNSENT_BYTES: usize = 1024 * 1024;
 
 /// Serves one accepted socket until either side closes it.
-pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+pub(crate) async fn serve(stream: TcpStream, services: Arc<Services>) {
     // Answers are small and awaited: never hold one back for the next.
     let prepared = stream
         .set_nodelay(true)
@@ -65,7 +65,7 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         // The peer was gone before we looked.
         Err(error) => return debug!(%error, "a connection ended as it began"),
     };
-    let context = Context::new(shared, local, peer.ip());
+    let context = Context::new(services, local, peer.ip());
     let (reader, writer) = stream.into_split();
     Connection::new(context, reader, writer).run().await;
 }
@@ -138,7 +138,7 @@ fn now() -> std::time::Instant {
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     pub(crate) fn new(context: Context, reader: R, writer: W) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
-        let config = &context.shared.config;
+        let config = &context.services.config;
         let limits = Limits {
             requests: config.connection_max_requests,
             request_bytes: config.connection_max_request_bytes,
@@ -147,7 +147,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             idle: config.connections_max_idle,
             frame: config.frame_timeout,
         };
-        let requests = context.shared.budget.share(&context.gives_way);
+        let requests = context.services.budget.share(&context.gives_way);
         Self {
             frames: FrameReader::new(config.socket_request_max_bytes),
             flow: Flow::new(limits, now()),
@@ -176,13 +176,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// Runs until the peer or the broker closes it.
     pub(crate) async fn run(mut self) {
-        let stopping = self.context.shared.stopping.clone().cancelled_owned();
+        let stopping = self.context.services.stopping.clone().cancelled_owned();
         let mut stopping = std::pin::pin!(stopping);
         let gives_way = Arc::clone(&self.context.gives_way).notified_owned();
         let mut gives_way = std::pin::pin!(gives_way);
         // One timer for the connection's life: moved when it fires early, not at every request.
         let mut timer = std::pin::pin!(tokio::time::sleep(
-            self.context.shared.config.connections_max_idle
+            self.context.services.config.connections_max_idle
         ));
         loop {
             self.advance();
@@ -250,7 +250,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             match self.frames.pop() {
                 Ok(Some(bytes)) => {
                     let held = self.partial.split(bytes.len() + 4);
-                    let makers = handlers::makers(&bytes, &self.context.shared).cloned();
+                    let makers = handlers::makers(&bytes, &self.context.services).cloned();
                     let frame = Arrived::Frame {
                         bytes,
                         held,
@@ -316,11 +316,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             }
         }
         if !work.calls.is_empty() {
-            self.context.shared.coordinators.submit(work.calls);
+            self.context.services.coordinators.submit(work.calls);
         }
         // Not before: what they ask of coordinators is behind the calls of the requests before theirs.
         for effect in work.effects {
-            self.context.shared.effects.spawn(effect);
+            self.context.services.effects.spawn(effect);
         }
         self.futures.extend(work.reads);
         any
@@ -408,7 +408,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
             frame,
             body,
         };
-        let hook = self.context.shared.hook.as_ref();
+        let hook = self.context.services.hook.as_ref();
         match hook.map_or(Turn::Handle, |hook| hook.turn(key)) {
             Turn::Handle => (api.handle)(request(sink), work),
             Turn::HoldBack(until) => {
@@ -430,7 +430,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 request = started.bytes;
                 if let Some(api) = started.api {
                     self.context
-                        .shared
+                        .services
                         .api_meters
                         .answered(api, started.at.elapsed());
                 }

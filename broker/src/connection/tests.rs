@@ -249,7 +249,7 @@ async fn the_coordinator_is_the_address_the_client_came_to() {
 #[tokio::test]
 async fn requests_give_their_bytes_back() {
     let mut bench = Bench::start().await;
-    let whole = bench.shared.budget.free();
+    let whole = bench.services.budget.free();
     let mut wire = bench.connect();
     for _ in 0..200 {
         wire.send(&ApiVersionsRequest::default(), 0).await;
@@ -259,9 +259,9 @@ async fn requests_give_their_bytes_back() {
     }
     wire.send_raw(&[0, 0, 0, 9, 1]).await;
     drop(wire);
-    let shared = bench.shared.clone();
+    let services = bench.services.clone();
     bench.stop().await;
-    assert_eq!(shared.budget.free(), whole);
+    assert_eq!(services.budget.free(), whole);
 }
 
 #[tokio::test]
@@ -274,13 +274,13 @@ async fn who_finds_no_room_for_a_request_waits_until_others_give_theirs_back() {
         config.message_max_bytes = ALL / 2;
     })
     .await;
-    let shared = bench.shared.clone();
+    let services = bench.services.clone();
     // Most of a request, and no more of it.
     let mut greedy = bench.connect();
     let length = u32::try_from(ALL).unwrap().to_be_bytes();
     greedy.send_raw(&length).await;
     greedy.send_raw(&vec![0; ALL * 8 / 10]).await;
-    while shared.budget.free() > ALL / 4 {
+    while services.budget.free() > ALL / 4 {
         tokio::task::yield_now().await;
     }
     let mut other = bench.connect();
@@ -291,7 +291,7 @@ async fn who_finds_no_room_for_a_request_waits_until_others_give_theirs_back() {
     drop(greedy);
     assert!(other.frame().await.is_some());
     bench.stop().await;
-    assert_eq!(shared.budget.free(), ALL);
+    assert_eq!(services.budget.free(), ALL);
 }
 
 #[tokio::test]

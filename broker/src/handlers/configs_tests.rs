@@ -174,7 +174,14 @@ async fn a_setting_holds_at_once() {
     let mut wire = bench.connect();
     let changes = [("max.message.bytes", SET, Some("10"))];
     alter(&mut wire, vec![resource(TOPIC, "g", &changes)], false, 1).await;
-    let log = bench.shared.topics.snapshot().by_name("g").unwrap().logs()[0].clone();
+    let log = bench
+        .services
+        .topics
+        .snapshot()
+        .by_name("g")
+        .unwrap()
+        .logs()[0]
+        .clone();
     let (done, appended) = tokio::sync::oneshot::channel();
     let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
     log.append(test_batch(1), reply);
@@ -371,7 +378,7 @@ async fn every_version_tells_all_of_a_resource_or_why_not() {
     assert!(compact.read_only);
     // The bench's journal has small segments: a batch is no larger.
     let largest = describe(&mut wire, TOPIC, "__consumer_offsets", "max.message.bytes").await;
-    let holds = bench.shared.config.offsets_batch_bytes().to_string();
+    let holds = bench.services.config.offsets_batch_bytes().to_string();
     assert_eq!(largest.value.as_deref(), Some(holds.as_str()));
     bench.stop().await;
 }
@@ -386,7 +393,7 @@ async fn retention_follows_a_topics_settings_while_the_broker_runs() {
     .await;
     bench.create("kept", 1).await;
     bench.create("dropped", 1).await;
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let log = |name| snapshot.by_name(name).unwrap().logs()[0].clone();
     for name in ["kept", "dropped"] {
         let (done, appended) = tokio::sync::oneshot::channel();

@@ -16,7 +16,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<CreatePartitionsRequest<'_>>() else {
         return;
     };
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let validate_only = body.validate_only;
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for topic in &body.topics {
@@ -52,7 +52,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             .map(|name| result(name, Err(duplicate())))
             .collect();
         for (name, growth) in wanted {
-            let outcome = shared.topics.grow_topic(&name, growth, validate_only).await;
+            let outcome = services
+                .topics
+                .grow_topic(&name, growth, validate_only)
+                .await;
             results.push(result(name, outcome));
         }
         responder.send(&CreatePartitionsResponse {
@@ -128,12 +131,12 @@ mod tests {
         let mut bench = Bench::start().await;
         bench.create("g", 1).await;
         let mut wire = bench.connect();
-        let before = Arc::clone(bench.shared.topics.snapshot().by_name("g").unwrap());
+        let before = Arc::clone(bench.services.topics.snapshot().by_name("g").unwrap());
         for version in 0..=3 {
             let count = 2 + i32::from(version);
             let grown = grow(&mut wire, vec![topic("g", count, None)], false, version).await;
             assert_eq!(grown, [("g".to_owned(), 0)]);
-            let after = Arc::clone(bench.shared.topics.snapshot().by_name("g").unwrap());
+            let after = Arc::clone(bench.services.topics.snapshot().by_name("g").unwrap());
             assert_eq!((after.id, after.partitions), (before.id, count));
             let (done, appended) = tokio::sync::oneshot::channel();
             let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
@@ -145,7 +148,7 @@ mod tests {
         let reply = AppendReply::new(|outcome| drop(done.send(outcome)));
         before.log(0).unwrap().append(test_batch(1), reply);
         appended.await.unwrap().unwrap();
-        let snapshot = bench.shared.topics.snapshot();
+        let snapshot = bench.services.topics.snapshot();
         let log = snapshot.by_name("g").unwrap().log(0).unwrap();
         assert_eq!(log.offsets().unwrap().end, 1);
         bench.stop().await;
@@ -178,7 +181,7 @@ mod tests {
             let answer = grow(&mut wire, vec![asked], false, 3).await;
             assert_eq!(answer[0].1, code);
         }
-        let snapshot = bench.shared.topics.snapshot();
+        let snapshot = bench.services.topics.snapshot();
         assert_eq!(snapshot.by_name("h").unwrap().partitions, 1, "validated");
         assert_eq!(snapshot.by_name("g").unwrap().partitions, 3);
         bench.stop().await;

@@ -26,7 +26,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<CreateTopicsRequest<'_>>() else {
         return;
     };
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let validate_only = body.validate_only;
     // What may take longer is a name whose last topic is not forgotten.
     let patience = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
@@ -46,7 +46,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     if validate_only {
         return responder.elsewhere(move |responder| {
             let validate = |topic: NewTopic| {
-                let outcome = check(&topic).and_then(|()| shared.topics.validate(&topic));
+                let outcome = check(&topic).and_then(|()| services.topics.validate(&topic));
                 (topic.name, outcome)
             };
             let outcomes: BTreeMap<String, _> = wanted.into_iter().map(validate).collect();
@@ -56,7 +56,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             responder.send_shared(&outcomes, &places, |outcomes| CreateTopicsResponse {
                 topics: outcomes
                     .iter()
-                    .map(|(name, outcome)| result(name, outcome, &shared.config))
+                    .map(|(name, outcome)| result(name, outcome, &services.config))
                     .collect(),
                 ..Default::default()
             });
@@ -67,10 +67,10 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         let create = async |topic: NewTopic| {
             let name = topic.name.clone();
             let outcome = match check(&topic) {
-                Ok(()) => shared.topics.create_topic(topic, patience).await,
+                Ok(()) => services.topics.create_topic(topic, patience).await,
                 Err(refused) => Err(refused),
             };
-            let told = result(&name, &outcome, &shared.config);
+            let told = result(&name, &outcome, &services.config);
             (name, told)
         };
         let creating = futures_util::stream::iter(wanted.into_iter().map(create));

@@ -54,7 +54,7 @@ fn many(request: Request<'_>) {
     }
     let mut errors = Vec::with_capacity(names.len());
     let answered = lots::ask(
-        request.shared(),
+        request.services(),
         names.iter().map(|name| Arc::from(*name)),
         |group_ids, reply| Call::DeleteGroups(request::DeleteGroups { group_ids }, reply),
         |answer: response::DeleteGroups| {

@@ -11,7 +11,7 @@ use callboard_protocol::{ErrorCode, Uuid};
 
 use super::resolve::UNKNOWN;
 use crate::request::{Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::topics::TopicError;
 
 /// The first version that may name topics by id.
@@ -32,7 +32,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         };
         body.topic_names.into_iter().map(named).collect()
     };
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let responder = request.responder;
     work.effect(async move {
         let mut responses: Vec<DeletableTopicResult<'static>> = Vec::with_capacity(wanted.len());
@@ -46,7 +46,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
                 tokio::task::yield_now().await;
             }
             match named.remove(topic) {
-                Some(1) => responses.push(topic.delete(&shared).await),
+                Some(1) => responses.push(topic.delete(&services).await),
                 Some(_) => responses
                     .push(topic.refused(ErrorCode::INVALID_REQUEST, "Duplicate topic name or id.")),
                 // Answered once.
@@ -77,7 +77,7 @@ impl From<DeleteTopicState<'_>> for Wanted {
 }
 
 impl Wanted {
-    async fn delete(&self, shared: &Shared) -> DeletableTopicResult<'static> {
+    async fn delete(&self, services: &Services) -> DeletableTopicResult<'static> {
         let name = match (&self.name, self.id) {
             (Some(_), id) if id != Uuid::ZERO => {
                 return self.refused(
@@ -92,16 +92,16 @@ impl Wanted {
                     "Neither topic name nor id were specified.",
                 );
             }
-            (None, id) => match shared.topics.snapshot().by_id(id) {
+            (None, id) => match services.topics.snapshot().by_id(id) {
                 Some(topic) => topic.name.to_string(),
                 None => return self.refused(ErrorCode::UNKNOWN_TOPIC_ID, UNKNOWN),
             },
         };
         // What is not there is not the keeper's to say; it has one thing at a time to do.
-        if shared.topics.snapshot().by_name(&name).is_none() {
+        if services.topics.snapshot().by_name(&name).is_none() {
             return self.refused(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN);
         }
-        match shared.topics.delete_topic(&name).await {
+        match services.topics.delete_topic(&name).await {
             Ok(deleted) => DeletableTopicResult {
                 name: Some(name.into()),
                 topic_id: deleted.id,

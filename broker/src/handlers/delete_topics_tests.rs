@@ -137,7 +137,7 @@ async fn topics_that_cannot_be_made_do_not_hold_up_the_others() {
     let mut dry = create(&[("dry", -1)]);
     dry.validate_only = true;
     assert_eq!(wire.ask(&dry, 7).await.read().topics[0].num_partitions, 1);
-    assert!(bench.shared.topics.snapshot().by_name("dry").is_none());
+    assert!(bench.services.topics.snapshot().by_name("dry").is_none());
     bench.stop().await;
 }
 
@@ -201,7 +201,7 @@ async fn the_next_topic_of_the_name_begins_without_offsets_whatever_the_disk_say
 async fn deletions_by_id_and_those_that_are_refused() {
     let mut bench = Bench::start().await;
     bench.create("t", 1).await;
-    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     let mut wire = bench.connect();
     let state = |name: Option<&str>, topic_id| DeleteTopicState {
         name: name.map(|name| name.to_owned().into()),
@@ -229,7 +229,7 @@ async fn deletions_by_id_and_those_that_are_refused() {
         ErrorCode::NONE,
     ];
     assert_eq!(deleted(&mut wire, asked, 6).await, codes);
-    assert!(bench.shared.topics.snapshot().by_name("t").is_none());
+    assert!(bench.services.topics.snapshot().by_name("t").is_none());
     bench.stop().await;
 }
 

@@ -44,11 +44,11 @@ fn answer(
             return refused(ErrorCode::UNSUPPORTED_ENDPOINT_TYPE, message);
         }
     }
-    let shared = &context.shared;
-    let broker_id = shared.config.node_id;
+    let services = &context.services;
+    let broker_id = services.config.node_id;
     DescribeClusterResponse {
         endpoint_type: BROKERS,
-        cluster_id: shared.cluster_id.to_string().into(),
+        cluster_id: services.cluster_id.to_string().into(),
         controller_id: broker_id,
         brokers: vec![DescribeClusterBroker {
             broker_id,
@@ -72,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn the_cluster_is_this_broker() {
         let mut bench = Bench::start_with(|config| config.node_id = 7).await;
-        let cluster_id = bench.shared.cluster_id.to_string();
+        let cluster_id = bench.services.cluster_id.to_string();
         let mut wire = bench.connect();
         for version in 0..=2 {
             let asked = DescribeClusterRequest {

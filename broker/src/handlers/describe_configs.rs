@@ -15,7 +15,7 @@ use super::once_each;
 use crate::config::{BrokerConfig, KEYS, Key, Kind};
 use crate::log::LogConfig;
 use crate::request::{Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::topics::{TopicError, Type, check_name, shown};
 
 /// `resource_type` of topics.
@@ -38,13 +38,13 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     };
     let resources: Vec<Resource> = body.resources.iter().map(Resource::new).collect();
     let (synonyms, documentation) = (body.include_synonyms, body.include_documentation);
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     request.responder.elsewhere(move |responder| {
         let (once, places) = once_each(resources.iter());
         responder.send_shared(&once, &places, |resources| DescribeConfigsResponse {
             results: resources
                 .iter()
-                .map(|resource| resource.describe(synonyms, documentation, &shared))
+                .map(|resource| resource.describe(synonyms, documentation, &services))
                 .collect(),
             ..Default::default()
         });
@@ -74,9 +74,9 @@ impl Resource {
         &self,
         synonyms: bool,
         documentation: bool,
-        shared: &Shared,
+        services: &Services,
     ) -> DescribeConfigsResult<'static> {
-        let (code, message, mut configs) = match describe(self.kind, &self.name, shared) {
+        let (code, message, mut configs) = match describe(self.kind, &self.name, services) {
             Ok(configs) => (ErrorCode::NONE, String::new(), configs),
             Err(error) => (error.code, error.message, Vec::new()),
         };
@@ -103,7 +103,7 @@ impl Resource {
 
 pub(super) type Described = Vec<DescribeConfigsResourceResult<'static>>;
 
-fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicError> {
+fn describe(kind: i8, name: &str, services: &Services) -> Result<Described, TopicError> {
     let invalid = |message: String| {
         Err(TopicError {
             code: ErrorCode::INVALID_REQUEST,
@@ -113,15 +113,15 @@ fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicErr
     match kind {
         TOPIC => {
             check_name(name)?;
-            match shared.topics.snapshot().by_name(name) {
+            match services.topics.snapshot().by_name(name) {
                 Some(topic) if topic.internal => {
-                    let mut all = of_topic(&internal(&shared.config), &shared.config);
+                    let mut all = of_topic(&internal(&services.config), &services.config);
                     for config in &mut all {
                         config.read_only = true;
                     }
                     Ok(all)
                 }
-                Some(topic) => Ok(of_topic(&topic.configs, &shared.config)),
+                Some(topic) => Ok(of_topic(&topic.configs, &services.config)),
                 None => Err(TopicError {
                     code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                     message: String::new(),
@@ -131,10 +131,10 @@ fn describe(kind: i8, name: &str, shared: &Shared) -> Result<Described, TopicErr
         // The defaults of all brokers, of which none can be set.
         BROKER if name.is_empty() => Ok(Vec::new()),
         BROKER => match name.parse::<i32>() {
-            Ok(id) if id == shared.config.node_id => Ok(of_broker(&shared.config)),
+            Ok(id) if id == services.config.node_id => Ok(of_broker(&services.config)),
             Ok(id) => invalid(format!(
                 "Unexpected broker id, expected {} or empty string, but received {id}",
-                shared.config.node_id
+                services.config.node_id
             )),
             Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
         },

@@ -55,7 +55,7 @@ fn many(request: Request<'_>) {
     let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
     let mut groups = Vec::new();
     let answered = lots::ask(
-        request.shared(),
+        request.services(),
         group_ids.into_iter().map(Arc::from),
         |group_ids, reply| Call::DescribeGroups(request::DescribeGroups { group_ids }, reply),
         |answer: response::DescribeGroups| groups.extend(answer.groups),

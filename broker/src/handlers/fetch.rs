@@ -26,7 +26,7 @@ use crate::fetch_sessions::{Asked, Found, PartitionKey, TopicKey, Wanted};
 use crate::log::{AtLeast, EpochEnd, FetchWaiter, LogError, Offsets, Watch};
 use crate::metrics::BROKER_FETCH_READS_DELAYED_TOTAL;
 use crate::request::{Context, Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::topics::TopicsSnapshot;
 
 /// The first version that names topics by id.
@@ -41,19 +41,19 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<FetchRequest<'_>>() else {
         return;
     };
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let by_id = request.version() >= BY_ID;
-    let (mode, wanted) = match shared.fetch_sessions.open(asked(&body, by_id)) {
+    let (mode, wanted) = match services.fetch_sessions.open(asked(&body, by_id)) {
         Ok(opened) => opened,
         Err(code) => return request.responder.send(&refused(code)),
     };
-    let fetch = Fetch::new(&body, &wanted, &shared, work.response_bytes);
+    let fetch = Fetch::new(&body, &wanted, &services, work.response_bytes);
     let context = Arc::clone(request.context);
     let responder = request.responder;
     work.read(async move {
         let (partitions, room) = fetch.run(&context).await;
         let found: Vec<Found> = partitions.iter().map(found).collect();
-        match shared.fetch_sessions.tell(mode, &wanted, &found) {
+        match services.fetch_sessions.tell(mode, &wanted, &found) {
             Ok(told) => {
                 let response = FetchResponse {
                     session_id: told.id,
@@ -210,9 +210,9 @@ impl Look {
 
 impl Fetch {
     /// `most` bytes are left for its answer.
-    fn new(body: &FetchRequest<'_>, wanted: &[Wanted], shared: &Shared, most: usize) -> Self {
-        let config = &shared.config;
-        let snapshot = shared.topics.snapshot();
+    fn new(body: &FetchRequest<'_>, wanted: &[Wanted], services: &Services, most: usize) -> Self {
+        let config = &services.config;
+        let snapshot = services.topics.snapshot();
         let follower = body.replica_id >= 0 || body.replica_state.replica_id >= 0;
         let of = |wanted| Partition::new(wanted, &snapshot, follower);
         let max_bytes = size(body.max_bytes).min(config.fetch_max_bytes).min(most);
@@ -228,18 +228,18 @@ impl Fetch {
 
     /// What there is in the end, and the room that was taken for it.
     async fn run(self, context: &Context) -> (Vec<PartitionData<'static>>, Room) {
-        let shared = &context.shared;
+        let services = &context.services;
         let deadline = Instant::now() + self.wait;
         let fetch = Arc::new(self);
         loop {
-            let over = || Instant::now() >= deadline || shared.stopping.is_cancelled();
-            let mut look = fetch.glance(shared);
+            let over = || Instant::now() >= deadline || services.stopping.is_cancelled();
+            let mut look = fetch.glance(services);
             if fetch.is_enough(&look) || over() {
                 let wanted = look.bytes.min(fetch.max_bytes);
-                let least = shared.config.message_max_bytes;
+                let least = services.config.message_max_bytes;
                 let room = context.answers.take_some(least, wanted).await;
                 look = fetch
-                    .look_where_it_may(look.is_light(), room.bytes(), shared)
+                    .look_where_it_may(look.is_light(), room.bytes(), services)
                     .await;
                 // A glance sees a little too much.
                 if fetch.is_enough(&look) || over() {
@@ -250,21 +250,21 @@ impl Fetch {
             let watches: Vec<Watch> = look
                 .ends
                 .iter()
-                .filter_map(|(place, end)| fetch.watch(*place, &waiter, *end, shared))
+                .filter_map(|(place, end)| fetch.watch(*place, &waiter, *end, services))
                 .collect();
             // What was read is read again: do not keep it meanwhile.
             drop(look);
             tokio::select! {
                 () = waiter.enough() => {}
                 () = tokio::time::sleep_until(deadline) => {}
-                () = shared.stopping.cancelled() => {}
+                () = services.stopping.cancelled() => {}
             }
             drop(watches);
         }
     }
 
     /// How much there is, without reading it.
-    fn glance(&self, shared: &Shared) -> Look {
+    fn glance(&self, services: &Services) -> Look {
         let mut look = Look::default();
         for (place, partition) in self.partitions.iter().enumerate() {
             let found = match &partition.source {
@@ -279,7 +279,7 @@ impl Fetch {
                 }),
                 // The journal has no sizes: what is there may be all that is wanted.
                 Ok(Source::Offsets(index)) => {
-                    let offsets = internal::offsets(shared, *index);
+                    let offsets = internal::offsets(services, *index);
                     offsets.map(|offsets| {
                         let any = offsets.end > partition.from;
                         look.cold |= any;
@@ -304,11 +304,11 @@ impl Fetch {
         place: usize,
         waiter: &Arc<FetchWaiter>,
         end: i64,
-        shared: &Shared,
+        services: &Services,
     ) -> Option<Watch> {
         match &self.partitions.get(place)?.source {
             Ok(Source::Log(log)) => Some(log.watch(waiter, end)),
-            Ok(Source::Offsets(index)) => shared.offsets_topic.watch(*index, waiter, end),
+            Ok(Source::Offsets(index)) => services.offsets_topic.watch(*index, waiter, end),
             Err(_) => None,
         }
     }
@@ -323,20 +323,20 @@ impl Fetch {
         self: &Arc<Self>,
         light: bool,
         max_bytes: usize,
-        shared: &Arc<Shared>,
+        services: &Arc<Services>,
     ) -> Look {
         if light {
-            return self.look(max_bytes, shared);
+            return self.look(max_bytes, services);
         }
-        let permit = match Arc::clone(&shared.fetch_reads).try_acquire_owned() {
+        let permit = match Arc::clone(&services.fetch_reads).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
                 metrics::counter!(BROKER_FETCH_READS_DELAYED_TOTAL).increment(1);
                 // Never closed.
-                Arc::clone(&shared.fetch_reads).acquire_owned().await.ok()
+                Arc::clone(&services.fetch_reads).acquire_owned().await.ok()
             }
         };
-        let (fetch, its) = (Arc::clone(self), Arc::clone(shared));
+        let (fetch, its) = (Arc::clone(self), Arc::clone(services));
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             fetch.look(max_bytes, &its)
@@ -358,13 +358,13 @@ impl Fetch {
     }
 
     /// Reads at most so many bytes.
-    fn look(&self, max_bytes: usize, shared: &Shared) -> Look {
+    fn look(&self, max_bytes: usize, services: &Services) -> Look {
         let mut look = Look::default();
         // The first batch of the first partition that has one comes whatever its size, so that a consumer gets on.
         let mut at_least = AtLeast::OneBatch;
         for partition in &self.partitions {
             let left = max_bytes.saturating_sub(look.bytes);
-            let data = self.read(partition, left, at_least, shared, &mut look);
+            let data = self.read(partition, left, at_least, services, &mut look);
             let bytes = data.records.as_ref().map_or(0, |records| records.len());
             if bytes > 0 {
                 at_least = AtLeast::Nothing;
@@ -380,7 +380,7 @@ impl Fetch {
         partition: &Partition,
         left: usize,
         at_least: AtLeast,
-        shared: &Shared,
+        services: &Services,
         look: &mut Look,
     ) -> PartitionData<'static> {
         let max_bytes = partition.max_bytes.min(left);
@@ -395,7 +395,7 @@ impl Fetch {
             }
             Ok(Source::Log(log)) => log.read(partition.from, max_bytes, at_least),
             Ok(Source::Offsets(index)) => {
-                internal::read(shared, *index, partition.from, max_bytes, at_least)
+                internal::read(services, *index, partition.from, max_bytes, at_least)
             }
         };
         if let Ok(chunk) = &read {

@@ -73,7 +73,7 @@ async fn fetch(wire: &mut Wire, request: &FetchRequest<'static>, version: i16) -
 
 /// Appends batches and waits for them.
 async fn fill(bench: &Bench, topic: &str, partition: i32, batches: usize) {
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let log = snapshot
         .by_name(topic)
         .unwrap()
@@ -95,7 +95,7 @@ async fn every_version_reads_what_was_appended() {
     let mut bench = Bench::start().await;
     bench.create("t", 1).await;
     fill(&bench, "t", 0, 3).await;
-    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     let mut wire = bench.connect();
     let size = test_batch(1).len();
     for version in 4..=18 {
@@ -121,7 +121,7 @@ async fn much_is_read_where_nobody_waits_and_little_at_once() {
     bench.create("little", 1).await;
     let mut wire = bench.connect();
     while bench
-        .shared
+        .services
         .topics
         .snapshot()
         .by_name("much")
@@ -134,7 +134,7 @@ async fn much_is_read_where_nobody_waits_and_little_at_once() {
         fill(&bench, "much", 0, 100).await;
     }
     fill(&bench, "little", 0, 3).await;
-    let others = std::sync::Arc::clone(&bench.shared.fetch_reads);
+    let others = std::sync::Arc::clone(&bench.services.fetch_reads);
     let reading = others.acquire_owned().await.unwrap();
     let mut slow = bench.connect();
     slow.send(&request("much", &[(0, 0)], 0, 1), BY_NAME).await;
@@ -312,7 +312,7 @@ async fn what_cannot_be_read_says_why() {
         replica_id: 5,
         ..Default::default()
     };
-    follower.topics[0].topic_id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    follower.topics[0].topic_id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     assert_eq!(
         fetch(&mut wire, &follower, 15).await[0].code,
         ErrorCode::NOT_LEADER_OR_FOLLOWER
@@ -386,7 +386,7 @@ async fn in_session(
 async fn a_session_tells_what_changed() {
     let mut bench = Bench::start().await;
     bench.create("t", 3).await;
-    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     let size = test_batch(1).len();
     for (version, partition) in [(7, 0), (12, 1), (18, 2)] {
         let mut wire = bench.connect();
@@ -534,7 +534,7 @@ async fn the_compacted_offsets_topic_is_read_as_kafkas() {
     for offset in 0..300 {
         commit(&mut wire, i32::try_from(offset % 3).unwrap(), offset).await;
     }
-    let log = Arc::clone(&bench.shared.offsets_topic);
+    let log = Arc::clone(&bench.services.offsets_topic);
     // It runs beside the commits; some of them it has replaced by now, or will soon.
     while log.backlog(48).unwrap().snapshot_bytes == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;

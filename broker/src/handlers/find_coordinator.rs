@@ -22,7 +22,7 @@ pub(super) fn handle(request: Request<'_>, _work: &mut Work) {
     let address = &request.context.advertised;
     let (node_id, host, port) = match error {
         ErrorCode::NONE => (
-            request.shared().config.node_id,
+            request.services().config.node_id,
             address.host.as_str(),
             i32::from(address.port),
         ),

@@ -13,7 +13,7 @@ use callboard_protocol::messages::incremental_alter_configs::{
 use super::describe_configs::{BROKER, GROUP, TOPIC};
 use crate::config::Key;
 use crate::request::{Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::topics::{ConfigChange, ConfigOperation, TopicError};
 
 /// Changes of one resource.
@@ -28,7 +28,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let Some((body, request)) = request.decode::<IncrementalAlterConfigsRequest<'_>>() else {
         return;
     };
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let validate_only = body.validate_only;
     let wanted: Vec<Wanted> = body.resources.into_iter().map(Wanted::new).collect();
     let responder = request.responder;
@@ -45,7 +45,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             let outcome = if twice.contains(&(kind, name.clone())) {
                 invalid("Each resource must appear at most once.")
             } else {
-                wanted.apply(&shared, validate_only).await
+                wanted.apply(&services, validate_only).await
             };
             responses.push(response(kind, name, outcome));
         }
@@ -110,7 +110,7 @@ impl Wanted {
         }
     }
 
-    async fn apply(self, shared: &Shared, validate_only: bool) -> Result<(), TopicError> {
+    async fn apply(self, services: &Services, validate_only: bool) -> Result<(), TopicError> {
         let Some(changes) = self.changes else {
             // Kafka says UNKNOWN_SERVER_ERROR, and nothing of what it did not understand.
             return invalid("Unknown operation on a configuration key.");
@@ -119,12 +119,12 @@ impl Wanted {
         match self.kind {
             TOPIC if self.name.is_empty() => invalid("Default topic resources are not allowed."),
             TOPIC => {
-                let topics = &shared.topics;
+                let topics = &services.topics;
                 topics
                     .configure_topic(&self.name, changes, validate_only)
                     .await
             }
-            BROKER => of_broker(&self.name, &changes, shared),
+            BROKER => of_broker(&self.name, &changes, services),
             GROUP => match changes.first() {
                 Some(change) => refused(
                     ErrorCode::INVALID_CONFIG,
@@ -157,8 +157,8 @@ fn check(changes: &[ConfigChange]) -> Result<(), TopicError> {
     Ok(())
 }
 
-fn of_broker(name: &str, changes: &[ConfigChange], shared: &Shared) -> Result<(), TopicError> {
-    let own = shared.config.node_id;
+fn of_broker(name: &str, changes: &[ConfigChange], services: &Services) -> Result<(), TopicError> {
+    let own = services.config.node_id;
     if !name.is_empty() {
         match name.parse::<i32>() {
             Ok(id) if id == own => {}

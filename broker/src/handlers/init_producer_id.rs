@@ -18,11 +18,11 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     if let Some(code) = refusal(&body) {
         return request.responder.send(&refused(code));
     }
-    let shared = Arc::clone(request.shared());
+    let services = Arc::clone(request.services());
     let responder = request.responder;
     work.effect(async move {
         // Once in a thousand ids the next block is taken on disk.
-        let next = tokio::task::spawn_blocking(move || shared.producer_ids.next()).await;
+        let next = tokio::task::spawn_blocking(move || services.producer_ids.next()).await;
         let response = match next {
             // Whatever id and epoch a producer without a transactional id had, it gets a new id, as from Kafka.
             Ok(Ok(producer_id)) => InitProducerIdResponse {

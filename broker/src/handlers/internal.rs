@@ -13,7 +13,7 @@ use crate::log::core::Epochs;
 use crate::log::{
     AtLeast, Chunk, EpochEnd, FoundOffset, LogError, NEWEST, Offsets, first_record_at_or_after,
 };
-use crate::shared::Shared;
+use crate::services::Services;
 
 /// The topic's name.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -23,13 +23,13 @@ const SEARCH_BYTES: usize = 1024 * 1024;
 
 /// Reads whole batches as a topic log would. Blocks.
 pub(super) fn read(
-    shared: &Shared,
+    services: &Services,
     partition: u32,
     from: i64,
     max_bytes: usize,
     at_least: AtLeast,
 ) -> Result<Chunk, LogError> {
-    let log = shared.offsets_topic.as_ref();
+    let log = services.offsets_topic.as_ref();
     let offsets = offsets_of(log, partition)?;
     if from < offsets.log_start || from > offsets.end {
         return Err(LogError::OffsetOutOfRange {
@@ -52,8 +52,8 @@ pub(super) fn read(
 }
 
 /// The partition's offsets now.
-pub(super) fn offsets(shared: &Shared, partition: u32) -> Result<Offsets, LogError> {
-    offsets_of(shared.offsets_topic.as_ref(), partition)
+pub(super) fn offsets(services: &Services, partition: u32) -> Result<Offsets, LogError> {
+    offsets_of(services.offsets_topic.as_ref(), partition)
 }
 
 /// Where a leader epoch ends in a partition that ends at `end`: there is one epoch.
@@ -65,11 +65,11 @@ pub(super) fn end_of_epoch(epoch: i32, end: i64) -> EpochEnd {
 
 /// What ListOffsets answers for `timestamp`, as a topic log would.
 pub(super) async fn offset_for(
-    shared: &Arc<Shared>,
+    services: &Arc<Services>,
     partition: u32,
     timestamp: i64,
 ) -> Result<Option<FoundOffset>, LogError> {
-    blocking(shared, move |log| {
+    blocking(services, move |log| {
         let Offsets { log_start, end } = offsets_of(log, partition)?;
         let edge = |offset| {
             Ok(Some(FoundOffset {
@@ -127,10 +127,10 @@ fn search(
 }
 
 async fn blocking<T: Send + 'static>(
-    shared: &Arc<Shared>,
+    services: &Arc<Services>,
     work: impl FnOnce(&dyn OffsetsLog) -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {
-    let log = Arc::clone(&shared.offsets_topic);
+    let log = Arc::clone(&services.offsets_topic);
     let done = tokio::task::spawn_blocking(move || work(log.as_ref())).await;
     done.unwrap_or_else(|_panicked| Err(unavailable("the read failed")))
 }

@@ -24,7 +24,10 @@ async fn ask<Q, A: Send + 'static>(
 ) -> A {
     let (answer, wait) = oneshot::channel();
     let reply = Reply::new(move |given| drop(answer.send(given)));
-    bench.shared.coordinators.submit(vec![call(request, reply)]);
+    bench
+        .services
+        .coordinators
+        .submit(vec![call(request, reply)]);
     let patience = Duration::from_secs(20);
     tokio::time::timeout(patience, wait).await.unwrap().unwrap()
 }
@@ -108,7 +111,7 @@ async fn a_large_group_is_fetched_and_compacted() {
             // The round before is dead by now.
             round(&bench, &member.member_id).await;
             if bench
-                .shared
+                .services
                 .offsets_topic
                 .backlog(PARTITION)
                 .unwrap()

@@ -35,7 +35,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let version = request.version();
     let context = Arc::clone(request.context);
-    let snapshot = context.shared.topics.snapshot();
+    let snapshot = context.services.topics.snapshot();
     let mut lookups = Vec::new();
     let mut topics = Vec::with_capacity(body.topics.len());
     for (topic_at, topic) in body.topics.into_iter().enumerate() {
@@ -113,7 +113,7 @@ impl Source {
                 log.end_of_epoch(epoch)
             }
             Self::Offsets(partition) => {
-                let offsets = internal::offsets(&context.shared, *partition)?;
+                let offsets = internal::offsets(&context.services, *partition)?;
                 Ok(internal::end_of_epoch(epoch, offsets.end))
             }
         }
@@ -134,7 +134,7 @@ impl Source {
                 search(log.search(timestamp)?, context).await
             }
             Self::Offsets(partition) => {
-                internal::offset_for(&context.shared, *partition, timestamp).await
+                internal::offset_for(&context.services, *partition, timestamp).await
             }
         }
     }
@@ -145,9 +145,9 @@ async fn search(
     mut search: Search,
     context: &Arc<Context>,
 ) -> Result<Option<FoundOffset>, LogError> {
-    let Context { shared, lane, .. } = context.as_ref();
+    let Context { services, lane, .. } = context.as_ref();
     loop {
-        let near = shared.compute.run(lane, move || {
+        let near = services.compute.run(lane, move || {
             let next = search.next();
             (search, next)
         });
@@ -160,7 +160,7 @@ async fn search(
         };
         let (done, found) = oneshot::channel();
         let done = Some(done);
-        shared.compute.submit(lane, Looking { batch, done });
+        services.compute.submit(lane, Looking { batch, done });
         let found = found.await.map_err(|_panicked| LogError::unanswered())??;
         if found.is_some() {
             return Ok(found);
@@ -200,7 +200,7 @@ impl Job for Looking {
 /// Waits for what this connection produced before: its appends may still be on their way to the log.
 async fn settle(log: &LogHandle, context: &Context) -> Result<(), LogError> {
     if !context.lane.is_idle() {
-        context.shared.compute.run(&context.lane, || ()).await;
+        context.services.compute.run(&context.lane, || ()).await;
     }
     log.opened(SETTLE).await
 }

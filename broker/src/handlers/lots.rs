@@ -4,7 +4,7 @@ use callboard_coordinator::{Call, Reply};
 use tokio::sync::oneshot;
 
 use crate::request::{Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 
 /// A request of more bytes may name many groups. It waits for its turn as bytes, and few have theirs at a time.
 const FEW_BYTES: usize = 16 * 1024;
@@ -21,7 +21,7 @@ pub(super) fn may_be_many(bytes: usize) -> bool {
 /// Asks for one lot after the other and gives each answer to `take`, on a thread that may wait. False: no more is answered
 /// or, while `goes_on` says so, wanted.
 pub(super) fn ask<Q, A: Send + 'static>(
-    shared: &Shared,
+    services: &Services,
     all: impl IntoIterator<Item = Q>,
     call: impl Fn(Vec<Q>, Reply<A>) -> Call,
     mut take: impl FnMut(A),
@@ -35,7 +35,7 @@ pub(super) fn ask<Q, A: Send + 'static>(
         }
         let (tell, told) = oneshot::channel();
         let reply = Reply::new(move |answer| drop(tell.send(answer)));
-        shared.coordinators.submit(vec![call(lot, reply)]);
+        services.coordinators.submit(vec![call(lot, reply)]);
         match told.blocking_recv() {
             Ok(answer) => take(answer),
             Err(_) => return false,

@@ -58,7 +58,7 @@ async fn make(wire: &mut Wire, group: &str) {
 #[tokio::test]
 async fn a_lot_is_asked_for_when_the_one_before_is_answered() {
     let bench = Bench::start().await;
-    let shared = Arc::clone(&bench.shared);
+    let services = Arc::clone(&bench.services);
     let told = tokio::task::spawn_blocking(move || {
         let told = Mutex::new(Vec::new());
         let all = names(2 * LOT + 500).into_iter().map(Arc::from);
@@ -69,7 +69,7 @@ async fn a_lot_is_asked_for_when_the_one_before_is_answered() {
         let take = |answer: response::DescribeGroups| {
             told.lock().unwrap().push(("told", answer.groups.len()));
         };
-        assert!(ask(&shared, all, call, take, || true));
+        assert!(ask(&services, all, call, take, || true));
         told.into_inner().unwrap()
     });
     let lot = |groups| [("asked", groups), ("told", groups)];
@@ -144,7 +144,7 @@ async fn hung_up_deletions_of_many_groups_are_paid_for_and_go_on_to_their_end() 
     let mut other = bench.connect();
     make(&mut other, "first").await;
     make(&mut other, "last").await;
-    let whole = bench.shared.budget.free();
+    let whole = bench.services.budget.free();
     let mut all = names(3 * LOT);
     all.insert(0, "first".to_owned());
     all.push("last".to_owned());
@@ -156,7 +156,7 @@ async fn hung_up_deletions_of_many_groups_are_paid_for_and_go_on_to_their_end() 
         wire.send(&delete(&all), 0).await;
     }
     let taken = async {
-        while whole - bench.shared.budget.free() < CLIENTS * bytes {
+        while whole - bench.services.budget.free() < CLIENTS * bytes {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -174,7 +174,7 @@ async fn hung_up_deletions_of_many_groups_are_paid_for_and_go_on_to_their_end() 
     log.release();
     drop(other);
     bench.hung_up().await;
-    assert_eq!(bench.shared.budget.free(), whole);
+    assert_eq!(bench.services.budget.free(), whole);
     let mut wire = bench.connect();
     let ends = ["first".to_owned(), "last".to_owned()];
     let answer = wire.ask(&describe(&ends), 5).await;

@@ -142,10 +142,10 @@ struct Question {
 
 impl Question {
     fn to_create(&self, context: &Context) -> Vec<String> {
-        let shared = &context.shared;
+        let services = &context.services;
         match &self.asked {
-            Asked::Names(names) if self.create && shared.config.auto_create_topics => {
-                let snapshot = shared.topics.snapshot();
+            Asked::Names(names) if self.create && services.config.auto_create_topics => {
+                let snapshot = services.topics.snapshot();
                 let missing =
                     |name: &&String| snapshot.by_name(name).is_none() && check_name(name).is_ok();
                 names.iter().filter(missing).cloned().collect()
@@ -155,9 +155,9 @@ impl Question {
     }
 
     fn answer(&self, context: &Context) -> MetadataResponse<'static> {
-        let shared = &context.shared;
-        let node_id = shared.config.node_id;
-        let snapshot = shared.topics.snapshot();
+        let services = &context.services;
+        let node_id = services.config.node_id;
+        let snapshot = services.topics.snapshot();
         MetadataResponse {
             brokers: vec![MetadataResponseBroker {
                 node_id,
@@ -165,7 +165,7 @@ impl Question {
                 port: i32::from(context.advertised.port),
                 ..Default::default()
             }],
-            cluster_id: Some(shared.cluster_id.to_string().into()),
+            cluster_id: Some(services.cluster_id.to_string().into()),
             controller_id: node_id,
             topics: self.topics(&snapshot, node_id),
             cluster_authorized_operations: operations::if_asked(
@@ -218,7 +218,7 @@ async fn create(name: String, context: &Context) {
         replication_factor: -1,
         ..NewTopic::default()
     };
-    match context.shared.topics.create_topic(topic, PATIENCE).await {
+    match context.services.topics.create_topic(topic, PATIENCE).await {
         Ok(created) => info!(
             topic = name,
             partitions = created.partitions,

@@ -128,7 +128,7 @@ async fn a_topic_is_created_by_being_asked_for_where_both_sides_allow_it() {
 async fn topics_by_id() {
     let mut bench = Bench::start().await;
     bench.create("t", 1).await;
-    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     let mut wire = bench.connect();
     let by_id = |id, name: Option<&str>| MetadataRequest {
         topics: Some(vec![MetadataRequestTopic {
@@ -189,7 +189,7 @@ async fn few_topics_with_many_partitions_are_a_large_answer() {
     let partitions = i32::try_from(FEW_PARTITIONS).unwrap();
     bench.create("small", partitions).await;
     bench.create("one_more", 1).await;
-    let snapshot = bench.shared.topics.snapshot();
+    let snapshot = bench.services.topics.snapshot();
     let by_id = snapshot.by_name("one_more").unwrap().id;
     let of = |name: Option<&'static str>, topic_id| MetadataRequestTopic {
         name: name.map(Into::into),

@@ -10,7 +10,7 @@ use callboard_protocol::{ApiKey, ErrorCode, Message};
 use tokio::sync::Semaphore;
 
 use crate::request::{Follow, Request, Work};
-use crate::shared::Shared;
+use crate::services::Services;
 
 mod api_versions;
 mod create_partitions;
@@ -120,24 +120,24 @@ pub(crate) const APIS: &[Api] = &[
 /// nobody waits ([`Responder::elsewhere`]).
 ///
 /// [`Responder::elsewhere`]: crate::request::Responder::elsewhere
-pub(crate) fn makers<'a>(frame: &[u8], shared: &'a Shared) -> Option<&'a Arc<Semaphore>> {
+pub(crate) fn makers<'a>(frame: &[u8], services: &'a Services) -> Option<&'a Arc<Semaphore>> {
     let head = callboard_protocol::header::peek(frame).ok()?;
     let about_groups = matches!(
         head.api_key,
         ApiKey::DESCRIBE_GROUPS | ApiKey::DELETE_GROUPS | ApiKey::OFFSET_FETCH
     );
     if about_groups && lots::may_be_many(frame.len()) {
-        return Some(&shared.makers_of_lots);
+        return Some(&services.makers_of_lots);
     }
     let large = match head.api_key {
         ApiKey::LIST_GROUPS | ApiKey::DESCRIBE_GROUPS | ApiKey::DESCRIBE_CONFIGS => true,
         ApiKey::METADATA => body_of(frame)
-            .is_none_or(|body| metadata::has_large_answer(&body, &shared.topics.snapshot())),
+            .is_none_or(|body| metadata::has_large_answer(&body, &services.topics.snapshot())),
         ApiKey::CREATE_TOPICS => body_of(frame).is_none_or(create_topics::has_large_answer),
         ApiKey::OFFSET_FETCH => body_of(frame).is_none_or(offset_fetch::has_large_answer),
         _ => false,
     };
-    large.then_some(&shared.makers)
+    large.then_some(&services.makers)
 }
 
 /// None if it is malformed.

@@ -83,7 +83,7 @@ fn many(request: Request<'_>) {
     let mut places = Vec::new();
     let mut groups = Vec::new();
     let answered = lots::ask(
-        request.shared(),
+        request.services(),
         once_all(body.groups, version, &mut places),
         |groups, reply| {
             let call = request::OffsetFetch {

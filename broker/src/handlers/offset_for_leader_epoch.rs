@@ -19,7 +19,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         return;
     };
     let context = Arc::clone(request.context);
-    let snapshot = context.shared.topics.snapshot();
+    let snapshot = context.services.topics.snapshot();
     let topics: Vec<(String, Vec<Asked>)> = body
         .topics
         .into_iter()
@@ -123,7 +123,14 @@ mod tests {
     async fn the_one_epoch_ends_where_the_log_ends() {
         let mut bench = Bench::start().await;
         bench.create("t", 1).await;
-        let log = bench.shared.topics.snapshot().by_name("t").unwrap().logs()[0].clone();
+        let log = bench
+            .services
+            .topics
+            .snapshot()
+            .by_name("t")
+            .unwrap()
+            .logs()[0]
+            .clone();
         append(&log, 3).await;
         let mut wire = bench.connect();
         let none = ErrorCode::NONE;
@@ -217,7 +224,14 @@ mod tests {
 
         let mut bench = Bench::start().await;
         bench.create("t", 1).await;
-        let log = bench.shared.topics.snapshot().by_name("t").unwrap().logs()[0].clone();
+        let log = bench
+            .services
+            .topics
+            .snapshot()
+            .by_name("t")
+            .unwrap()
+            .logs()[0]
+            .clone();
         append(&log, 3).await;
         log.kill();
         while log.leader_epoch() == 0 {

@@ -27,7 +27,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         return;
     };
     let version = request.version();
-    let snapshot = request.shared().topics.snapshot();
+    let snapshot = request.services().topics.snapshot();
     let mut appends = Vec::new();
     let mut responses = Vec::with_capacity(body.topic_data.len());
     for (topic_at, topic) in body.topic_data.into_iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         responder: Mutex::new(Some(request.responder)),
         wanted: body.acks != 0,
     });
-    let (lane, compute) = (&request.context.lane, &request.context.shared.compute);
+    let (lane, compute) = (&request.context.lane, &request.context.services.compute);
     let mut inline = INLINE_BYTES;
     // In the order of the request: what a producer sent first gets the lower offset.
     for (topic, at, log, records) in appends {

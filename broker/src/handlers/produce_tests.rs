@@ -70,7 +70,7 @@ async fn with_topic(name: &str) -> Bench {
 #[tokio::test]
 async fn every_version_appends_and_tells_the_offset() {
     let mut bench = with_topic("t").await;
-    let id = bench.shared.topics.snapshot().by_name("t").unwrap().id;
+    let id = bench.services.topics.snapshot().by_name("t").unwrap().id;
     let mut wire = bench.connect();
     for version in 3..=13 {
         let mut request = request("t", 1, Some(test_batch(3)), -1);
@@ -296,7 +296,7 @@ impl Bench {
             replication_factor: 1,
             ..NewTopic::default()
         };
-        self.shared
+        self.services
             .topics
             .create_topic(topic, Duration::ZERO)
             .await

@@ -170,7 +170,7 @@ pub(super) fn metadata(request: Request<'_>, error: ErrorCode) {
         // There is no place for an error that is nobody's.
         return request.responder.close("refused");
     }
-    let node_id = request.shared().config.node_id;
+    let node_id = request.services().config.node_id;
     let topics = asked.topics.into_iter().flatten();
     request.responder.send(&m::MetadataResponse {
         brokers: vec![MetadataResponseBroker {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::budget::Share;
 use crate::compute::Lane;
 use crate::config::ListenAddress;
-use crate::shared::Shared;
+use crate::services::Services;
 
 mod number;
 mod responder;
@@ -26,7 +26,7 @@ pub(crate) use responder::{Answer, Maker, Responder};
 /// What a connection knows of itself and its broker; the same for all of its requests.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Arc<Services>,
     /// Its share of what answers may take.
     pub(crate) answers: Share,
     /// Told when this connection has to give way to others.
@@ -41,15 +41,15 @@ pub(crate) struct Context {
 
 impl Context {
     /// Of a connection that reached us at `local`.
-    pub(crate) fn new(shared: Arc<Shared>, local: SocketAddr, peer: IpAddr) -> Self {
+    pub(crate) fn new(services: Arc<Services>, local: SocketAddr, peer: IpAddr) -> Self {
         let gives_way = Arc::default();
         Self {
-            advertised: shared.advertised(local),
+            advertised: services.advertised(local),
             client_host: format!("/{}", peer.to_canonical()).into(),
-            lane: shared.compute.lane(),
-            answers: shared.answers.share(&gives_way),
+            lane: services.compute.lane(),
+            answers: services.answers.share(&gives_way),
             gives_way,
-            shared,
+            services,
         }
     }
 }
@@ -139,7 +139,7 @@ impl<'a> Request<'a> {
         self.header.api_version
     }
 
-    pub(crate) fn shared(&self) -> &'a Arc<Shared> {
-        &self.context.shared
+    pub(crate) fn services(&self) -> &'a Arc<Services> {
+        &self.context.services
     }
 }

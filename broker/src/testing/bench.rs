@@ -23,7 +23,7 @@ use crate::data_dir::DataDir;
 use crate::parts::{Parts, Started};
 use crate::request::Context;
 use crate::root::Root;
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::testing::faults::Faults;
 
 /// What a stream holds before its writer waits.
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The parts of a broker.
 pub(crate) struct Bench {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Arc<Services>,
     pub(crate) faults: Faults,
     root: Root,
     connections: JoinSet<()>,
@@ -71,19 +71,19 @@ impl Bench {
         let mut root = Root::start().await.unwrap();
         let faults = Faults::default();
         let parts = Parts::new(config, &data, faults.hook());
-        let shared = match log {
+        let services = match log {
             Some(log) => parts.start_on(&mut root, log, WallClock::system()).await,
             None => parts
                 .start(&mut root)
                 .await
-                .map(|Started { shared, .. }| shared),
+                .map(|Started { services, .. }| services),
         };
-        let shared = shared.unwrap();
-        while !shared.coordinators.ready() {
+        let services = services.unwrap();
+        while !services.coordinators.ready() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Self {
-            shared,
+            services,
             faults,
             root,
             connections: JoinSet::new(),
@@ -97,7 +97,7 @@ impl Bench {
     pub(crate) fn connect(&mut self) -> Wire {
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let local: SocketAddr = ([127, 0, 0, 1], 9092).into();
-        let context = Context::new(Arc::clone(&self.shared), local, local.ip());
+        let context = Context::new(Arc::clone(&self.services), local, local.ip());
         let (reader, writer) = tokio::io::split(theirs);
         self.connections
             .spawn(Connection::new(context, reader, writer).run());
@@ -118,25 +118,25 @@ impl Bench {
         tokio::time::timeout(PATIENCE, ended)
             .await
             .expect("a connection does not end");
-        self.shared.effects.ended(PATIENCE).await;
+        self.services.effects.ended(PATIENCE).await;
     }
 
     /// Waits until requests hold nothing: `whole` is free again.
     pub(crate) async fn given_back(&self, whole: usize) {
         let given_back = async {
-            while self.shared.budget.free() < whole {
+            while self.services.budget.free() < whole {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::time::timeout(PATIENCE, given_back)
             .await
             .expect("what was taken is not given back");
-        assert_eq!(self.shared.budget.free(), whole);
+        assert_eq!(self.services.budget.free(), whole);
     }
 
     /// Ends everything in order. A connection that panicked fails the test.
     pub(crate) async fn stop(mut self) {
-        self.shared.stopping.cancel();
+        self.services.stopping.cancel();
         self.hung_up().await;
         self.root
             .address

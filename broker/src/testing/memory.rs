@@ -18,7 +18,7 @@ use crate::hook::Hook;
 use crate::parts::Parts;
 use crate::request::Context;
 use crate::root::Root;
-use crate::shared::Shared;
+use crate::services::Services;
 use crate::{BrokerConfig, BrokerError};
 
 /// Where clients are told that the broker is. Nothing listens there.
@@ -37,7 +37,7 @@ pub struct Wires(Arc<Mutex<Served>>);
 #[derive(Debug, Default)]
 struct Served {
     /// None while the broker is down.
-    shared: Option<Arc<Shared>>,
+    services: Option<Arc<Services>>,
     connections: JoinSet<()>,
 }
 
@@ -48,10 +48,10 @@ impl Wires {
     /// Refused while the broker is down.
     pub fn connect(&self) -> io::Result<DuplexStream> {
         let mut served = self.lock();
-        let Some(shared) = served.shared.clone() else {
+        let Some(services) = served.services.clone() else {
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
-        let context = Context::new(shared, ADDRESS.into(), LOOPBACK);
+        let context = Context::new(services, ADDRESS.into(), LOOPBACK);
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let (reader, writer) = tokio::io::split(theirs);
         while served.connections.try_join_next().is_some() {}
@@ -60,12 +60,12 @@ impl Wires {
         Ok(ours)
     }
 
-    /// Serves `shared` from now on; None: nothing, and what was connected is cut.
-    fn serve(&self, shared: Option<Arc<Shared>>) {
+    /// Serves `services` from now on; None: nothing, and what was connected is cut.
+    fn serve(&self, services: Option<Arc<Services>>) {
         let mut served = self.lock();
         // Dropping them cuts them.
         served.connections = JoinSet::new();
-        served.shared = shared;
+        served.services = services;
     }
 
     fn lock(&self) -> MutexGuard<'_, Served> {
@@ -77,7 +77,7 @@ pub(super) struct Memory {
     pub(super) wires: Wires,
     log: Arc<MemoryLog>,
     root: Root,
-    pub(super) shared: Arc<Shared>,
+    pub(super) services: Arc<Services>,
     _data: DataDir,
 }
 
@@ -98,16 +98,16 @@ impl Memory {
         });
         let parts = Parts::new(config, &data, hook);
         let engine = Arc::clone(&log) as _;
-        let shared = parts.start_on(&mut root, engine, clock).await?;
-        while !shared.coordinators.ready() {
+        let services = parts.start_on(&mut root, engine, clock).await?;
+        while !services.coordinators.ready() {
             tokio::time::sleep(LOADED_CHECK).await;
         }
-        wires.serve(Some(Arc::clone(&shared)));
+        wires.serve(Some(Arc::clone(&services)));
         Ok(Self {
             wires,
             log,
             root,
-            shared,
+            services,
             _data: data,
         })
     }

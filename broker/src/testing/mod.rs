@@ -190,7 +190,7 @@ impl TestBroker {
     pub fn kill_coordinator(&self, group_id: &str) -> bool {
         let coordinators = match &self.running {
             Some(Running::Loopback(broker)) => broker.coordinators(),
-            Some(Running::Memory(memory)) => &memory.shared.coordinators,
+            Some(Running::Memory(memory)) => &memory.services.coordinators,
             None => return false,
         };
         coordinators.kill(coordinators.partition_of(group_id))

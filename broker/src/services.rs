@@ -24,7 +24,7 @@ use crate::offsets_topic::OffsetsTopic;
 use crate::topics::Topics;
 
 /// The one thing handlers reach the broker's parts through.
-pub(crate) struct Shared {
+pub(crate) struct Services {
     pub(crate) config: BrokerConfig,
     pub(crate) cluster_id: Arc<str>,
     pub(crate) coordinators: Coordinators,
@@ -52,15 +52,15 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
+        f.debug_struct("Services")
             .field("cluster_id", &self.cluster_id)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl Services {
     /// The address to tell a client that reached us at `local`.
     pub(crate) fn advertised(&self, local: SocketAddr) -> ListenAddress {
         let mut address = ListenAddress {
