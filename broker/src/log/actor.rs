@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::batch::ValidBatch;
 use super::core::LogConfig;
-use super::handle::{Shared, Stage};
+use super::handle::{HostedPartition, Stage};
 use super::reply::AppendReply;
 use super::{LogError, PartitionLog};
 use crate::metrics::kinds::TOPIC_LOG as KIND;
@@ -63,7 +63,7 @@ pub(crate) struct TopicLog;
 /// Its state.
 #[derive(Debug)]
 pub(crate) struct State {
-    shared: Arc<Shared>,
+    hosted: Arc<HostedPartition>,
     myself: Addr<TopicLogMsg>,
     log: Writer,
     retention: Option<Timer>,
@@ -86,17 +86,17 @@ enum Writer {
 impl Actor for TopicLog {
     type Msg = Envelope<TopicLogMsg>;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<HostedPartition>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        shared: Arc<Shared>,
+        hosted: Arc<HostedPartition>,
     ) -> Result<State, ActorProcessingErr> {
         let myself = Addr::new(myself, KIND);
-        shared.set(Stage::Opening(Some(myself.clone())));
+        hosted.set(Stage::Opening(Some(myself.clone())));
         Ok(State {
-            shared,
+            hosted,
             myself,
             log: Writer::Absent,
             retention: None,
@@ -109,12 +109,12 @@ impl Actor for TopicLog {
         _myself: ActorRef<Self::Msg>,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        let permit = Arc::clone(&state.shared.writer).acquire_owned().await?;
-        let shared = Arc::clone(&state.shared);
+        let permit = Arc::clone(&state.hosted.writer).acquire_owned().await?;
+        let hosted = Arc::clone(&state.hosted);
         let open = move || {
             let opened = PartitionLog::open(
-                &shared.dir,
-                shared.with_config(Clone::clone),
+                &hosted.dir,
+                hosted.with_config(Clone::clone),
                 wall_clock_ms(),
             );
             (opened, permit)
@@ -122,9 +122,9 @@ impl Actor for TopicLog {
         match tokio::task::spawn_blocking(open).await? {
             (Ok(log), permit) => {
                 let epoch = log.reader().leader_epoch();
-                state.shared.leader_epoch.store(epoch, Ordering::Release);
+                state.hosted.leader_epoch.store(epoch, Ordering::Release);
                 state
-                    .shared
+                    .hosted
                     .set(Stage::Open(state.myself.clone(), log.reader()));
                 state.log = Writer::Open(Box::new(log), permit);
                 state.arm_retention();
@@ -157,7 +157,7 @@ impl Actor for TopicLog {
                     .blocking(|log| log.enforce_retention(wall_clock_ms()))
                     .await?
                 {
-                    seldom!(warn, topic = %state.shared.topic, partition = state.shared.partition, %reason, "retention failed");
+                    seldom!(warn, topic = %state.hosted.topic, partition = state.hosted.partition, %reason, "retention failed");
                 }
                 state.arm_retention();
             }
@@ -211,20 +211,20 @@ impl State {
             _ => self.blocking(move |log| log.append(&batch, now)).await?,
         };
         if let Ok(appended) = &outcome {
-            self.shared
+            self.hosted
                 .appended_records
                 .increment(u64::from(appended.records));
-            self.shared.appended_bytes.increment(appended.bytes as u64);
+            self.hosted.appended_bytes.increment(appended.bytes as u64);
             // Visible before it is acknowledged; readers see it since the append returned.
             if appended.bytes > 0 {
-                self.shared.waiters.appended(appended.bytes);
+                self.hosted.waiters.appended(appended.bytes);
             }
         }
         reply.send(outcome);
         if let Writer::Open(log, _) = &self.log
             && let Some(reason) = log.failure().cloned()
             // Not ill then; should the deletion fail, the next append finds it here again.
-            && !self.shared.is_going()
+            && !self.hosted.is_going()
         {
             self.give_up(reason);
         }
@@ -272,28 +272,28 @@ impl State {
     /// Damage and refusals of the disk are not cured by a restart: the partition stays offline, loudly, and its
     /// neighbours serve.
     fn give_up(&mut self, reason: LogError) {
-        self.shared.give_up(reason.clone());
+        self.hosted.give_up(reason.clone());
         self.log = Writer::Offline(reason);
     }
 
     async fn close(&mut self) -> Result<(), ActorProcessingErr> {
         self.retention = None;
-        if self.shared.is_deleted() {
+        if self.hosted.is_deleted() {
             self.log = Writer::Closed;
         }
         if matches!(self.log, Writer::Open(..)) {
             if let Err(reason) = self.blocking(|log| log.close()).await? {
-                warn!(topic = %self.shared.topic, partition = self.shared.partition, %reason, "a topic log did not close in order");
+                warn!(topic = %self.hosted.topic, partition = self.hosted.partition, %reason, "a topic log did not close in order");
             }
             self.log = Writer::Closed;
-            self.shared.set(Stage::Opening(None));
+            self.hosted.set(Stage::Opening(None));
         }
         Ok(())
     }
 
     fn arm_retention(&mut self) {
         let interval = |config: &LogConfig| config.retention_check_interval_ms;
-        let every = Duration::from_millis(self.shared.with_config(interval));
+        let every = Duration::from_millis(self.hosted.with_config(interval));
         self.retention = Some(self.myself.send_after(every, TopicLogMsg::EnforceRetention));
     }
 }

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn started(stage: &TestStage, dir: &std::path::Path, config: LogConfig) -> LogHandle {
     let log = LogHandle::new("t".into(), 0, dir.to_owned(), config);
-    let _address: Addr<TopicLogMsg> = stage.spawn(KIND, TopicLog, Arc::clone(log.shared())).await;
+    let _address: Addr<TopicLogMsg> = stage.spawn(KIND, TopicLog, Arc::clone(log.hosted())).await;
     log
 }
 
@@ -228,11 +228,11 @@ async fn a_killed_log_comes_back_with_everything_it_acknowledged() {
         .await
         .unwrap();
     let log = LogHandle::new("t".into(), 0, dir.path().to_owned(), LogConfig::default());
-    let shared = Arc::clone(log.shared());
+    let hosted = Arc::clone(log.hosted());
     let child = ChildSpec::new("t-0", KIND, move |cell, _| {
-        let shared = Arc::clone(&shared);
+        let hosted = Arc::clone(&hosted);
         async move {
-            spawn_linked(KIND, TopicLog, shared, cell)
+            spawn_linked(KIND, TopicLog, hosted, cell)
                 .await
                 .map(|(address, _join)| address.actor().get_cell())
         }

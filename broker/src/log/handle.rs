@@ -33,12 +33,12 @@ const LIGHT_MEMORY: usize = 4 * 1024 * 1024;
 /// One partition of one topic. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LogHandle {
-    shared: Arc<Shared>,
+    hosted: Arc<HostedPartition>,
 }
 
-/// What handle and actor share.
+/// A partition as this broker has it, whatever has become of its actor: what handles and actor share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct HostedPartition {
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
     pub(crate) dir: PathBuf,
@@ -95,7 +95,7 @@ impl Drop for Counted {
 impl LogHandle {
     /// A handle of a partition whose files lie in `dir`; nothing is opened yet.
     pub(crate) fn new(topic: Arc<str>, partition: i32, dir: PathBuf, config: LogConfig) -> Self {
-        let shared = Shared {
+        let hosted = HostedPartition {
             appended_records: Count::default(),
             appended_bytes: Count::default(),
             fetched_bytes: Count::default(),
@@ -110,26 +110,26 @@ impl LogHandle {
             deleting: AtomicBool::new(false),
         };
         Self {
-            shared: Arc::new(shared),
+            hosted: Arc::new(hosted),
         }
     }
 
     /// The topic's name.
     #[must_use]
     pub fn topic(&self) -> &Arc<str> {
-        &self.shared.topic
+        &self.hosted.topic
     }
 
     /// The number of the partition.
     #[must_use]
     pub fn partition(&self) -> i32 {
-        self.shared.partition
+        self.hosted.partition
     }
 
     /// Whether the partition was given up after a failure that a restart does not cure.
     #[must_use]
     pub fn is_offline(&self) -> bool {
-        matches!(&*self.shared.stage(), Stage::Offline { .. })
+        matches!(&*self.hosted.stage(), Stage::Offline { .. })
     }
 
     /// Appends one batch, the bytes as the producer sent them, after all that were given before. Checks them here, on
@@ -162,9 +162,9 @@ impl LogHandle {
 
     /// An append to go on with; None when it is refused and answered.
     fn begin(&self, records: Bytes, reply: AppendReply) -> Option<Append> {
-        let admitted = self.shared.address().and_then(|address| {
+        let admitted = self.hosted.address().and_then(|address| {
             // Before anything is decompressed.
-            self.shared
+            self.hosted
                 .with_config(|config| config.takes_size(records.len()))?;
             Ok((address, BatchCheck::new(records)?))
         });
@@ -186,11 +186,11 @@ impl LogHandle {
     /// As [`LogReader::read`], and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn read(&self, from: i64, max_bytes: usize, at_least: AtLeast) -> Result<Chunk, LogError> {
         let chunk = self
-            .shared
+            .hosted
             .reader()
             .and_then(|reader| reader.read(from, max_bytes, at_least))
             .map_err(|error| self.told(error))?;
-        self.shared
+        self.hosted
             .fetched_bytes
             .increment(chunk.records.len() as u64);
         Ok(chunk)
@@ -201,22 +201,22 @@ impl LogHandle {
     /// # Errors
     /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn ahead(&self, from: i64) -> Result<Ahead, LogError> {
-        let ahead = self.shared.reader().and_then(|reader| reader.ahead(from));
+        let ahead = self.hosted.reader().and_then(|reader| reader.ahead(from));
         ahead.map_err(|error| self.told(error))
     }
 
     /// Adds what this partition has counted, and its size, to its topic's.
     pub(crate) fn count_into(&self, topic: &mut TopicCounts) {
-        topic.appended_records += self.shared.appended_records.get();
-        topic.appended_bytes += self.shared.appended_bytes.get();
-        topic.fetched_bytes += self.shared.fetched_bytes.get();
-        topic.size_bytes += self.shared.reader().map_or(0, |reader| reader.size());
+        topic.appended_records += self.hosted.appended_records.get();
+        topic.appended_bytes += self.hosted.appended_bytes.get();
+        topic.fetched_bytes += self.hosted.fetched_bytes.get();
+        topic.size_bytes += self.hosted.reader().map_or(0, |reader| reader.size());
     }
 
     /// The leader epoch: it rises when the log is opened without having been closed in order.
     #[must_use]
     pub fn leader_epoch(&self) -> i32 {
-        self.shared.leader_epoch.load(Ordering::Acquire)
+        self.hosted.leader_epoch.load(Ordering::Acquire)
     }
 
     /// Where a leader epoch ends; see [`LogReader::end_of_epoch`].
@@ -224,7 +224,7 @@ impl LogHandle {
     /// # Errors
     /// As [`offsets`](Self::offsets).
     pub fn end_of_epoch(&self, epoch: i32) -> Result<EpochEnd, LogError> {
-        Ok(self.shared.reader()?.end_of_epoch(epoch))
+        Ok(self.hosted.reader()?.end_of_epoch(epoch))
     }
 
     /// The leader epoch of the record at `offset`.
@@ -232,7 +232,7 @@ impl LogHandle {
     /// # Errors
     /// As [`offsets`](Self::offsets).
     pub fn epoch_of(&self, offset: i64) -> Result<i32, LogError> {
-        Ok(self.shared.reader()?.epoch_of(offset))
+        Ok(self.hosted.reader()?.epoch_of(offset))
     }
 
     /// The log start and end offsets.
@@ -240,12 +240,12 @@ impl LogHandle {
     /// # Errors
     /// [`LogError::Unavailable`], [`LogError::Deleted`], or why the partition is offline.
     pub fn offsets(&self) -> Result<Offsets, LogError> {
-        Ok(self.shared.reader()?.offsets())
+        Ok(self.hosted.reader()?.offsets())
     }
 
     /// Begins a search by timestamp; see [`LogReader::search`].
     pub(crate) fn search(&self, timestamp: i64) -> Result<Search, LogError> {
-        Ok(self.shared.reader()?.search(timestamp))
+        Ok(self.hosted.reader()?.search(timestamp))
     }
 
     /// What ListOffsets answers for a timestamp; see [`LogReader::offset_for`]. Reads files where it is called.
@@ -253,13 +253,13 @@ impl LogHandle {
     /// # Errors
     /// As [`LogReader::offset_for`], and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub fn offset_for(&self, timestamp: i64) -> Result<Option<FoundOffset>, LogError> {
-        self.shared.reader()?.offset_for(timestamp)
+        self.hosted.reader()?.offset_for(timestamp)
     }
 
     /// Lets `waiter` hear of appends until the guard is dropped. `end_seen` is the end offset of the read that made
     /// the Fetch wait: whoever read before somebody appended is woken at once.
     pub fn watch(&self, waiter: &Arc<FetchWaiter>, end_seen: i64) -> Watch {
-        let watch = Waiters::join(&self.shared.waiters, waiter);
+        let watch = Waiters::join(&self.hosted.waiters, waiter);
         // After joining, so that no append falls between the look and the list.
         if self
             .offsets()
@@ -276,7 +276,7 @@ impl LogHandle {
     /// # Errors
     /// As there, and [`LogError::Unavailable`], [`LogError::Deleted`].
     pub async fn delete_records(&self, offset: i64, timeout: Duration) -> Result<i64, LogError> {
-        let address = self.shared.address()?;
+        let address = self.hosted.address()?;
         address
             .call(
                 |reply| TopicLogMsg::DeleteRecords { offset, reply },
@@ -291,7 +291,7 @@ impl LogHandle {
     /// # Errors
     /// Why it is offline; [`LogError::Unavailable`] when the timeout passes first.
     pub(crate) async fn opened(&self, timeout: Duration) -> Result<(), LogError> {
-        let address = self.shared.address()?;
+        let address = self.hosted.address()?;
         address
             .call(|reply| TopicLogMsg::AwaitOpen { reply }, timeout)
             .await
@@ -300,36 +300,36 @@ impl LogHandle {
 
     /// Ends the log in order and waits for it. Nothing is appended afterwards.
     pub(crate) async fn close(&self, timeout: Duration) {
-        let Ok(address) = self.shared.address() else {
+        let Ok(address) = self.hosted.address() else {
             return;
         };
         if let Err(error) = address
             .call(|reply| TopicLogMsg::Close { reply }, timeout)
             .await
         {
-            tracing::warn!(topic = %self.shared.topic, partition = self.shared.partition, %error, "a topic log did not close");
+            tracing::warn!(topic = %self.hosted.topic, partition = self.hosted.partition, %error, "a topic log did not close");
         }
     }
 
     /// Other settings hold for appends that are given from now on.
     pub(crate) fn configure(&self, config: LogConfig) {
-        if self.shared.with_config(|present| *present == config) {
+        if self.hosted.with_config(|present| *present == config) {
             return;
         }
         // First here: an actor that opens the log now finds them.
-        let shared = &self.shared;
-        *shared
+        let hosted = &self.hosted;
+        *hosted
             .config
             .write()
             .unwrap_or_else(PoisonError::into_inner) = config.clone();
-        if let Ok(address) = shared.address() {
+        if let Ok(address) = hosted.address() {
             drop(address.cast(TopicLogMsg::Configure(Box::new(config))));
         }
     }
 
     /// Whether the topic's files are being moved away: what fails meanwhile fails because of that.
     pub(crate) fn set_deleting(&self, deleting: bool) {
-        self.shared.deleting.store(deleting, Ordering::Release);
+        self.hosted.deleting.store(deleting, Ordering::Release);
     }
 
     /// What a client is told of `error`: a log that fails because its topic is being deleted, or is, is not ill.
@@ -338,7 +338,7 @@ impl LogHandle {
             error,
             LogError::Storage { .. } | LogError::Unavailable { .. } | LogError::Failed
         );
-        if follows && self.shared.is_going() {
+        if follows && self.hosted.is_going() {
             return LogError::Deleted;
         }
         error
@@ -346,19 +346,19 @@ impl LogHandle {
 
     /// The topic is deleted: reads and appends say so from now on, and who waits is woken.
     pub(crate) fn mark_deleted(&self) {
-        self.shared.set(Stage::Gone(LogError::Deleted));
+        self.hosted.set(Stage::Gone(LogError::Deleted));
     }
 
     /// Kills the actor behind it.
     #[cfg(test)]
     pub(crate) fn kill(&self) {
-        if let Ok(address) = self.shared.address() {
+        if let Ok(address) = self.hosted.address() {
             address.actor().kill();
         }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) fn hosted(&self) -> &Arc<HostedPartition> {
+        &self.hosted
     }
 }
 
@@ -420,7 +420,7 @@ fn unanswered(error: CallError) -> LogError {
     }
 }
 
-impl Shared {
+impl HostedPartition {
     /// Looks at the settings as they are now.
     pub(crate) fn with_config<T>(&self, look: impl FnOnce(&LogConfig) -> T) -> T {
         look(&self.config.read().unwrap_or_else(PoisonError::into_inner))

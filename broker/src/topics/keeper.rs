@@ -601,16 +601,16 @@ fn child_id(id: Uuid, partition: i32) -> String {
 /// The child of one partition. A log that panics is opened again from its files; one that does so too often goes offline,
 /// and the others serve.
 fn log_child(id: Uuid, log: &LogHandle) -> ChildSpec {
-    let shared = Arc::clone(log.shared());
+    let hosted = Arc::clone(log.hosted());
     let start = move |supervisor, _incarnation| {
-        let shared = Arc::clone(&shared);
+        let hosted = Arc::clone(&hosted);
         async move {
             let (address, _join) =
-                spawn_linked(kinds::TOPIC_LOG, TopicLog, shared, supervisor).await?;
+                spawn_linked(kinds::TOPIC_LOG, TopicLog, hosted, supervisor).await?;
             Ok(address.actor().get_cell())
         }
     };
-    let ill = Arc::clone(log.shared());
+    let ill = Arc::clone(log.hosted());
     ChildSpec::new(child_id(id, log.partition()), kinds::TOPIC_LOG, start)
         .policy(RestartPolicy::default())
         .give_up(move || ill.give_up(LogError::Failed))
