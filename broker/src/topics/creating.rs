@@ -70,7 +70,7 @@ impl State {
     /// `Err` only when the actors under this one do not answer, or the disk cannot be brought back to what is answered:
     /// then everything is started anew, from the disk.
     async fn create(&mut self, lot: Vec<Creation>) -> Result<(), ActorProcessingErr> {
-        let snapshot = self.shared.snapshot();
+        let snapshot = self.registry.snapshot();
         let (stored, replies) = self.approve(lot, &snapshot);
         if stored.is_empty() {
             return Ok(());
@@ -104,7 +104,7 @@ impl State {
         self.open_logs(logs.collect()).await?;
         let mut next = TopicsSnapshot::clone(&snapshot);
         let topics: Vec<_> = topics.into_iter().map(|topic| next.insert(topic)).collect();
-        self.shared.publish(next, |_| {});
+        self.registry.publish(next, |_| {});
         for (topic, reply) in topics.into_iter().zip(made) {
             info!(topic = %topic.name, partitions = topic.partitions, "topic created");
             drop(reply.send(Ok(CreatedTopic {
@@ -125,7 +125,7 @@ impl State {
         Vec<StoredTopic>,
         Vec<RpcReplyPort<Result<CreatedTopic, TopicError>>>,
     ) {
-        let mut limits = self.shared.limits(snapshot);
+        let mut limits = self.registry.limits(snapshot);
         let mut names: BTreeSet<String> = BTreeSet::new();
         let (mut stored, mut replies) = (Vec::new(), Vec::new());
         for Creation { topic, reply } in lot {

@@ -10,7 +10,7 @@ use callboard_supervision::{Addr, Timer};
 
 use super::creating::Creation;
 use super::keeper::KeeperMsg;
-use super::{DeletedTopic, Shared, TopicError, TopicsSnapshot};
+use super::{DeletedTopic, Registry, TopicError, TopicsSnapshot};
 
 /// Hears of every change of topics before anybody else can know of it: all there are then, those that are gone and are to
 /// be forgotten, and whom to tell when one is: once each, and again when that is somebody else. Must not block.
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Announced {
 }
 
 impl Announced {
-    pub(super) fn tell(&mut self, snapshot: &Arc<TopicsSnapshot>, shared: &Arc<Shared>) {
+    pub(super) fn tell(&mut self, snapshot: &Arc<TopicsSnapshot>, registry: &Arc<Registry>) {
         let Some(listener) = &self.listener else {
             return;
         };
@@ -44,11 +44,11 @@ impl Announced {
         };
         let forgotten = self.forgotten.get_or_insert_with(|| {
             // Weak: the listener lives in what it would keep alive.
-            let keeper: Weak<Shared> = Arc::downgrade(shared);
+            let keeper: Weak<Registry> = Arc::downgrade(registry);
             Arc::new(move |id| {
                 // A keeper that is not there now asks again when it is.
-                if let Some(shared) = keeper.upgrade() {
-                    shared.send(KeeperMsg::Forgotten { id });
+                if let Some(registry) = keeper.upgrade() {
+                    registry.send(KeeperMsg::Forgotten { id });
                 }
             })
         });

@@ -32,7 +32,7 @@ use super::forgetting::Queue;
 use super::settings::overlay;
 use super::store::{Found, Store, StoredTopic};
 use super::{
-    ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Shared, Topic, TopicError,
+    ConfigChange, CreatedTopic, DeletedTopic, Growth, NewTopic, Registry, Topic, TopicError,
     TopicsError, TopicsSnapshot,
 };
 use crate::log::{LogError, LogHandle, TopicLog};
@@ -112,7 +112,7 @@ pub(crate) struct Keeper;
 /// Its state.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(super) shared: Arc<Shared>,
+    pub(super) registry: Arc<Registry>,
     pub(super) store: Store,
     /// What was on disk at the start, until it is opened.
     found: Option<Found>,
@@ -131,24 +131,24 @@ pub(crate) struct State {
 impl Actor for Keeper {
     type Msg = Envelope<KeeperMsg>;
     type State = State;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Registry>;
 
     /// Reads the list of topics here and not later: a directory that cannot be used keeps the broker from starting.
     /// One small file a topic.
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        shared: Arc<Shared>,
+        registry: Arc<Registry>,
     ) -> Result<State, ActorProcessingErr> {
-        let config = shared.config.clone();
+        let config = registry.config.clone();
         let (store, found) = tokio::task::spawn_blocking(move || open(&config)).await??;
         let myself = Addr::new(myself, kinds::TOPICS);
-        *shared
+        *registry
             .keeper
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(myself.clone());
         Ok(State {
-            shared,
+            registry,
             store,
             found: Some(found),
             supervisor: None,
@@ -170,7 +170,7 @@ impl Actor for Keeper {
         let (supervisor, _join) =
             Supervisor::spawn_linked(kinds::TOPIC_LOGS, myself.get_cell()).await?;
         state.supervisor = Some(supervisor);
-        let earlier = state.shared.snapshot();
+        let earlier = state.registry.snapshot();
         let mut snapshot = TopicsSnapshot::default();
         let Some(Found { topics, deleted }) = state.found.take() else {
             return Err("opened twice".into());
@@ -194,9 +194,9 @@ impl Actor for Keeper {
         });
         let deleted = deleted.collect();
         state
-            .shared
+            .registry
             .publish(snapshot, |announced| announced.begin(deleted));
-        state.shared.opened.send_replace(true);
+        state.registry.opened.send_replace(true);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Actor for Keeper {
                 reply,
             } => {
                 let creation = Creation { topic, reply };
-                if state.shared.announced().has(&creation.topic.name) {
+                if state.registry.announced().has(&creation.topic.name) {
                     state.waiting.wait(creation, patience, &state.myself);
                 } else {
                     state.enqueue(creation);
@@ -275,7 +275,7 @@ impl Actor for Keeper {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let logs: Vec<LogHandle> = state
-            .shared
+            .registry
             .snapshot()
             .iter()
             .flat_map(|topic| topic.logs.clone())
@@ -341,7 +341,7 @@ impl State {
     pub(super) fn topic_of(&self, stored: StoredTopic, earlier: &TopicsSnapshot) -> Topic {
         let id = stored.id().unwrap_or(Uuid::ZERO);
         let name: Arc<str> = stored.name.into();
-        let config = overlay(&self.shared.config.log, &stored.configs);
+        let config = overlay(&self.registry.config.log, &stored.configs);
         let count = if stored.internal {
             0
         } else {
@@ -403,8 +403,8 @@ impl State {
         name: &str,
         growth: &Growth,
     ) -> Result<Result<(), TopicError>, ActorProcessingErr> {
-        let snapshot = self.shared.snapshot();
-        let topic = match growing(name, growth, &snapshot, &self.shared.limits(&snapshot)) {
+        let snapshot = self.registry.snapshot();
+        let topic = match growing(name, growth, &snapshot, &self.registry.limits(&snapshot)) {
             Ok(topic) => topic,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -435,12 +435,12 @@ impl State {
         name: &str,
         changes: &[ConfigChange],
     ) -> Result<Result<(), TopicError>, ActorProcessingErr> {
-        let snapshot = self.shared.snapshot();
-        let (topic, configs) = match configuring(name, changes, &snapshot, &self.shared.config.log)
-        {
-            Ok(changed) => changed,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let snapshot = self.registry.snapshot();
+        let (topic, configs) =
+            match configuring(name, changes, &snapshot, &self.registry.config.log) {
+                Ok(changed) => changed,
+                Err(refused) => return Ok(Err(refused)),
+            };
         let stored = StoredTopic::new(topic.id, name.to_owned(), topic.partitions, configs);
         let changed = match self.change(stored, &snapshot).await? {
             Ok(topic) => topic,
@@ -468,7 +468,7 @@ impl State {
     fn replace(&self, snapshot: &TopicsSnapshot, changed: Topic) {
         let mut next = snapshot.clone();
         next.insert(changed);
-        self.shared.publish(next, |_| {});
+        self.registry.publish(next, |_| {});
     }
 
     async fn delete(
@@ -476,7 +476,7 @@ impl State {
         name: &str,
         reply: RpcReplyPort<Result<DeletedTopic, TopicError>>,
     ) -> Result<(), ActorProcessingErr> {
-        let snapshot = self.shared.snapshot();
+        let snapshot = self.registry.snapshot();
         let Some(topic) = snapshot.by_name(name) else {
             let error = TopicError::new(
                 ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
@@ -509,7 +509,7 @@ impl State {
             id,
             name: Arc::clone(&topic.name),
         };
-        self.shared
+        self.registry
             .publish(next, |announced| announced.deleted.push(deleted.clone()));
         for log in &topic.logs {
             log.mark_deleted();
@@ -524,7 +524,7 @@ impl State {
     /// costs nothing.
     async fn forgotten(&mut self, id: Uuid) -> Result<(), ActorProcessingErr> {
         self.again.remove(&id.0);
-        if !self.shared.announced().waits_for(id) {
+        if !self.registry.announced().waits_for(id) {
             return Ok(());
         }
         if let Err(error) = self.on_disk(move |store| store.forgotten(id)).await? {
@@ -535,14 +535,15 @@ impl State {
             return Ok(());
         }
         let mut free = None;
-        self.shared.publish(self.shared.snapshot(), |announced| {
-            free = announced.remove(id);
-        });
+        self.registry
+            .publish(self.registry.snapshot(), |announced| {
+                free = announced.remove(id);
+            });
         let Some(name) = free else {
             return Ok(());
         };
         debug!(topic = %name, "what was committed for a deleted topic is gone");
-        if self.shared.announced().has(&name) {
+        if self.registry.announced().has(&name) {
             // A version that did not wait deleted two of this name.
             return Ok(());
         }

@@ -235,12 +235,12 @@ pub struct CreatedTopic {
 /// The topics of one broker. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    shared: Arc<Shared>,
+    registry: Arc<Registry>,
 }
 
-/// What handles and keeper share.
+/// What there is, as handles and keeper share it.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Registry {
     config: TopicsConfig,
     snapshot: RwLock<Arc<TopicsSnapshot>>,
     keeper: RwLock<Option<Addr<KeeperMsg>>>,
@@ -254,7 +254,7 @@ impl Topics {
     /// [`opened`](Self::opened).
     #[must_use]
     pub fn new(config: TopicsConfig) -> Self {
-        let shared = Shared {
+        let registry = Registry {
             config,
             snapshot: RwLock::default(),
             keeper: RwLock::default(),
@@ -262,7 +262,7 @@ impl Topics {
             opened: watch::Sender::new(false),
         };
         Self {
-            shared: Arc::new(shared),
+            registry: Arc::new(registry),
         }
     }
 
@@ -270,12 +270,12 @@ impl Topics {
     /// it ends in order, logs closed, when it is stopped.
     #[must_use]
     pub fn child(&self) -> ChildSpec {
-        let shared = Arc::clone(&self.shared);
+        let registry = Arc::clone(&self.registry);
         let start = move |supervisor, _incarnation| {
-            let shared = Arc::clone(&shared);
+            let registry = Arc::clone(&registry);
             async move {
                 let (keeper, _join) =
-                    spawn_linked(kinds::TOPICS, Keeper, shared, supervisor).await?;
+                    spawn_linked(kinds::TOPICS, Keeper, registry, supervisor).await?;
                 Ok(keeper.actor().get_cell())
             }
         };
@@ -284,7 +284,7 @@ impl Topics {
 
     /// Returns when every log is open, or known to be offline. Never if the child was not started.
     pub async fn opened(&self) {
-        let mut opened = self.shared.opened.subscribe();
+        let mut opened = self.registry.opened.subscribe();
         // The sender lives in `self`.
         let _ = opened.wait_for(|opened| *opened).await;
     }
@@ -292,15 +292,15 @@ impl Topics {
     /// From now on `listener` hears of every change before it is seen; of what there is now, and of what was deleted
     /// before and is not forgotten, it hears at once. Where nobody listens a deleted topic's name does not become free.
     pub fn listen(&self, listener: TopicsListener) {
-        let mut announced = self.shared.announced();
+        let mut announced = self.registry.announced();
         announced.listener = Some(listener);
-        announced.tell(&self.shared.snapshot(), &self.shared);
+        announced.tell(&self.registry.snapshot(), &self.registry);
     }
 
     /// All topics as they are now. Take one for a whole request: it does not change under it.
     #[must_use]
     pub fn snapshot(&self) -> Arc<TopicsSnapshot> {
-        self.shared.snapshot()
+        self.registry.snapshot()
     }
 
     /// Whether this topic could be created now, and what it would be; creates nothing.
@@ -313,7 +313,7 @@ impl Topics {
             topic,
             |name| snapshot.by_name(name).is_some(),
             snapshot.by_name.keys().map(AsRef::as_ref),
-            &self.shared.limits(&snapshot),
+            &self.registry.limits(&snapshot),
         )?;
         Ok(CreatedTopic {
             id: Uuid::ZERO,
@@ -339,7 +339,7 @@ impl Topics {
             patience,
             reply,
         };
-        self.shared.ask(ask).await
+        self.registry.ask(ask).await
     }
 
     /// Gives a topic more partitions. Answers when they are durable, listed and open for appends, or with the error of
@@ -356,7 +356,7 @@ impl Topics {
     ) -> Result<(), TopicError> {
         if validate_only {
             let snapshot = self.snapshot();
-            return changes::growing(name, &growth, &snapshot, &self.shared.limits(&snapshot))
+            return changes::growing(name, &growth, &snapshot, &self.registry.limits(&snapshot))
                 .map(drop);
         }
         let ask = |reply| KeeperMsg::Grow {
@@ -364,7 +364,7 @@ impl Topics {
             growth,
             reply,
         };
-        self.shared.ask(ask).await
+        self.registry.ask(ask).await
     }
 
     /// Changes a topic's own settings, all or none. Answers when they are durable and in force, or with the error of
@@ -380,7 +380,7 @@ impl Topics {
         validate_only: bool,
     ) -> Result<(), TopicError> {
         if validate_only {
-            let defaults = &self.shared.config.log;
+            let defaults = &self.registry.config.log;
             return changes::configuring(name, &changes, &self.snapshot(), defaults).map(drop);
         }
         let ask = |reply| KeeperMsg::Configure {
@@ -388,7 +388,7 @@ impl Topics {
             changes,
             reply,
         };
-        self.shared.ask(ask).await
+        self.registry.ask(ask).await
     }
 
     /// Deletes a topic. Answers when it is durably gone and no longer listed: 3 unknown, 42 internal, 56 disk. Its
@@ -401,11 +401,11 @@ impl Topics {
             name: name.to_owned(),
             reply,
         };
-        self.shared.ask(ask).await
+        self.registry.ask(ask).await
     }
 }
 
-impl Shared {
+impl Registry {
     fn send(&self, message: KeeperMsg) {
         // Without a keeper, or with one that has just ended, the message is dropped, and its reply with it.
         if let Some(keeper) = self.keeper() {

@@ -100,7 +100,7 @@ impl House {
 
     /// Returns when the keeper is dead.
     async fn kill_keeper(&self) {
-        let keeper = self.topics.shared.keeper().unwrap();
+        let keeper = self.topics.registry.keeper().unwrap();
         let keeper = keeper.actor();
         keeper.kill();
         keeper.get_cell().wait(Some(PATIENCE)).await.unwrap();
