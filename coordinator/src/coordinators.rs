@@ -25,8 +25,8 @@ use crate::group_coordinator::{
     CoordinatorArgs, CoordinatorMsg, GroupCoordinator, KIND as COORDINATOR,
 };
 use crate::metrics::RequestMeter;
+use crate::node::{Node, Place};
 use crate::route::{Asked, Router, list_shares};
-use crate::shared::{Place, Shared};
 use crate::told::Told;
 use crate::{Call, CoordinatorConfig, Forgotten, TopicLookup, TopicsImage};
 
@@ -54,7 +54,7 @@ const RESTARTS: RestartPolicy = RestartPolicy {
 /// with Kafka's answer while they load.
 #[derive(Clone, Debug)]
 pub struct Coordinators {
-    shared: Arc<Shared>,
+    node: Arc<Node>,
 }
 
 impl Coordinators {
@@ -80,7 +80,7 @@ impl Coordinators {
     ) -> Self {
         let places = config.offsets_topic_num_partitions.max(1);
         Self {
-            shared: Arc::new(Shared {
+            node: Arc::new(Node {
                 config,
                 log,
                 clock,
@@ -95,12 +95,12 @@ impl Coordinators {
     /// appended has landed.
     #[must_use]
     pub fn child(&self) -> ChildSpec {
-        let shared = Arc::clone(&self.shared);
+        let node = Arc::clone(&self.node);
         ChildSpec::new(KIND, KIND, move |supervisor, _| {
-            let shared = Arc::clone(&shared);
+            let node = Arc::clone(&node);
             async move {
                 let (address, _join): (Addr<()>, _) =
-                    spawn_linked(KIND, Root, shared, supervisor).await?;
+                    spawn_linked(KIND, Root, node, supervisor).await?;
                 Ok(address.actor().get_cell())
             }
         })
@@ -112,8 +112,8 @@ impl Coordinators {
     pub fn submit(&self, calls: Vec<Call>) {
         let mut batches: BTreeMap<u32, Vec<Asked>> = BTreeMap::new();
         let mut routed = Vec::new();
-        let image = self.shared.told.image();
-        let meter = &self.shared.meter;
+        let image = self.node.told.image();
+        let meter = &self.node.meter;
         for call in calls {
             let mut router = Router {
                 image: &image,
@@ -121,7 +121,7 @@ impl Coordinators {
                 meter,
             };
             if let Some((request, reply)) = router.route(call, &mut routed) {
-                let shares = list_shares(reply, self.shared.board.len(), meter);
+                let shares = list_shares(reply, self.node.board.len(), meter);
                 for (partition, owed) in (0..).zip(shares) {
                     let asked = Asked::List(request.clone(), owed);
                     batches.entry(partition).or_default().push(asked);
@@ -135,7 +135,7 @@ impl Coordinators {
             }
         }
         for (partition, asked) in batches {
-            if let Some(place) = self.shared.board.get(partition as usize) {
+            if let Some(place) = self.node.board.get(partition as usize) {
                 place.send(CoordinatorMsg::Ask(asked));
             }
         }
@@ -144,7 +144,7 @@ impl Coordinators {
     /// The partition of `__consumer_offsets` whose coordinator has this group.
     #[must_use]
     pub fn partition_of(&self, group_id: &str) -> u32 {
-        partition_for(group_id, self.shared.config.offsets_topic_num_partitions)
+        partition_for(group_id, self.node.config.offsets_topic_num_partitions)
     }
 
     /// Topics were created, grown or deleted: from now on requests are looked up in `image`. Tell it before anybody can
@@ -154,9 +154,7 @@ impl Coordinators {
     /// takes the place of who was told before: each once of a topic, by being the same `Arc`. A coordinator that cannot write tries again; one that starts does it before
     /// it serves. So keep a deleted topic in the images, over restarts too, until it is told, and give its name to no other.
     pub fn topics_changed(&self, image: TopicsImage, forgotten: Forgotten) {
-        self.shared
-            .told
-            .change(&self.shared.board, image, forgotten);
+        self.node.told.change(&self.node.board, image, forgotten);
     }
 
     /// Ends the groups in order: whoever waits is told to look for another coordinator, and
@@ -164,7 +162,7 @@ impl Coordinators {
     async fn close(&self) {
         // All at once: each waits for the same flushes.
         let mut closing = Vec::new();
-        for place in &self.shared.board {
+        for place in &self.node.board {
             let (done, closed) = tokio::sync::oneshot::channel();
             place.send(CoordinatorMsg::Close(done.into()));
             closing.push(closed);
@@ -183,13 +181,13 @@ impl Coordinators {
     /// Whether every coordinator has loaded its groups, or has found that it cannot.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.shared.board.iter().all(|place| !place.is_loading())
+        self.node.board.iter().all(|place| !place.is_loading())
     }
 
     /// Kills the coordinator of a partition of `__consumer_offsets` where it stands, as a crash would, for tests of what
     /// comes after: its supervisor starts the next one, which loads from the log. False when none is running.
     pub fn kill(&self, partition: u32) -> bool {
-        let place = self.shared.board.get(partition as usize);
+        let place = self.node.board.get(partition as usize);
         let address = place.and_then(Place::address);
         if let Some(address) = &address {
             address.actor().kill();
@@ -199,7 +197,7 @@ impl Coordinators {
 
     #[cfg(test)]
     pub(crate) fn address(&self, partition: u32) -> Option<Addr<CoordinatorMsg>> {
-        self.shared.board.get(partition as usize)?.address()
+        self.node.board.get(partition as usize)?.address()
     }
 }
 
@@ -215,21 +213,21 @@ struct RootState {
 impl Actor for Root {
     type Msg = Envelope<()>;
     type State = RootState;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Node>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
-        shared: Arc<Shared>,
+        node: Arc<Node>,
     ) -> Result<RootState, ActorProcessingErr> {
         let (supervisor, _join) = Supervisor::spawn_linked(SUPERVISOR, myself.get_cell()).await?;
-        let partitions = shared.config.offsets_topic_num_partitions.max(1);
+        let partitions = node.config.offsets_topic_num_partitions.max(1);
         let mut children: Vec<ChildSpec> = (0..partitions)
-            .map(|partition| coordinator(partition, &shared))
+            .map(|partition| coordinator(partition, &node))
             .collect();
-        let compaction = shared.config.offsets_compaction;
+        let compaction = node.config.offsets_compaction;
         if compaction.enabled {
-            let log = Arc::clone(&shared.log);
+            let log = Arc::clone(&node.log);
             children.push(compaction::child(log, partitions, compaction));
         }
         for spec in children {
@@ -238,7 +236,7 @@ impl Actor for Root {
                 .await??;
         }
         Ok(RootState {
-            coordinators: Coordinators { shared },
+            coordinators: Coordinators { node },
             supervisor,
         })
     }
@@ -278,20 +276,20 @@ impl Actor for Root {
 }
 
 /// One coordinator as a child of the supervisor.
-fn coordinator(partition: u32, shared: &Arc<Shared>) -> ChildSpec {
-    let shared = Arc::clone(shared);
+fn coordinator(partition: u32, node: &Arc<Node>) -> ChildSpec {
+    let node = Arc::clone(node);
     let start = move |supervisor: ActorCell, _incarnation: u64| {
-        let shared = Arc::clone(&shared);
+        let node = Arc::clone(&node);
         async move {
             let args = CoordinatorArgs {
                 partition,
-                shared: Arc::clone(&shared),
+                node: Arc::clone(&node),
             };
             let (address, _join) =
                 spawn_linked(COORDINATOR, GroupCoordinator, args, supervisor).await?;
             let cell = address.actor().get_cell();
-            if let Some(place) = shared.board.get(partition as usize) {
-                shared.told.publish(place, address);
+            if let Some(place) = node.board.get(partition as usize) {
+                node.told.publish(place, address);
             }
             Ok::<_, SpawnError>(cell)
         }

@@ -16,11 +16,11 @@ pub mod core;
 mod forget;
 mod group_coordinator;
 pub mod metrics;
+mod node;
 mod owed;
 pub mod request;
 pub mod response;
 mod route;
-mod shared;
 #[cfg(test)]
 mod tests;
 mod told;

@@ -8,7 +8,7 @@ use callboard_protocol::Uuid;
 use callboard_supervision::Addr;
 
 use crate::group_coordinator::CoordinatorMsg;
-use crate::shared::Place;
+use crate::node::Place;
 use crate::{Forgotten, TopicsImage};
 
 /// See the module.

@@ -30,8 +30,8 @@ use crate::core::{
     AppendId, GROUP_METADATA, Groups, Input, Now, RequestId, StoredGroup, Unreadable,
 };
 use crate::metrics::{CoordinatorMeter, PartitionState};
+use crate::node::Node;
 use crate::route::Asked;
-use crate::shared::Shared;
 use crate::{DeletedTopic, TopicLookup, TopicsImage};
 
 /// The kind coordinators are counted under.
@@ -70,12 +70,12 @@ pub(crate) struct GroupCoordinator;
 
 pub(crate) struct CoordinatorArgs {
     pub(crate) partition: u32,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) node: Arc<Node>,
 }
 
 pub(crate) struct State {
     partition: u32,
-    shared: Arc<Shared>,
+    node: Arc<Node>,
     myself: Addr<CoordinatorMsg>,
     writer: Writer,
     origin: Instant,
@@ -98,7 +98,7 @@ const _: () = assert!(size_of::<CoordinatorMsg>() <= 256);
 impl Drop for State {
     fn drop(&mut self) {
         // Until the next incarnation has loaded, or for good.
-        if let Some(place) = self.shared.board.get(self.partition as usize) {
+        if let Some(place) = self.node.board.get(self.partition as usize) {
             place.set(PartitionState::Loading);
         }
     }
@@ -189,15 +189,15 @@ impl Actor for GroupCoordinator {
         myself: ActorRef<Self::Msg>,
         args: CoordinatorArgs,
     ) -> Result<State, ActorProcessingErr> {
-        let CoordinatorArgs { partition, shared } = args;
+        let CoordinatorArgs { partition, node } = args;
         let cell = myself.get_cell();
         let myself = Addr::new(myself, KIND);
         let told = myself.clone();
-        let topics = Arc::clone(&shared.told.image().topics);
+        let topics = Arc::clone(&node.told.image().topics);
         let writer = WriterArgs {
             partition,
-            log: Arc::clone(&shared.log),
-            clock: shared.clock.clone(),
+            log: Arc::clone(&node.log),
+            clock: node.clock.clone(),
             loaded: Box::new(move |result| {
                 drop(told.cast(CoordinatorMsg::Loaded(read(partition, result))));
                 // Behind it: these look at all there is, and the groups are taken in meanwhile.
@@ -208,7 +208,7 @@ impl Actor for GroupCoordinator {
             }),
         };
         let writer = Writer::spawn_linked(writer, cell).await?;
-        let core = Groups::new(&shared.config, shared.told.image());
+        let core = Groups::new(&node.config, node.told.image());
         let mut state = State {
             partition,
             myself,
@@ -219,12 +219,12 @@ impl Actor for GroupCoordinator {
             debts: Debts::default(),
             together: None,
             next_id: 0,
-            expiry_at: shared.config.offsets_retention_check_interval,
+            expiry_at: node.config.offsets_retention_check_interval,
             expiring: Vec::new(),
             timer: None,
             timers: 0,
             meter: CoordinatorMeter::new(),
-            shared,
+            node,
         };
         state.is(PartitionState::Loading);
         Ok(state)
@@ -316,7 +316,7 @@ impl State {
         self.debts.owe(id, owed);
         self.step(group_id.as_ref(), input);
         if api.parks() {
-            self.shared.meter.took(api, since.elapsed());
+            self.node.meter.took(api, since.elapsed());
         }
     }
 
@@ -386,7 +386,7 @@ impl State {
     fn now(&self) -> Now {
         Now {
             steady: self.origin.elapsed(),
-            wall_ms: self.shared.clock.now_ms(),
+            wall_ms: self.node.clock.now_ms(),
         }
     }
 
@@ -453,7 +453,7 @@ impl State {
             owed.refuse(ErrorCode::REQUEST_TIMED_OUT);
         }
         if self.expiry_at <= now {
-            self.expiry_at = now + self.shared.config.offsets_retention_check_interval;
+            self.expiry_at = now + self.node.config.offsets_retention_check_interval;
             self.expiring = self.core.group_ids();
             self.expire_some();
         }
@@ -485,7 +485,7 @@ impl State {
 
     fn is(&mut self, state: PartitionState) {
         self.meter.partition(state);
-        if let Some(place) = self.shared.board.get(self.partition as usize) {
+        if let Some(place) = self.node.board.get(self.partition as usize) {
             place.set(state);
         }
     }

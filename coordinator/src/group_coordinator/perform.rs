@@ -45,7 +45,7 @@ impl State {
                 records,
                 outcome,
             } => {
-                let deadline = self.origin.elapsed() + self.shared.config.offsets_commit_timeout;
+                let deadline = self.origin.elapsed() + self.node.config.offsets_commit_timeout;
                 if self.debts.lands(id, deadline) {
                     let durable = append_id.map(|append_id| {
                         Box::new(self.when_durable(append_id, &group_id))
@@ -67,9 +67,9 @@ impl State {
                 let Some(owed) = self.debts.take(id) else {
                     return;
                 };
-                let shared = Arc::clone(&self.shared);
+                let node = Arc::clone(&self.node);
                 self.writer().read(Arc::clone(&group_id), move |index| {
-                    let image = shared.told.image();
+                    let image = node.told.image();
                     let answer = fetch(index, &group_id, &asked, &*image.topics);
                     owed.answer(Response::Fetch(answer));
                 });
@@ -97,7 +97,7 @@ impl State {
                     drop(myself.cast(CoordinatorMsg::Forgot(id, outcome)));
                 });
             }
-            Effect::Forgotten { id } => self.shared.told.has_forgotten(self.partition, id),
+            Effect::Forgotten { id } => self.node.told.has_forgotten(self.partition, id),
             Effect::Opened => {
                 self.meter.loaded(self.origin.elapsed());
                 self.is(PartitionState::Active);

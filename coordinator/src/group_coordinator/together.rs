@@ -51,7 +51,7 @@ impl State {
         commit: Commit,
     ) {
         let bytes = records.iter().map(size).sum();
-        let engines = self.shared.log.capabilities().batch_bytes_max;
+        let engines = self.node.log.capabilities().batch_bytes_max;
         let bytes_max = BYTES_MAX.min(engines / PART_OF_ENGINE);
         match &mut self.together {
             Some(together) if together.takes(&group_id, bytes, bytes_max) => {

@@ -14,7 +14,7 @@ use crate::metrics::{PartitionState, RequestMeter};
 use crate::told::Told;
 
 /// See the module. Made once, never changed but for the board and what was told of topics.
-pub(crate) struct Shared {
+pub(crate) struct Node {
     pub(crate) config: CoordinatorConfig,
     pub(crate) log: Arc<dyn OffsetsLog>,
     pub(crate) clock: WallClock,
@@ -24,9 +24,9 @@ pub(crate) struct Shared {
     pub(crate) board: Vec<Place>,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
+        f.debug_struct("Node")
             .field("partitions", &self.board.len())
             .finish_non_exhaustive()
     }
