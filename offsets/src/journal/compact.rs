@@ -17,7 +17,7 @@ use super::core::snapshot::{
     snapshot_name,
 };
 use super::queue::RETRY_AFTER;
-use super::shared::Shared;
+use super::state::JournalState;
 use super::storage::{self, OpenMode, Storage, StorageFile};
 use crate::log::{Backlog, Chunks, Condition, End, LogError};
 
@@ -30,24 +30,24 @@ const SYNC_BYTES: u64 = 8 * 1024 * 1024;
 
 /// See [`OffsetsLog::snapshot`](crate::log::OffsetsLog::snapshot). The caller holds the compaction lock.
 pub(crate) fn snapshot(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     upto: End,
     chunks: &mut Chunks<'_>,
 ) -> Result<(), LogError> {
-    if let Condition::Poisoned { reason } = shared.condition() {
+    if let Condition::Poisoned { reason } = state.condition() {
         return Err(LogError::Poisoned { reason });
     }
-    if replaces_something(shared, partition, upto)? {
-        let snapshot = write(shared, partition, upto, chunks)?;
-        shared.compacted(partition, Arc::new(snapshot));
+    if replaces_something(state, partition, upto)? {
+        let snapshot = write(state, partition, upto, chunks)?;
+        state.compacted(partition, Arc::new(snapshot));
     }
-    trim(shared).map_err(refused)
+    trim(state).map_err(refused)
 }
 
 /// Whether a snapshot up to there is newer than the one there is.
-fn replaces_something(shared: &Shared, partition: u32, upto: End) -> Result<bool, LogError> {
-    let locator = shared
+fn replaces_something(state: &JournalState, partition: u32, upto: End) -> Result<bool, LogError> {
+    let locator = state
         .partition(partition)
         .ok_or(LogError::NoSuchPartition { partition })?;
     if let Some(corruption) = locator.corrupt() {
@@ -69,18 +69,18 @@ fn replaces_something(shared: &Shared, partition: u32, upto: End) -> Result<bool
 
 /// Writes a snapshot; it is durable under its name when this returns, or there is none.
 fn write(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     upto: End,
     chunks: &mut Chunks<'_>,
 ) -> Result<Snapshot, LogError> {
-    let storage = &**shared.files.storage();
+    let storage = &**state.files.storage();
     let name = snapshot_name(partition, upto.position);
     let publish = || {
         storage.rename(SNAPSHOT_PREPARING, &name)?;
         storage.sync()
     };
-    let written = fill(shared, partition, upto, chunks)
+    let written = fill(state, partition, upto, chunks)
         .and_then(|snapshot| publish().map_err(refused).map(|()| snapshot));
     if written.is_err() {
         // On a full disk it stands in the way. What cannot be removed now is written over by the next one.
@@ -91,12 +91,12 @@ fn write(
 }
 
 fn fill(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     upto: End,
     chunks: &mut Chunks<'_>,
 ) -> Result<Snapshot, LogError> {
-    let storage = shared.files.storage();
+    let storage = state.files.storage();
     let file = storage
         .open(SNAPSHOT_PREPARING, OpenMode::Create)
         .map_err(refused)?;
@@ -111,7 +111,7 @@ fn fill(
     };
     let mut encoder = Encoder::new(partition, upto, &mut pieces.buffer);
     for chunk in chunks {
-        if shared.is_closing() {
+        if state.is_closing() {
             return Err(LogError::Closed);
         }
         encoder
@@ -158,35 +158,35 @@ impl Pieces<'_> {
 }
 
 /// Frees the segments and the snapshots that nobody needs.
-fn trim(shared: &Shared) -> io::Result<()> {
-    let files = &shared.files;
-    let Some(oldest) = oldest_needed(shared) else {
-        return drop_snapshots(shared);
+fn trim(state: &JournalState) -> io::Result<()> {
+    let files = &state.files;
+    let Some(oldest) = oldest_needed(state) else {
+        return drop_snapshots(state);
     };
     let gone = files.before(oldest);
     if let Some(sequence) = files.first_sequence(oldest).filter(|_| !gone.is_empty()) {
         let start = LogStart {
             generation: oldest,
             sequence,
-            incarnation: shared.incarnation(),
-            snapshots: needed(shared, oldest),
+            incarnation: state.incarnation(),
+            snapshots: needed(state, oldest),
         };
         announce(&**files.storage(), &start)?;
         for generation in gone {
-            free(shared, generation)?;
+            free(state, generation)?;
             files.forget(generation);
         }
     }
-    shared.metrics.log_size.set(shared.log_bytes() as f64);
-    drop_snapshots(shared)
+    state.metrics.log_size.set(state.log_bytes() as f64);
+    drop_snapshots(state)
 }
 
 /// The oldest segment that somebody needs. `None` if all of them are.
-fn oldest_needed(shared: &Shared) -> Option<u32> {
+fn oldest_needed(state: &JournalState) -> Option<u32> {
     // Asked first: what lands while the partitions are asked lies there or behind.
-    let mut oldest = shared.active();
-    for number in 0..shared.partition_count() {
-        let locator = shared.partition(number)?;
+    let mut oldest = state.active();
+    for number in 0..state.partition_count() {
+        let locator = state.partition(number)?;
         if locator.corrupt().is_some() {
             // What it lost is known by what is there still.
             return None;
@@ -197,9 +197,9 @@ fn oldest_needed(shared: &Shared) -> Option<u32> {
 }
 
 /// What the partitions' snapshots must at least reach when the log begins with the segment `oldest`.
-fn needed(shared: &Shared, oldest: u32) -> BTreeMap<u32, u64> {
+fn needed(state: &JournalState, oldest: u32) -> BTreeMap<u32, u64> {
     let needed = |number| {
-        let locator = shared.partition(number)?;
+        let locator = state.partition(number)?;
         let snapshot = locator.snapshot()?.upto.position;
         let fallback = locator
             .fallback()
@@ -207,7 +207,7 @@ fn needed(shared: &Shared, oldest: u32) -> BTreeMap<u32, u64> {
         let position = fallback.map_or(snapshot, |fallback| fallback.position);
         (position > 0).then_some((number, position))
     };
-    (0..shared.partition_count()).filter_map(needed).collect()
+    (0..state.partition_count()).filter_map(needed).collect()
 }
 
 /// Makes durable where the log starts.
@@ -227,8 +227,8 @@ fn announce(storage: &dyn Storage, start: &LogStart) -> io::Result<()> {
 }
 
 /// Takes a segment's file out of the log.
-fn free(shared: &Shared, generation: u32) -> io::Result<()> {
-    let storage = shared.files.storage();
+fn free(state: &JournalState, generation: u32) -> io::Result<()> {
+    let storage = state.files.storage();
     let is_free = |name: &&String| FileName::parse(name) == FileName::Free;
     let name = segment_name(generation);
     let done = if storage.list()?.iter().filter(is_free).count() < FREE_FILES_MAX {
@@ -244,14 +244,14 @@ fn free(shared: &Shared, generation: u32) -> io::Result<()> {
 }
 
 /// Removes the snapshots that are neither the last of their partition nor what is left to fall back on.
-fn drop_snapshots(shared: &Shared) -> io::Result<()> {
-    let oldest = shared.files.first().unwrap_or(0);
-    let storage = shared.files.storage();
+fn drop_snapshots(state: &JournalState) -> io::Result<()> {
+    let oldest = state.files.first().unwrap_or(0);
+    let storage = state.files.storage();
     for name in storage.list()? {
         let Some((partition, position)) = parse_name(&name) else {
             continue;
         };
-        let useless = shared.partition(partition).is_some_and(|locator| {
+        let useless = state.partition(partition).is_some_and(|locator| {
             let fallback = locator
                 .fallback()
                 .filter(|fallback| fallback.oldest >= oldest && fallback.position == position);
@@ -266,9 +266,9 @@ fn drop_snapshots(shared: &Shared) -> io::Result<()> {
 }
 
 /// See [`OffsetsLog::backlog`](crate::log::OffsetsLog::backlog).
-pub(crate) fn backlog(shared: &Shared, partition: u32) -> Option<Backlog> {
-    let active = shared.active();
-    let locator = shared.partition(partition)?;
+pub(crate) fn backlog(state: &JournalState, partition: u32) -> Option<Backlog> {
+    let active = state.active();
+    let locator = state.partition(partition)?;
     if locator.corrupt().is_some() {
         return None;
     }
@@ -277,7 +277,7 @@ pub(crate) fn backlog(shared: &Shared, partition: u32) -> Option<Backlog> {
         end: locator.end(),
         log_bytes: locator.bytes(),
         snapshot_bytes: locator.snapshot().map_or(0, |snapshot| snapshot.bytes),
-        pinned_bytes: oldest.map_or(0, |oldest| shared.files.bytes_between(oldest, active)),
+        pinned_bytes: oldest.map_or(0, |oldest| state.files.bytes_between(oldest, active)),
     })
 }
 

@@ -16,7 +16,7 @@ use super::core::segment::{CONTROL_ROOM_BYTES, SEGMENT_HEADER_BYTES, SegmentHead
 use super::operation::{Answer, Claim, Operation, fail_all};
 use super::prepare::{PrepareError, Prepared, Supply};
 use super::queue::RETRY_AFTER;
-use super::shared::Shared;
+use super::state::JournalState;
 use super::storage::{self, StorageFile};
 use crate::log::{Batch, End, Lease, LogError, Position};
 
@@ -55,7 +55,7 @@ impl From<Prepared> for Active {
 
 /// See the module.
 pub(crate) struct Engine {
-    shared: Arc<Shared>,
+    state: Arc<JournalState>,
     ledger: Ledger,
     active: Active,
     supply: Supply,
@@ -83,17 +83,17 @@ enum Staged {
 
 impl Engine {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        state: Arc<JournalState>,
         ledger: Ledger,
         active: Active,
         supply: Supply,
         limits: Limits,
     ) -> Self {
         let generation = active.header.segment.generation;
-        shared.files.begins(generation, ledger.next_sequence());
-        shared.set_active(generation);
+        state.files.begins(generation, ledger.next_sequence());
+        state.set_active(generation);
         Self {
-            shared,
+            state,
             ledger,
             active,
             supply,
@@ -104,8 +104,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(crate) fn state(&self) -> &Arc<JournalState> {
+        &self.state
     }
 
     /// Writes the frame that says a process took the log, and flushes it: from here on everything before it counts as
@@ -185,7 +185,7 @@ impl Engine {
     /// The first reason stays.
     pub(crate) fn poison(&mut self, reason: &str) -> LogError {
         if self.poisoned.is_none() {
-            self.shared.poison(reason);
+            self.state.poison(reason);
         }
         let error = || LogError::Poisoned {
             reason: reason.to_owned(),
@@ -251,10 +251,10 @@ impl Engine {
     fn go_on_in(&mut self, prepared: Prepared) {
         self.active = prepared.into();
         let generation = self.active.header.segment.generation;
-        self.shared
+        self.state
             .files
             .begins(generation, self.ledger.next_sequence());
-        self.shared.set_active(generation);
+        self.state.set_active(generation);
     }
 
     /// Goes on in the next segment.
@@ -265,7 +265,7 @@ impl Engine {
                 Ok(())
             }
             Err(PrepareError::NoSpace) => {
-                self.shared.set_full(true);
+                self.state.set_full(true);
                 Err(LogError::Full)
             }
             Err(PrepareError::Refused(error)) => {
@@ -299,19 +299,19 @@ impl Engine {
             self.flush()?;
         }
         self.active.at += self.frames.len();
-        let metrics = &self.shared.metrics;
+        let metrics = &self.state.metrics;
         metrics.appended_bytes.increment(self.frames.len() as u64);
         if !self.landing.is_empty() {
             metrics.batch_appends.record(self.landing.len() as f64);
-            self.shared.set_full(false);
+            self.state.set_full(false);
         }
         self.frames.clear();
         for landing in self.landing.drain(..) {
-            if let Some(mut locator) = self.shared.partition(landing.partition) {
+            if let Some(mut locator) = self.state.partition(landing.partition) {
                 locator.land(landing.located, landing.end);
             }
         }
-        metrics.log_size.set(self.shared.log_bytes() as f64);
+        metrics.log_size.set(self.state.log_bytes() as f64);
         Ok(())
     }
 
@@ -321,13 +321,13 @@ impl Engine {
             .file
             .sync()
             .map_err(|error| within("fsync", &error))?;
-        self.shared.synced(started.elapsed());
+        self.state.synced(started.elapsed());
         #[expect(
             clippy::disallowed_methods,
             reason = "a shell; the value is a metric and decides nothing"
         )]
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        self.shared
+        self.state
             .metrics
             .last_fsync
             .set(now.unwrap_or_default().as_secs_f64());

@@ -36,8 +36,8 @@ mod prepare;
 mod queue;
 mod reader;
 mod segments;
-mod shared;
 mod snapshots;
+mod state;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -51,7 +51,7 @@ use uuid::Uuid;
 pub use self::config::{JournalConfig, OpenError, segment_holds};
 use self::lock::DirectoryLock;
 use self::operation::Operation;
-pub use self::shared::PoisonHook;
+pub use self::state::PoisonHook;
 use self::storage::{Directory, Storage};
 use self::worker::Worker;
 use crate::log::{
@@ -69,7 +69,7 @@ pub struct Journal {
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Journal")
-            .field("condition", &self.worker.shared.condition())
+            .field("condition", &self.worker.state.condition())
             .field("queued_bytes", &self.worker.queue.bytes())
             .finish_non_exhaustive()
     }
@@ -113,10 +113,10 @@ impl Journal {
     /// `Poisoned` if a write or a flush has failed since it was opened.
     pub fn close(&self) -> Result<(), LogError> {
         // A snapshot that is being written belongs to whoever has the directory.
-        self.worker.shared.hurry();
-        let _compacting = self.worker.shared.compacting();
+        self.worker.state.hurry();
+        let _compacting = self.worker.state.compacting();
         self.worker.close();
-        match self.worker.shared.condition() {
+        match self.worker.state.condition() {
             crate::log::Condition::Poisoned { reason } => Err(LogError::Poisoned { reason }),
             _ => Ok(()),
         }
@@ -125,7 +125,7 @@ impl Journal {
     /// Calls `hook` once, on the sync thread, when a write or a flush has failed and nothing is taken any more; at once
     /// if that has happened. A broker ends its process there: only a new start tells what is on disk.
     pub fn on_poisoned(&self, hook: PoisonHook) {
-        self.worker.shared.on_poisoned(hook);
+        self.worker.state.on_poisoned(hook);
     }
 
     fn opened(&self) -> Result<(), LogError> {
@@ -148,17 +148,17 @@ impl OffsetsLog for Journal {
     }
 
     fn health(&self) -> Health {
-        let shared = &self.worker.shared;
+        let state = &self.worker.state;
         let corrupt = |number| {
-            let locator = shared.partition(number)?;
+            let locator = state.partition(number)?;
             Some((number, locator.corrupt()?.position))
         };
         Health {
-            condition: shared.condition(),
-            sync_p99: shared.sync_p99(),
+            condition: state.condition(),
+            sync_p99: state.sync_p99(),
             queued_bytes: self.worker.queue.bytes(),
-            log_bytes: shared.log_bytes(),
-            corrupt_partitions: (0..shared.partition_count()).filter_map(corrupt).collect(),
+            log_bytes: state.log_bytes(),
+            corrupt_partitions: (0..state.partition_count()).filter_map(corrupt).collect(),
         }
     }
 
@@ -176,14 +176,14 @@ impl OffsetsLog for Journal {
     }
 
     fn snapshot(&self, partition: u32, upto: End, chunks: &mut Chunks<'_>) -> Result<(), LogError> {
-        let shared = &self.worker.shared;
-        let _one = shared.compacting();
+        let state = &self.worker.state;
+        let _one = state.compacting();
         self.opened()?;
-        compact::snapshot(shared, partition, upto, chunks)
+        compact::snapshot(state, partition, upto, chunks)
     }
 
     fn backlog(&self, partition: u32) -> Option<Backlog> {
-        compact::backlog(&self.worker.shared, partition)
+        compact::backlog(&self.worker.state, partition)
     }
 
     fn scan(
@@ -193,7 +193,7 @@ impl OffsetsLog for Journal {
         visit: &mut Visit<'_>,
     ) -> Result<(), LogError> {
         self.opened()?;
-        reader::scan(&self.worker.shared, partition, range, visit)
+        reader::scan(&self.worker.state, partition, range, visit)
     }
 
     fn read(
@@ -203,11 +203,11 @@ impl OffsetsLog for Journal {
         max_bytes: usize,
     ) -> Result<Fetched, LogError> {
         self.opened()?;
-        reader::read(&self.worker.shared, partition, from_offset, max_bytes)
+        reader::read(&self.worker.state, partition, from_offset, max_bytes)
     }
 
     fn offsets(&self, partition: u32) -> Option<Range<i64>> {
-        let locator = self.worker.shared.partition(partition)?;
+        let locator = self.worker.state.partition(partition)?;
         Some(0..locator.end().offset)
     }
 }

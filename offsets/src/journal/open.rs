@@ -14,8 +14,8 @@ use super::engine::{Active, Engine, Flush, Limits};
 use super::files::Files;
 use super::prepare::{PrepareError, Prepared, Preparer, Supply};
 use super::segments;
-use super::shared::Shared;
 use super::snapshots;
+use super::state::JournalState;
 use super::storage::{self, Storage};
 use super::{JournalConfig, OpenError};
 use crate::log::Durability;
@@ -72,9 +72,9 @@ pub(crate) fn open(
     report(&recovered, truncated, files.bytes());
     let incarnation = recovered.incarnation.saturating_add(1);
     let (lost, partitions) = (recovered.lost, recovered.partitions);
-    let shared = Arc::new(Shared::new(partitions, files, incarnation));
-    shared.metrics.checksum_failures.increment(lost + damaged);
-    shared.metrics.truncated_bytes.increment(truncated);
+    let state = Arc::new(JournalState::new(partitions, files, incarnation));
+    state.metrics.checksum_failures.increment(lost + damaged);
+    state.metrics.truncated_bytes.increment(truncated);
     let limits = Limits {
         batch_bytes_max: config.batch_bytes_limit(),
         round_bytes_max: config.round_bytes_max,
@@ -83,7 +83,7 @@ pub(crate) fn open(
             Durability::LocalFsync | Durability::Volatile => Flush::EveryRound,
         },
     };
-    let mut engine = Engine::new(shared, ledger, active, supply, limits);
+    let mut engine = Engine::new(state, ledger, active, supply, limits);
     engine.start()?;
     Ok(engine)
 }

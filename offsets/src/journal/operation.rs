@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::reader;
-use super::shared::Shared;
+use super::state::JournalState;
 use crate::log::{
     AppendDone, Batch, BatchId, Lease, LogError, OpenDone, Opened, Position, Resolution,
     ResolveDone,
@@ -67,11 +67,11 @@ impl Answer {
     }
 
     /// Calls the caller back.
-    pub(crate) fn give(self, shared: &Shared) {
+    pub(crate) fn give(self, state: &JournalState) {
         match self {
             Self::Open(result, done) => done(result),
             Self::Append(result, done) => done(result),
-            Self::Resolve(result, done) => done(result.and_then(|claim| settle(shared, claim))),
+            Self::Resolve(result, done) => done(result.and_then(|claim| settle(state, claim))),
         }
     }
 }
@@ -85,8 +85,8 @@ pub(crate) fn fail_all(
     answers.extend(waiting.drain(..).map(|operation| operation.fail(error)));
 }
 
-fn settle(shared: &Shared, claim: Claim) -> Result<Resolution, LogError> {
-    let found = reader::batch_id(shared, claim.partition, claim.position)?;
+fn settle(state: &JournalState, claim: Claim) -> Result<Resolution, LogError> {
+    let found = reader::batch_id(state, claim.partition, claim.position)?;
     Ok(if found == Some(claim.id) {
         Resolution::Applied
     } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use callboard_supervision::seldom;
 
 use super::operation::{Answer, Operation};
-use super::shared::Shared;
+use super::state::JournalState;
 use crate::log::{AppendDone, Batch, Lease, LogError};
 
 /// What a refused append is told to wait before it tries again.
@@ -49,7 +49,13 @@ impl Queue {
     }
 
     /// Takes an append, or a refusal in its place.
-    pub(crate) fn append(&self, shared: &Shared, lease: Lease, batch: Batch, done: AppendDone) {
+    pub(crate) fn append(
+        &self,
+        state: &JournalState,
+        lease: Lease,
+        batch: Batch,
+        done: AppendDone,
+    ) {
         let inner = self.lock();
         // One batch is always taken: the limit is about many.
         let fits = inner.bytes == 0 || inner.bytes.saturating_add(batch.len()) <= self.bytes_max;
@@ -61,15 +67,15 @@ impl Queue {
         } else {
             Operation::Append(lease, batch, done)
         };
-        self.put(inner, shared, operation);
+        self.put(inner, state, operation);
     }
 
     /// Takes anything else.
-    pub(crate) fn push(&self, shared: &Shared, operation: Operation) {
-        self.put(self.lock(), shared, operation);
+    pub(crate) fn push(&self, state: &JournalState, operation: Operation) {
+        self.put(self.lock(), state, operation);
     }
 
-    fn put(&self, mut inner: MutexGuard<'_, Inner>, shared: &Shared, operation: Operation) {
+    fn put(&self, mut inner: MutexGuard<'_, Inner>, state: &JournalState, operation: Operation) {
         match (inner.phase, operation) {
             (Phase::Open, operation) => {
                 inner.bytes += operation.bytes();
@@ -85,7 +91,7 @@ impl Queue {
             }
             (_, operation) => {
                 drop(inner);
-                operation.fail(&LogError::Closed).give(shared);
+                operation.fail(&LogError::Closed).give(state);
             }
         }
     }
@@ -140,9 +146,9 @@ impl Queue {
 }
 
 /// Calls back, in order. A caller that panics harms nobody but itself.
-pub(crate) fn give_all(answers: &mut Vec<Answer>, shared: &Shared) {
+pub(crate) fn give_all(answers: &mut Vec<Answer>, state: &JournalState) {
     for answer in answers.drain(..) {
-        let given = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer.give(shared)));
+        let given = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer.give(state)));
         if given.is_err() {
             seldom!(error, "a caller of the offsets log panicked in its answer");
         }

@@ -12,7 +12,7 @@ use super::core::frame::{self, Header, Look};
 use super::core::locator::{Located, Run};
 use super::core::segment::SegmentUse;
 use super::core::snapshot::{Placed, Snapshot, decode_chunk, snapshot_name};
-use super::shared::Shared;
+use super::state::JournalState;
 use super::storage::{self, OpenMode, StorageFile};
 use crate::log::{BatchId, Chunk, Fetched, LogError, Position, StoredBatch, Visit};
 
@@ -24,19 +24,19 @@ type Prefix = (Vec<(Header, StoredBatch)>, Option<LogError>);
 /// See [`OffsetsLog::scan`](crate::log::OffsetsLog::scan). A corrupt partition gives what lies before the damage, then
 /// the error.
 pub(crate) fn scan(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     mut range: Range<Position>,
     visit: &mut Visit<'_>,
 ) -> Result<(), LogError> {
-    let _reading = shared.reading();
+    let _reading = state.reading();
     if range.is_empty() {
         return Ok(());
     }
-    let snapshot = snapshot_of(shared, partition)?;
+    let snapshot = snapshot_of(state, partition)?;
     if let Some(snapshot) = snapshot.filter(|snapshot| range.start < snapshot.upto.position) {
         let position = snapshot.upto.position - 1;
-        let mut reader = SnapshotReader::new(shared, partition, &snapshot);
+        let mut reader = SnapshotReader::new(state, partition, &snapshot);
         for placed in &snapshot.chunks {
             let chunk = reader.chunk(placed)?;
             let batch = StoredBatch {
@@ -52,10 +52,10 @@ pub(crate) fn scan(
         range.start = snapshot.upto.position;
     }
     while !range.is_empty() {
-        let Some(run) = next_run(shared, partition, &range, READ_BYTES_MAX)? else {
+        let Some(run) = next_run(state, partition, &range, READ_BYTES_MAX)? else {
             break;
         };
-        let (batches, error) = read_run(shared, partition, &run)?;
+        let (batches, error) = read_run(state, partition, &run)?;
         for (_, batch) in batches {
             range.start = batch.position + 1;
             if visit(batch) == ControlFlow::Break(()) {
@@ -71,13 +71,13 @@ pub(crate) fn scan(
 
 /// See [`OffsetsLog::read`](crate::log::OffsetsLog::read).
 pub(crate) fn read(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     from_offset: i64,
     max_bytes: usize,
 ) -> Result<Fetched, LogError> {
-    let _reading = shared.reading();
-    let locator = shared
+    let _reading = state.reading();
+    let locator = state
         .partition(partition)
         .ok_or(LogError::NoSuchPartition { partition })?;
     let snapshot = locator.snapshot().cloned();
@@ -100,7 +100,7 @@ pub(crate) fn read(
         // Chunks are in order.
         let behind = |placed: &Placed| placed.end_offset > from_offset;
         let first = snapshot.chunks.partition_point(|placed| !behind(placed));
-        let mut reader = SnapshotReader::new(shared, partition, &snapshot);
+        let mut reader = SnapshotReader::new(state, partition, &snapshot);
         for placed in &snapshot.chunks[first..] {
             let chunk = reader.chunk(placed)?;
             if chunk.kafka.is_empty() {
@@ -118,10 +118,10 @@ pub(crate) fn read(
     }
     while next < end {
         let wanted = max_bytes.saturating_sub(bytes).min(READ_BYTES_MAX);
-        let Some(run) = next_run(shared, partition, &(next..end), wanted)? else {
+        let Some(run) = next_run(state, partition, &(next..end), wanted)? else {
             break;
         };
-        let (read, error) = read_run(shared, partition, &run)?;
+        let (read, error) = read_run(state, partition, &run)?;
         for (_, batch) in read {
             next = batch.position + 1;
             if batch.kafka.is_empty() {
@@ -144,8 +144,8 @@ pub(crate) fn read(
     Ok(Fetched { batches, offsets })
 }
 
-fn snapshot_of(shared: &Shared, partition: u32) -> Result<Option<Arc<Snapshot>>, LogError> {
-    let locator = shared
+fn snapshot_of(state: &JournalState, partition: u32) -> Result<Option<Arc<Snapshot>>, LogError> {
+    let locator = state
         .partition(partition)
         .ok_or(LogError::NoSuchPartition { partition })?;
     Ok(locator.snapshot().cloned())
@@ -153,16 +153,16 @@ fn snapshot_of(shared: &Shared, partition: u32) -> Result<Option<Arc<Snapshot>>,
 
 /// A snapshot's file, opened when it is needed.
 struct SnapshotReader<'a> {
-    shared: &'a Shared,
+    state: &'a JournalState,
     partition: u32,
     position: Position,
     file: Option<Arc<dyn StorageFile>>,
 }
 
 impl<'a> SnapshotReader<'a> {
-    fn new(shared: &'a Shared, partition: u32, snapshot: &Snapshot) -> Self {
+    fn new(state: &'a JournalState, partition: u32, snapshot: &Snapshot) -> Self {
         Self {
-            shared,
+            state,
             partition,
             position: snapshot.upto.position,
             file: None,
@@ -174,7 +174,7 @@ impl<'a> SnapshotReader<'a> {
             reason: error.to_string(),
         })?;
         decode_chunk(&bytes).ok_or_else(|| {
-            self.shared.metrics.checksum_failures.increment(1);
+            self.state.metrics.checksum_failures.increment(1);
             let (partition, position, at) = (self.partition, self.position, placed.at);
             seldom!(
                 error,
@@ -195,7 +195,7 @@ impl<'a> SnapshotReader<'a> {
             Some(file) => Arc::clone(file),
             None => {
                 let name = snapshot_name(self.partition, self.position);
-                let storage = self.shared.files.storage();
+                let storage = self.state.files.storage();
                 let file = storage.open(&name, OpenMode::Existing)?;
                 Arc::clone(self.file.insert(file))
             }
@@ -206,27 +206,27 @@ impl<'a> SnapshotReader<'a> {
 
 /// Name of the append at a position, if there is one.
 pub(crate) fn batch_id(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     position: Position,
 ) -> Result<Option<BatchId>, LogError> {
     let one = position..position.saturating_add(1);
-    let Some(run) = next_run(shared, partition, &one, 0)? else {
+    let Some(run) = next_run(state, partition, &one, 0)? else {
         return Ok(None);
     };
-    match read_run(shared, partition, &run)? {
+    match read_run(state, partition, &run)? {
         (_, Some(error)) => Err(error),
         (batches, None) => Ok(batches.first().map(|(header, _)| header.id)),
     }
 }
 
 fn next_run(
-    shared: &Shared,
+    state: &JournalState,
     partition: u32,
     range: &Range<Position>,
     bytes_max: usize,
 ) -> Result<Option<Run>, LogError> {
-    let locator = shared
+    let locator = state
         .partition(partition)
         .ok_or(LogError::NoSuchPartition { partition })?;
     if let Some(run) = locator.run(range.clone(), bytes_max) {
@@ -242,11 +242,11 @@ fn next_run(
 }
 
 /// The batches of a run up to the first that is damaged, and the error about that.
-fn read_run(shared: &Shared, partition: u32, run: &Run) -> Result<Prefix, LogError> {
+fn read_run(state: &JournalState, partition: u32, run: &Run) -> Result<Prefix, LogError> {
     let failed = |error: std::io::Error| LogError::Read {
         reason: error.to_string(),
     };
-    let (file, segment) = shared.files.get(run.generation).map_err(failed)?;
+    let (file, segment) = state.files.get(run.generation).map_err(failed)?;
     let mut bytes = vec![0; run.bytes];
     let filled = storage::read_up_to(&*file, &mut bytes, run.at).map_err(failed)?;
     bytes.truncate(filled);
@@ -256,7 +256,7 @@ fn read_run(shared: &Shared, partition: u32, run: &Run) -> Result<Prefix, LogErr
         let start = (u64::from(located.at) - run.at) as usize;
         let frame = bytes.slice(start.min(filled)..);
         let Some(stored) = decode(partition, position, located, &frame, segment) else {
-            shared.metrics.checksum_failures.increment(1);
+            state.metrics.checksum_failures.increment(1);
             let (segment, at) = (located.generation, located.at);
             seldom!(
                 error,

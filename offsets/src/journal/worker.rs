@@ -11,12 +11,12 @@ use super::engine::Engine;
 use super::lock::DirectoryLock;
 use super::operation::Operation;
 use super::queue::{Queue, give_all};
-use super::shared::Shared;
+use super::state::JournalState;
 use crate::log::{AppendDone, Batch, Lease};
 
 /// The handle of the thread. Dropping it closes the journal.
 pub(crate) struct Worker {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: Arc<JournalState>,
     pub(crate) queue: Arc<Queue>,
     thread: ThreadId,
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -28,7 +28,7 @@ impl Worker {
         queued_bytes_max: usize,
         lock: Option<DirectoryLock>,
     ) -> Result<Self, OpenError> {
-        let shared = Arc::clone(engine.shared());
+        let state = Arc::clone(engine.state());
         let queue = Arc::new(Queue::new(queued_bytes_max));
         let run = {
             let queue = Arc::clone(&queue);
@@ -46,7 +46,7 @@ impl Worker {
                 source,
             })?;
         Ok(Self {
-            shared,
+            state,
             queue,
             thread: handle.thread().id(),
             handle: Mutex::new(Some(handle)),
@@ -54,11 +54,11 @@ impl Worker {
     }
 
     pub(crate) fn append(&self, lease: Lease, batch: Batch, done: AppendDone) {
-        self.queue.append(&self.shared, lease, batch, done);
+        self.queue.append(&self.state, lease, batch, done);
     }
 
     pub(crate) fn push(&self, operation: Operation) {
-        self.queue.push(&self.shared, operation);
+        self.queue.push(&self.state, operation);
     }
 
     /// Closes and waits, unless the caller is the thread itself: an answer may drop the last handle of the journal.
@@ -83,7 +83,7 @@ impl Drop for Worker {
 }
 
 fn run(mut engine: Engine, queue: &Queue) {
-    let shared = Arc::clone(engine.shared());
+    let state = Arc::clone(engine.state());
     let mut waiting = VecDeque::new();
     let mut answers = Vec::new();
     while queue.take(&mut waiting) {
@@ -102,7 +102,7 @@ fn run(mut engine: Engine, queue: &Queue) {
         let answered = held.saturating_sub(bytes(&waiting));
         // Before the answers: who has one may believe that its bytes wait no more.
         queue.release(answered);
-        give_all(&mut answers, &shared);
+        give_all(&mut answers, &state);
     }
     engine.close();
 }

@@ -35,13 +35,13 @@ fn snapshot(
     chunks: impl IntoIterator<Item = Chunk>,
 ) -> Result<(), LogError> {
     let mut chunks = chunks.into_iter().map(Ok);
-    compact::snapshot(desk.engine.shared(), partition, upto, &mut chunks)
+    compact::snapshot(desk.engine.state(), partition, upto, &mut chunks)
 }
 
 /// The last payload of a partition stands for all before it, as with one live key.
 fn last(desk: &Desk, partition: u32) -> Result<Option<Bytes>, LogError> {
     let mut last = None;
-    reader::scan(desk.engine.shared(), partition, 0..u64::MAX, &mut |batch| {
+    reader::scan(desk.engine.state(), partition, 0..u64::MAX, &mut |batch| {
         last = Some(batch.kafka);
         ControlFlow::Continue(())
     })?;
@@ -49,7 +49,7 @@ fn last(desk: &Desk, partition: u32) -> Result<Option<Bytes>, LogError> {
 }
 
 fn compact_all(desk: &Desk, partition: u32) -> Result<(), LogError> {
-    let end = desk.engine.shared().partition(partition).unwrap().end();
+    let end = desk.engine.state().partition(partition).unwrap().end();
     match last(desk, partition)? {
         Some(payload) => snapshot(desk, partition, end, [chunk(end, payload)]),
         None => Ok(()),
@@ -92,7 +92,7 @@ fn the_files_stay_few_however_much_is_committed() {
     assert_eq!(desk.corrupt(), []);
     let expected = Bytes::from(2999_u32.to_be_bytes().repeat(50));
     assert_eq!(last(&desk, 0), Ok(Some(expected.clone())));
-    let read = reader::read(desk.engine.shared(), 0, 0, 10).unwrap();
+    let read = reader::read(desk.engine.state(), 0, 0, 10).unwrap();
     assert_eq!((read.batches, read.offsets), (vec![expected], 0..3001));
     assert_eq!(desk.take(0).unwrap().end.position, 3001);
     assert_eq!(desk.append(0, vec![1; 10]), Ok(3001));
@@ -239,7 +239,7 @@ fn a_snapshot_that_fails_leaves_everything_and_stops_nobody() {
             assert_eq!(last(&desk, 0), Ok(Some(vec![149; 400].into())));
             desk.append(0, vec![200; 400]).unwrap();
             // Asked again for the same: what was not freed is.
-            let again = desk.engine.shared().partition(0).unwrap().end();
+            let again = desk.engine.state().partition(0).unwrap().end();
             snapshot(&desk, 0, again, [chunk(again, vec![200; 400].into())]).unwrap();
             assert!(segments(&disk) <= 2, "{:?}", disk.list());
             drop(desk);
@@ -259,7 +259,7 @@ fn a_full_disk_refuses_it_and_gets_its_bytes_back() {
     }
     compact_all(&desk, 1).unwrap();
     compact_all(&desk, 2).unwrap();
-    let end = desk.engine.shared().partition(0).unwrap().end();
+    let end = desk.engine.state().partition(0).unwrap().end();
     let mut made = 0;
     let mut chunks = (0..3).map(|_| {
         made += 1;
@@ -270,13 +270,13 @@ fn a_full_disk_refuses_it_and_gets_its_bytes_back() {
         }
     });
     // In order, so the second has no place behind the first; and what the chunks say is what is answered.
-    let refused = compact::snapshot(desk.engine.shared(), 0, end, &mut chunks);
+    let refused = compact::snapshot(desk.engine.state(), 0, end, &mut chunks);
     assert!(
         matches!(refused, Err(LogError::TooLarge { .. })),
         "{refused:?}"
     );
     let mut chunks = [Ok(chunk(end, vec![149; 400].into())), Err(LogError::Full)].into_iter();
-    let refused = compact::snapshot(desk.engine.shared(), 0, end, &mut chunks);
+    let refused = compact::snapshot(desk.engine.state(), 0, end, &mut chunks);
     assert_eq!(refused, Err(LogError::Full));
     assert!(
         !disk
@@ -437,12 +437,12 @@ impl Simulation {
         assert_eq!(desk.corrupt(), []);
         for partition in 0..PARTITIONS {
             let model = &mut self.models[partition as usize];
-            let shared = desk.engine.shared();
-            let end = shared.partition(partition).unwrap().end().position as usize;
+            let state = desk.engine.state();
+            let end = state.partition(partition).unwrap().end().position as usize;
             assert!(end >= model.acknowledged, "an acknowledged append is lost");
             assert!(end <= model.sent.len());
             let mut held = Vec::new();
-            reader::scan(shared, partition, 0..u64::MAX, &mut |batch| {
+            reader::scan(state, partition, 0..u64::MAX, &mut |batch| {
                 held.push((batch.base_offset as u64, batch.kafka));
                 ControlFlow::Continue(())
             })

@@ -286,7 +286,7 @@ fn fewer_partitions_than_the_log_holds_are_refused() {
         })
     ));
     let desk = Desk::open(&disk, &config(9)).unwrap();
-    assert_eq!(desk.engine.shared().partition_count(), 9);
+    assert_eq!(desk.engine.state().partition_count(), 9);
 }
 
 #[test]

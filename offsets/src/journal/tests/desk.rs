@@ -52,7 +52,7 @@ impl Desk {
     pub(crate) fn round(&mut self) {
         let mut answers = Vec::new();
         self.engine.round(&mut self.waiting, &mut answers);
-        give_all(&mut answers, &self.engine.shared().clone());
+        give_all(&mut answers, &self.engine.state().clone());
     }
 
     /// Rounds until nothing waits.
@@ -124,15 +124,15 @@ impl Desk {
             payloads.push(batch.kafka);
             ControlFlow::Continue(())
         };
-        let result = reader::scan(self.engine.shared(), partition, 0..u64::MAX, &mut visit);
+        let result = reader::scan(self.engine.state(), partition, 0..u64::MAX, &mut visit);
         (payloads, result.err())
     }
 
     /// Partitions that refuse, and where.
     pub(crate) fn corrupt(&self) -> Vec<(u32, Position)> {
-        let shared = self.engine.shared();
-        let corrupt = |number| Some((number, shared.partition(number)?.corrupt()?.position));
-        (0..shared.partition_count()).filter_map(corrupt).collect()
+        let state = self.engine.state();
+        let corrupt = |number| Some((number, state.partition(number)?.corrupt()?.position));
+        (0..state.partition_count()).filter_map(corrupt).collect()
     }
 }
 

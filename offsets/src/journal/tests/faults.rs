@@ -13,7 +13,7 @@ use crate::log::{Condition, End, LogError, Resolution};
 const SEGMENT: u64 = 16 * 1024;
 
 fn condition(desk: &Desk) -> Condition {
-    desk.engine.shared().condition()
+    desk.engine.state().condition()
 }
 
 fn is_poisoned<T: std::fmt::Debug>(result: Result<T, LogError>) -> bool {
@@ -195,13 +195,13 @@ fn the_hook_is_called_once_with_the_first_reason() {
         let calls = Arc::clone(&calls);
         Box::new(move |reason: &str| calls.lock().unwrap().push(format!("{name}: {reason}")))
     };
-    desk.engine.shared().on_poisoned(hook("before"));
+    desk.engine.state().on_poisoned(hook("before"));
     desk.take(0).unwrap();
     assert!(calls.lock().unwrap().is_empty());
     disk.faults(|faults| faults.sync_fails_after = Some(0));
     assert!(is_poisoned(desk.append(0, "a")));
     assert!(is_poisoned(desk.append(0, "b")));
-    desk.engine.shared().on_poisoned(hook("after"));
+    desk.engine.state().on_poisoned(hook("after"));
     assert_eq!(
         *calls.lock().unwrap(),
         ["before: fsync: injected", "after: fsync: injected"]

@@ -19,7 +19,7 @@ const SYNC_TIMES_MAX: usize = 512;
 pub type PoisonHook = Box<dyn FnOnce(&str) + Send>;
 
 /// See the module.
-pub(crate) struct Shared {
+pub(crate) struct JournalState {
     partitions: Vec<Mutex<Locator>>,
     pub(crate) files: Arc<Files>,
     pub(crate) metrics: JournalMetrics,
@@ -46,7 +46,7 @@ struct Status {
     hooks: Vec<PoisonHook>,
 }
 
-impl Shared {
+impl JournalState {
     pub(crate) fn new(partitions: Vec<Locator>, files: Arc<Files>, incarnation: u64) -> Self {
         let snapshot_bytes = partitions.iter().map(bytes_of_snapshot).sum();
         Self {
