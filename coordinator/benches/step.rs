@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use callboard_coordinator::core::{
-    Commit, CommitPartition, CommitTopic, Effect, Groups, Input, Now, Request, RequestId, Response,
+    Commit, CommitPartition, CommitTopic, Effect, GroupRequest, Groups, Input, Now, RequestId,
+    Response,
 };
 use callboard_coordinator::request::{
     Heartbeat, JoinGroup, JoinProtocol, SyncAssignment, SyncGroup, TopicRef,
@@ -56,7 +57,7 @@ impl Bench {
         bench.step(Input::Loaded(Vec::new()));
         let newcomers: Vec<JoinGroup> = (0..MEMBERS).map(|_| bench.join("")).collect();
         for join in newcomers {
-            bench.ask(Request::Join {
+            bench.ask(GroupRequest::Join {
                 join: Box::new(join),
                 uuid: uuid::Uuid::from_u128(u128::from(bench.requests)),
             });
@@ -86,7 +87,7 @@ impl Bench {
         }
     }
 
-    fn ask(&mut self, request: Request) {
+    fn ask(&mut self, request: GroupRequest) {
         self.requests += 1;
         let group_id = Arc::clone(&self.group_id);
         self.step(Input::Ask {
@@ -157,8 +158,8 @@ impl Bench {
         self.members = members;
     }
 
-    fn sync(&self, member_id: &str, assignments: Vec<SyncAssignment>) -> Request {
-        Request::Sync(SyncGroup {
+    fn sync(&self, member_id: &str, assignments: Vec<SyncAssignment>) -> GroupRequest {
+        GroupRequest::Sync(SyncGroup {
             group_id: Arc::clone(&self.group_id),
             generation_id: self.generation_id,
             member_id: member_id.to_owned(),
@@ -187,8 +188,8 @@ impl Bench {
         self.effects.clear();
     }
 
-    fn heartbeat(&self, place: usize) -> Request {
-        Request::Heartbeat(Heartbeat {
+    fn heartbeat(&self, place: usize) -> GroupRequest {
+        GroupRequest::Heartbeat(Heartbeat {
             group_id: Arc::clone(&self.group_id),
             generation_id: self.generation_id,
             member_id: self.members[place].clone(),
@@ -196,7 +197,7 @@ impl Bench {
         })
     }
 
-    fn commit(&self, place: usize) -> Request {
+    fn commit(&self, place: usize) -> GroupRequest {
         let partition = CommitPartition {
             partition: 0,
             offset: 1,
@@ -210,7 +211,7 @@ impl Bench {
             id: Uuid::ZERO,
             partitions: vec![partition],
         };
-        Request::Commit(Commit {
+        GroupRequest::Commit(Commit {
             generation_id: self.generation_id,
             member_id: self.members[place].clone(),
             group_instance_id: None,
@@ -221,8 +222,8 @@ impl Bench {
         })
     }
 
-    fn rejoin(&self, place: usize) -> Request {
-        Request::Join {
+    fn rejoin(&self, place: usize) -> GroupRequest {
+        GroupRequest::Join {
             join: Box::new(self.join(&self.members[place])),
             uuid: uuid::Uuid::nil(),
         }
@@ -236,7 +237,7 @@ const CHUNK: u64 = 1_000;
 fn time(
     bench: &mut Bench,
     n: u64,
-    request: impl Fn(&Bench, usize) -> Request,
+    request: impl Fn(&Bench, usize) -> GroupRequest,
     members: usize,
 ) -> Duration {
     let mut took = Duration::ZERO;

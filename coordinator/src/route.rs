@@ -7,8 +7,8 @@ use std::sync::Arc;
 use callboard_protocol::{ErrorCode, Uuid};
 
 use crate::core::{
-    Commit, CommitOutcome, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Request,
-    Response,
+    Commit, CommitOutcome, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic,
+    GroupRequest, Response,
 };
 use crate::metrics::RequestMeter;
 use crate::owed::{Owed, Way};
@@ -21,7 +21,7 @@ pub(crate) enum Asked {
     /// About one group.
     Group {
         group_id: Arc<str>,
-        request: Request,
+        request: GroupRequest,
         owed: Owed,
     },
     /// About all of a coordinator's groups.
@@ -53,7 +53,7 @@ impl Router<'_> {
                 let group_id = Arc::clone(&join.group_id);
                 (
                     group_id,
-                    Request::Join {
+                    GroupRequest::Join {
                         join: Box::new(join),
                         uuid,
                     },
@@ -62,17 +62,17 @@ impl Router<'_> {
             }
             Call::SyncGroup(sync, reply) => (
                 Arc::clone(&sync.group_id),
-                Request::Sync(sync),
+                GroupRequest::Sync(sync),
                 Way::Sync(reply),
             ),
             Call::Heartbeat(heartbeat, reply) => (
                 Arc::clone(&heartbeat.group_id),
-                Request::Heartbeat(heartbeat),
+                GroupRequest::Heartbeat(heartbeat),
                 Way::Heartbeat(reply),
             ),
             Call::LeaveGroup(leave, reply) => (
                 Arc::clone(&leave.group_id),
-                Request::Leave(leave),
+                GroupRequest::Leave(leave),
                 Way::Leave(reply),
             ),
             Call::OffsetCommit(commit, reply) => self.commit(commit, reply)?,
@@ -95,7 +95,7 @@ impl Router<'_> {
         None
     }
 
-    fn asked(&self, group_id: Arc<str>, request: Request, way: Way) -> Asked {
+    fn asked(&self, group_id: Arc<str>, request: GroupRequest, way: Way) -> Asked {
         Asked::Group {
             owed: Owed::new(Some(Arc::clone(&group_id)), way, self.meter),
             group_id,
@@ -109,7 +109,7 @@ impl Router<'_> {
         &self,
         commit: request::OffsetCommit,
         reply: Reply<response::OffsetCommit>,
-    ) -> Option<(Arc<str>, Request, Way)> {
+    ) -> Option<(Arc<str>, GroupRequest, Way)> {
         let mut good = 0;
         let named = commit
             .topics
@@ -143,7 +143,7 @@ impl Router<'_> {
         };
         Some((
             commit.group_id,
-            Request::Commit(request),
+            GroupRequest::Commit(request),
             Way::Commit(topics, reply),
         ))
     }
@@ -184,7 +184,7 @@ impl Router<'_> {
         &self,
         delete: request::OffsetDelete,
         reply: Reply<response::OffsetDelete>,
-    ) -> (Arc<str>, Request, Way) {
+    ) -> (Arc<str>, GroupRequest, Way) {
         let check = |topic: request::DeleteTopicOffsets| {
             let count = self.image.topics.partitions(&topic.topic);
             let checked = topic
@@ -209,7 +209,7 @@ impl Router<'_> {
         }
         (
             delete.group_id,
-            Request::DeleteOffsets(DeleteOffsets { topics }),
+            GroupRequest::DeleteOffsets(DeleteOffsets { topics }),
             Way::DeleteOffsets(reply),
         )
     }
@@ -237,7 +237,7 @@ impl Router<'_> {
             let topics = group
                 .topics
                 .map(|topics| topics.into_iter().map(asked).collect());
-            let request = Request::Fetch(Fetch {
+            let request = GroupRequest::Fetch(Fetch {
                 topics,
                 answer_by_id: fetch.answer_by_id,
             });
@@ -254,7 +254,7 @@ impl Router<'_> {
         let whole = Reply::new(|groups| reply.send(response::DescribeGroups { groups }));
         let parts = whole.in_parts(describe.group_ids.len());
         for (group_id, part) in describe.group_ids.into_iter().zip(parts) {
-            routed.push(self.asked(group_id, Request::Describe, Way::Describe(part)));
+            routed.push(self.asked(group_id, GroupRequest::Describe, Way::Describe(part)));
         }
     }
 
@@ -279,7 +279,7 @@ impl Router<'_> {
         });
         let parts = whole.in_parts(group_ids.len());
         for (group_id, part) in group_ids.into_iter().zip(parts) {
-            routed.push(self.asked(group_id, Request::Delete, Way::Delete(part)));
+            routed.push(self.asked(group_id, GroupRequest::Delete, Way::Delete(part)));
         }
     }
 }

@@ -125,23 +125,23 @@ impl Removal {
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
-    /// To [`Request::Join`](super::Request::Join).
+    /// To [`GroupRequest::Join`](super::GroupRequest::Join).
     Join(response::JoinGroup),
-    /// To [`Request::Sync`](super::Request::Sync).
+    /// To [`GroupRequest::Sync`](super::GroupRequest::Sync).
     Sync(response::SyncGroup),
-    /// To [`Request::Heartbeat`](super::Request::Heartbeat).
+    /// To [`GroupRequest::Heartbeat`](super::GroupRequest::Heartbeat).
     Heartbeat(ErrorCode),
-    /// To [`Request::Leave`](super::Request::Leave).
+    /// To [`GroupRequest::Leave`](super::GroupRequest::Leave).
     Leave(response::LeaveGroup),
-    /// To [`Request::Commit`](super::Request::Commit).
+    /// To [`GroupRequest::Commit`](super::GroupRequest::Commit).
     Commit(CommitOutcome),
-    /// To [`Request::Fetch`](super::Request::Fetch).
+    /// To [`GroupRequest::Fetch`](super::GroupRequest::Fetch).
     Fetch(response::FetchedGroup),
-    /// To [`Request::Describe`](super::Request::Describe).
+    /// To [`GroupRequest::Describe`](super::GroupRequest::Describe).
     Describe(response::DescribedGroup),
-    /// To [`Request::Delete`](super::Request::Delete).
+    /// To [`GroupRequest::Delete`](super::GroupRequest::Delete).
     Delete(ErrorCode),
-    /// To [`Request::DeleteOffsets`](super::Request::DeleteOffsets).
+    /// To [`GroupRequest::DeleteOffsets`](super::GroupRequest::DeleteOffsets).
     DeleteOffsets(response::OffsetDelete),
     /// To [`Input::List`](super::Input::List).
     List(response::ListGroups),

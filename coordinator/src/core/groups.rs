@@ -13,7 +13,7 @@ use super::classic::describe::Filter;
 use super::classic::group::{Group, InFlight, State, Waiting};
 use super::classic::leave;
 use super::effect::{Effect, RebalanceReason, Response};
-use super::input::{AppendId, Input, Now, Request, RequestId, StoredGroup};
+use super::input::{AppendId, GroupRequest, Input, Now, RequestId, StoredGroup};
 use super::offsets::commit::{absent_refusal, commit_to};
 use super::refusal::{early_refusal, loading, refused};
 use super::step::{Appends, Settings, Step};
@@ -265,7 +265,7 @@ impl Groups {
         now: Now,
         id: RequestId,
         group_id: &Arc<str>,
-        request: Request,
+        request: GroupRequest,
         effects: &mut Vec<Effect>,
     ) {
         let (_, step) = self.context(now, effects);
@@ -301,31 +301,31 @@ impl Groups {
         now: Now,
         id: RequestId,
         group_id: &Arc<str>,
-        request: Request,
+        request: GroupRequest,
         effects: &mut Vec<Effect>,
     ) {
         let response = match request {
-            Request::Join { join, uuid } if join.member_id.is_empty() => {
+            GroupRequest::Join { join, uuid } if join.member_id.is_empty() => {
                 return self.found(
                     now,
                     group_id,
-                    Waiting::Ask(id, Request::Join { join, uuid }),
+                    Waiting::Ask(id, GroupRequest::Join { join, uuid }),
                     effects,
                 );
             }
-            Request::Commit(commit) => match absent_refusal(&commit) {
+            GroupRequest::Commit(commit) => match absent_refusal(&commit) {
                 None => return self.found_simple(now, id, group_id, &commit, effects),
                 Some(error) => Response::Commit(super::CommitOutcome::All(error)),
             },
-            Request::Fetch(fetch) => {
+            GroupRequest::Fetch(fetch) => {
                 let (_, mut step) = self.context(now, effects);
                 return step.fetch(id, group_id, fetch);
             }
-            Request::Leave(leave) => Response::Leave(leave::absent(leave)),
-            Request::Join { .. } | Request::Sync(_) | Request::Heartbeat(_) => {
+            GroupRequest::Leave(leave) => Response::Leave(leave::absent(leave)),
+            GroupRequest::Join { .. } | GroupRequest::Sync(_) | GroupRequest::Heartbeat(_) => {
                 refused(&request, group_id, ErrorCode::UNKNOWN_MEMBER_ID)
             }
-            Request::Describe | Request::Delete | Request::DeleteOffsets(_) => {
+            GroupRequest::Describe | GroupRequest::Delete | GroupRequest::DeleteOffsets(_) => {
                 refused(&request, group_id, ErrorCode::GROUP_ID_NOT_FOUND)
             }
         };

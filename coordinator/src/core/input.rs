@@ -42,7 +42,7 @@ pub enum Input {
         /// The group.
         group_id: Arc<str>,
         /// What is asked.
-        request: Request,
+        request: GroupRequest,
     },
     /// Which groups there are.
     List {
@@ -93,7 +93,7 @@ pub enum Input {
 
 /// What is asked about one group.
 #[derive(Debug)]
-pub enum Request {
+pub enum GroupRequest {
     /// Answered by [`Response::Join`](super::Response::Join).
     Join {
         /// The request.

@@ -24,8 +24,8 @@ pub use classic::group_metadata::{GROUP_METADATA, GroupMetadataValue, MemberValu
 pub use effect::{CommitOutcome, Effect, Event, ExitReason, RebalanceReason, Removal, Response};
 pub use groups::{Census, Groups};
 pub use input::{
-    AppendId, Commit, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, Input, Now,
-    Request, RequestId, StoredGroup, Unreadable,
+    AppendId, Commit, CommitPartition, CommitTopic, DeleteOffsets, Fetch, FetchTopic, GroupRequest,
+    Input, Now, RequestId, StoredGroup, Unreadable,
 };
 pub use offsets::expiry::Retention;
 pub use offsets::fetch::fetch;

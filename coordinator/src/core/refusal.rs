@@ -6,7 +6,7 @@ use callboard_protocol::ErrorCode;
 
 use super::classic::{join, sync};
 use super::effect::{CommitOutcome, Response};
-use super::input::Request;
+use super::input::GroupRequest;
 use super::step::Step;
 use crate::response::{
     DescribedGroup, FetchedGroup, JoinGroup, LeaveGroup, OffsetDelete, SyncGroup,
@@ -16,12 +16,12 @@ use crate::response::{
 pub(super) fn early_refusal(
     step: &Step<'_>,
     group_id: &Arc<str>,
-    request: &Request,
+    request: &GroupRequest,
 ) -> Option<Response> {
     let error = match request {
-        Request::Join { join, .. } => join::refusal(step, join),
-        Request::Sync(sync) => sync::refusal(sync),
-        Request::Heartbeat(_) | Request::Leave(_) | Request::DeleteOffsets(_)
+        GroupRequest::Join { join, .. } => join::refusal(step, join),
+        GroupRequest::Sync(sync) => sync::refusal(sync),
+        GroupRequest::Heartbeat(_) | GroupRequest::Leave(_) | GroupRequest::DeleteOffsets(_)
             if group_id.is_empty() =>
         {
             Some(ErrorCode::INVALID_GROUP_ID)
@@ -33,35 +33,37 @@ pub(super) fn early_refusal(
 }
 
 /// What a request is told while its group is being loaded.
-pub(super) fn loading(request: &Request, group_id: &Arc<str>) -> Response {
+pub(super) fn loading(request: &GroupRequest, group_id: &Arc<str>) -> Response {
     let error = match request {
         // Whoever heartbeats goes on working.
-        Request::Heartbeat(_) => ErrorCode::NONE,
+        GroupRequest::Heartbeat(_) => ErrorCode::NONE,
         // The Java consumer gives up for good on "loading" here, and tries again on this.
-        Request::Sync(_) => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupRequest::Sync(_) => ErrorCode::REBALANCE_IN_PROGRESS,
         _ => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
     };
     refused(request, group_id, error)
 }
 
 /// `error` as the answer to `request`.
-pub(super) fn refused(request: &Request, group_id: &Arc<str>, error: ErrorCode) -> Response {
+pub(super) fn refused(request: &GroupRequest, group_id: &Arc<str>, error: ErrorCode) -> Response {
     match request {
-        Request::Join { join, .. } => Response::Join(JoinGroup::refused(error, &join.member_id)),
-        Request::Sync(_) => Response::Sync(SyncGroup::refused(error)),
-        Request::Heartbeat(_) => Response::Heartbeat(error),
-        Request::Leave(_) => Response::Leave(LeaveGroup::refused(error)),
-        Request::Commit(_) => Response::Commit(CommitOutcome::All(error)),
-        Request::Fetch(_) => Response::Fetch(FetchedGroup {
+        GroupRequest::Join { join, .. } => {
+            Response::Join(JoinGroup::refused(error, &join.member_id))
+        }
+        GroupRequest::Sync(_) => Response::Sync(SyncGroup::refused(error)),
+        GroupRequest::Heartbeat(_) => Response::Heartbeat(error),
+        GroupRequest::Leave(_) => Response::Leave(LeaveGroup::refused(error)),
+        GroupRequest::Commit(_) => Response::Commit(CommitOutcome::All(error)),
+        GroupRequest::Fetch(_) => Response::Fetch(FetchedGroup {
             group_id: Arc::clone(group_id),
             error,
             topics: Vec::new(),
         }),
-        Request::Describe => {
+        GroupRequest::Describe => {
             Response::Describe(DescribedGroup::refused(error, Arc::clone(group_id)))
         }
-        Request::Delete => Response::Delete(error),
-        Request::DeleteOffsets(_) => Response::DeleteOffsets(OffsetDelete::refused(error)),
+        GroupRequest::Delete => Response::Delete(error),
+        GroupRequest::DeleteOffsets(_) => Response::DeleteOffsets(OffsetDelete::refused(error)),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::group_metadata::GroupMetadataValue;
 use super::members::{Members, Seq};
 use super::rare::Rare;
-use crate::core::input::{AppendId, Request, RequestId};
+use crate::core::input::{AppendId, GroupRequest, RequestId};
 use crate::core::offsets::commit;
 use crate::core::step::Step;
 use crate::core::timers::{Due, Millis, Place, Timer, TimerKind};
@@ -142,7 +142,7 @@ pub(in crate::core) enum InFlight {
 /// What waits for the append in flight.
 #[derive(Debug)]
 pub(in crate::core) enum Waiting {
-    Ask(RequestId, Request),
+    Ask(RequestId, GroupRequest),
     Timer(Place, Due),
     Expire,
 }
@@ -246,24 +246,29 @@ impl Group {
     }
 
     /// One request, now or when the append in flight has landed.
-    pub(in crate::core) fn ask(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
+    pub(in crate::core) fn ask(
+        &mut self,
+        step: &mut Step<'_>,
+        id: RequestId,
+        request: GroupRequest,
+    ) {
         match self.in_flight {
             Some(_) => self.waiting.push_back(Waiting::Ask(id, request)),
             None => self.answer(step, id, request),
         }
     }
 
-    fn answer(&mut self, step: &mut Step<'_>, id: RequestId, request: Request) {
+    fn answer(&mut self, step: &mut Step<'_>, id: RequestId, request: GroupRequest) {
         match request {
-            Request::Join { join, uuid } => self.join(step, id, join, uuid),
-            Request::Sync(sync) => self.sync(step, id, &sync),
-            Request::Heartbeat(heartbeat) => self.heartbeat(step, id, &heartbeat),
-            Request::Leave(leave) => self.leave(step, id, leave),
-            Request::Commit(commit) => commit::commit(self, step, id, &commit),
-            Request::Fetch(fetch) => step.fetch(id, &self.id, fetch),
-            Request::Describe => self.describe(step, id),
-            Request::Delete => self.delete(step, id),
-            Request::DeleteOffsets(delete) => self.delete_offsets(step, id, delete),
+            GroupRequest::Join { join, uuid } => self.join(step, id, join, uuid),
+            GroupRequest::Sync(sync) => self.sync(step, id, &sync),
+            GroupRequest::Heartbeat(heartbeat) => self.heartbeat(step, id, &heartbeat),
+            GroupRequest::Leave(leave) => self.leave(step, id, leave),
+            GroupRequest::Commit(commit) => commit::commit(self, step, id, &commit),
+            GroupRequest::Fetch(fetch) => step.fetch(id, &self.id, fetch),
+            GroupRequest::Describe => self.describe(step, id),
+            GroupRequest::Delete => self.delete(step, id),
+            GroupRequest::DeleteOffsets(delete) => self.delete_offsets(step, id, delete),
         }
     }
 

@@ -6,7 +6,7 @@ use callboard_protocol::ErrorCode;
 
 use super::group::{Group, InFlight, Phase, Subscribed, Waiting};
 use crate::core::effect::{Effect, Response};
-use crate::core::input::{AppendId, Request};
+use crate::core::input::{AppendId, GroupRequest};
 use crate::core::remap;
 use crate::core::step::Step;
 use crate::core::timers::TimerKind;
@@ -94,7 +94,7 @@ impl Group {
         match change {
             InFlight::Founding(value) => {
                 // There is no such group. Whoever founded it is told why; the others find that out by themselves.
-                if let (Some(_), Some(Waiting::Ask(id, Request::Join { .. }))) =
+                if let (Some(_), Some(Waiting::Ask(id, GroupRequest::Join { .. }))) =
                     (value, self.waiting.front())
                 {
                     step.refuse_join(*id, error, "");
