@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::group::Group;
+use crate::ownership::Ownership;
 use crate::plan::Plan;
 
 /// How partitions change hands in a rebalance (KIP-429).
@@ -13,6 +14,16 @@ pub enum RebalanceProtocol {
     /// Members keep what they have while they join. A partition that moves is given to nobody in the first round; its
     /// owner gives it up, and the next round hands it out.
     Cooperative,
+}
+
+/// What an assignor has to know of the members besides their subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Need {
+    /// What each member owns, and in which generation it got it: [`Member::owned`](crate::Member::owned) and
+    /// [`Member::generation`](crate::Member::generation). Cooperative members say it in their subscription; eager ones in
+    /// user data, as Java's `sticky` does, which [`Assignor::user_data`] writes where an assignor needs this.
+    Owned,
 }
 
 /// Decides which member of a group consumes which partitions.
@@ -33,16 +44,25 @@ pub trait Assignor: Send + Sync {
         &[RebalanceProtocol::Eager]
     }
 
-    /// What goes into this member's subscription for the leader's assignor to read. `topics` are those subscribed to,
-    /// `last` the assignment this member had last in this process, also where it has given it up since. Nothing by
-    /// default.
-    fn user_data(&self, topics: &BTreeSet<String>, last: Option<&Assignment>) -> Option<Vec<u8>> {
-        let _ = (topics, last);
-        None
+    /// What it has to know. Nothing beyond the subscriptions by default.
+    fn needs(&self) -> &[Need] {
+        &[]
     }
 
-    /// Assigns every partition that has a subscriber, each to exactly one of its subscribers. Under
-    /// [`RebalanceProtocol::Cooperative`] a partition may also be left to nobody while another member still owns it.
+    /// What goes into this member's subscription for the leader's assignor to read. `topics` are those subscribed to,
+    /// `last` the assignment this member had last in this process, also where it has given it up since. By default
+    /// nothing, but for an eager assignor that needs [`Need::Owned`]: that is the [`Ownership`] of `last`.
+    fn user_data(&self, topics: &BTreeSet<String>, last: Option<&Assignment>) -> Option<Vec<u8>> {
+        let _ = topics;
+        let cooperative = self.protocols().contains(&RebalanceProtocol::Cooperative);
+        let tells = self.needs().contains(&Need::Owned) && !cooperative;
+        last.filter(|_| tells).map(Ownership::encode)
+    }
+
+    /// Assigns every partition that has a subscriber, each to exactly one of its subscribers: the ownership as it should
+    /// be in the end. Under [`RebalanceProtocol::Cooperative`] whoever runs the assignor [withholds](Plan::withhold) what
+    /// has to be given up first; an assignor that wants more to wait for the next round [leaves it
+    /// out](Plan::leave_out).
     ///
     /// The same group must give the same plan in every process and on every run. The bytes of user data come from
     /// other processes, of any age and language: what cannot be read counts as absent.

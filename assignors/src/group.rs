@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use crate::assignor::Assignor;
 use crate::order::java_order;
+use crate::ownership::recall;
 
 /// A topic of a [`Group`]. Ascending by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,9 +128,25 @@ pub struct Group {
     topics: Vec<Topic>,
     members: Vec<Member>,
     racks: Vec<String>,
+    alike: bool,
 }
 
 impl Group {
+    /// The group as `assignor` is to see it: [`new`](Self::new), with what members own and since when taken from where this
+    /// assignor has them say it ([`Need::Owned`](crate::Need::Owned)), be it user data.
+    #[must_use]
+    pub fn for_assignor(
+        assignor: &dyn Assignor,
+        topics: impl IntoIterator<Item = TopicInfo>,
+        members: impl IntoIterator<Item = MemberInfo>,
+    ) -> Self {
+        let members = members.into_iter().map(|mut member| {
+            recall(assignor, &mut member);
+            member
+        });
+        Self::new(topics, members)
+    }
+
     /// A group of these members over these topics, whatever their order. Of two topics with one name, or two members
     /// with one id, the later counts.
     #[must_use]
@@ -141,6 +159,7 @@ impl Group {
             topics: known_topics(topics, &mut racks),
             members: Vec::new(),
             racks: Vec::new(),
+            alike: true,
         };
         // Members repeat the same few names very often.
         let known: HashMap<String, TopicIndex> = group
@@ -150,8 +169,19 @@ impl Group {
         let mut infos: Vec<MemberInfo> = members.into_iter().collect();
         infos.sort_by(|left, right| java_order(&left.id, &right.id));
         keep_last(&mut infos, |left, right| left.id == right.id);
-        for (position, info) in infos.into_iter().enumerate() {
-            let member = group.member_of(info, &known, &mut racks);
+        group.alike = alike(&infos);
+        let mut last = (Vec::new(), Vec::new());
+        for (position, mut info) in infos.into_iter().enumerate() {
+            let names = std::mem::take(&mut info.topics);
+            // Mostly all subscribe alike.
+            if names != last.0 {
+                last = (names, Vec::new());
+                last.1
+                    .extend(last.0.iter().filter_map(|name| known.get(name).copied()));
+                last.1.sort_unstable();
+                last.1.dedup();
+            }
+            let member = group.member_of(info, last.1.clone(), &known, &mut racks);
             for topic in &member.topics {
                 group.topics[topic.position()]
                     .subscribers
@@ -166,16 +196,10 @@ impl Group {
     fn member_of(
         &self,
         info: MemberInfo,
+        topics: Vec<TopicIndex>,
         known: &HashMap<String, TopicIndex>,
         racks: &mut Racks,
     ) -> Member {
-        let mut topics: Vec<TopicIndex> = info
-            .topics
-            .iter()
-            .filter_map(|name| known.get(name).copied())
-            .collect();
-        topics.sort_unstable();
-        topics.dedup();
         let mut owned = Vec::new();
         for (name, numbers) in &info.owned {
             if let Some(&topic) = known.get(name) {
@@ -275,6 +299,12 @@ impl Group {
     #[must_use]
     pub fn subscribers(&self, topic: TopicIndex) -> &[MemberIndex] {
         &self.topic(topic).subscribers
+    }
+
+    /// Whether all members subscribe to the same names, those that no topic goes by included.
+    #[must_use]
+    pub fn subscribed_alike(&self) -> bool {
+        self.alike
     }
 
     /// Whether a member subscribes to a topic.
@@ -393,6 +423,17 @@ fn known_topics(infos: impl IntoIterator<Item = TopicInfo>, racks: &mut Racks) -
         .collect()
 }
 
+fn alike(members: &[MemberInfo]) -> bool {
+    let Some((first, others)) = members.split_first() else {
+        return true;
+    };
+    let names: BTreeSet<&String> = first.topics.iter().collect();
+    // Mostly they come in the same order.
+    others.iter().all(|other| {
+        other.topics == first.topics || other.topics.iter().collect::<BTreeSet<_>>() == names
+    })
+}
+
 /// Of equal neighbours keeps the last.
 fn keep_last<T>(sorted: &mut Vec<T>, equal: impl Fn(&T, &T) -> bool) {
     sorted.reverse();
@@ -403,6 +444,8 @@ fn keep_last<T>(sorted: &mut Vec<T>, equal: impl Fn(&T, &T) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assignor::{AssignError, Assignment, Need, RebalanceProtocol};
+    use crate::plan::Plan;
 
     fn topic(name: &str, partitions: i32) -> TopicInfo {
         TopicInfo {
@@ -444,6 +487,66 @@ mod tests {
         assert_eq!(group.topic(a).partition_count(), 1);
         assert_eq!(group.member_indices().len(), 1);
         assert!(group.subscribers(a).is_empty());
+    }
+
+    #[test]
+    fn subscriptions_are_alike_by_name_whatever_exists() {
+        let alike = |topics: [&[&str]; 2]| {
+            let members = ["one", "two"].into_iter().zip(topics);
+            let members = members.map(|(id, names)| MemberInfo::new(id, names.iter().copied()));
+            Group::new([topic("a", 1)], members).subscribed_alike()
+        };
+        assert!(alike([&["a", "ghost"], &["ghost", "a", "a"]]));
+        assert!(!alike([&["a", "ghost"], &["a"]]));
+        assert!(!alike([&[], &["a"]]));
+        assert!(alike([&[], &[]]));
+    }
+
+    /// What the subscription says and what user data says, read for an assignor of each kind.
+    #[test]
+    fn what_members_own_comes_from_where_their_assignor_says_it() {
+        struct Needs(&'static [RebalanceProtocol], &'static [Need]);
+        impl Assignor for Needs {
+            fn name(&self) -> &str {
+                "needs"
+            }
+            fn protocols(&self) -> &[RebalanceProtocol] {
+                self.0
+            }
+            fn needs(&self) -> &[Need] {
+                self.1
+            }
+            fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+                Ok(Plan::new(group))
+            }
+        }
+        const EAGER: &[RebalanceProtocol] = &[RebalanceProtocol::Eager];
+        const BOTH: &[RebalanceProtocol] =
+            &[RebalanceProtocol::Eager, RebalanceProtocol::Cooperative];
+        let last = Assignment {
+            partitions: BTreeMap::from([("orders".to_owned(), vec![1])]),
+            generation: 4,
+            user_data: None,
+        };
+        let told = Needs(EAGER, &[Need::Owned]).user_data(&BTreeSet::new(), Some(&last));
+        let seen = |assignor: Needs, generation, user_data| {
+            let mut info = MemberInfo::new("one", ["orders"]);
+            info.owned = vec![("orders".to_owned(), vec![0])];
+            info.generation = generation;
+            info.user_data = user_data;
+            let group = Group::for_assignor(&assignor, [topic("orders", 2)], [info]);
+            let member = group.member(group.member_indices().next().unwrap());
+            let numbers: Vec<i32> = member.owned().iter().map(|one| one.number).collect();
+            (numbers, member.generation())
+        };
+        const OWNED: &[Need] = &[Need::Owned];
+        assert_eq!(seen(Needs(EAGER, OWNED), 9, told.clone()), (vec![1], 4));
+        assert_eq!(seen(Needs(EAGER, OWNED), 9, None), (vec![], -1));
+        assert_eq!(seen(Needs(EAGER, &[]), 9, told), (vec![0], 9));
+        let four = || Some(5_i32.to_be_bytes().to_vec());
+        assert_eq!(seen(Needs(BOTH, OWNED), 9, four()), (vec![0], 9));
+        assert_eq!(seen(Needs(BOTH, OWNED), -1, four()), (vec![0], 5));
+        assert_eq!(seen(Needs(BOTH, OWNED), -1, None), (vec![0], -1));
     }
 
     #[test]

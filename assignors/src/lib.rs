@@ -32,6 +32,10 @@
 //! # Ok::<(), Box<conformance::Failure>>(())
 //! ```
 //!
+//! Under the cooperative protocol the plan says who owns what in the end; what its owners have to give up first is
+//! [withheld](Plan::withhold) from this round, by the same rule for every assignor. An assignor that builds on what members
+//! own says so ([`Need::Owned`]) and finds it in [`Member::owned`], however the members say it.
+//!
 //! Whoever runs it [checks](Plan::check) the plan before a member hears of it: complete, disjoint, only partitions that
 //! exist, only for subscribers.
 //!
@@ -39,15 +43,18 @@
 //! comes to the same plan whoever leads it.
 
 mod assignor;
+mod claims;
 pub mod conformance;
 mod group;
 mod members;
 mod order;
+mod ownership;
 mod plan;
 
-pub use assignor::{AssignError, Assignment, Assignor, RebalanceProtocol};
+pub use assignor::{AssignError, Assignment, Assignor, Need, RebalanceProtocol};
 pub use group::{
     Group, Member, MemberIndex, MemberInfo, Partition, RackIndex, Topic, TopicIndex, TopicInfo,
 };
 pub use order::java_order;
+pub use ownership::{Ownership, decode_generation};
 pub use plan::{Plan, PlanError};

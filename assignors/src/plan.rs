@@ -1,8 +1,9 @@
 //! Who gets what, and whether that may be told to the group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assignor::RebalanceProtocol;
+use crate::claims::Claims;
 use crate::group::{Group, MemberIndex, Partition, TopicIndex};
 
 /// A plan for one [`Group`].
@@ -10,6 +11,7 @@ use crate::group::{Group, MemberIndex, Partition, TopicIndex};
 pub struct Plan {
     /// By member.
     partitions: Vec<Vec<Partition>>,
+    left_out: Vec<Partition>,
     user_data: BTreeMap<MemberIndex, Vec<u8>>,
 }
 
@@ -57,7 +59,8 @@ pub enum PlanError {
         /// To whom also.
         second: String,
     },
-    /// A partition that has a subscriber, and no owner who would have to give it up first, is given to nobody.
+    /// A partition that has a subscriber is given to nobody: under the eager protocol ever, under the cooperative one
+    /// where nobody owns it and it is not [left out](Plan::leave_out).
     #[error("{topic}/{number} is given to nobody")]
     LeftOut {
         /// The topic.
@@ -85,6 +88,7 @@ impl Plan {
     pub fn new(group: &Group) -> Self {
         Self {
             partitions: vec![Vec::new(); group.member_indices().len()],
+            left_out: Vec::new(),
             user_data: BTreeMap::new(),
         }
     }
@@ -116,6 +120,38 @@ impl Plan {
             }
             None => false,
         }
+    }
+
+    /// Leaves a partition out of this round on purpose, for the next one to hand out. Only under the cooperative protocol.
+    pub fn leave_out(&mut self, partition: Partition) {
+        self.left_out.push(partition);
+    }
+
+    /// What is [left out](Self::leave_out) and [withheld](Self::withhold).
+    #[must_use]
+    pub fn left_out(&self) -> &[Partition] {
+        &self.left_out
+    }
+
+    /// Takes back, of a plan that says how the ownership should be in the end, what may not be handed out in this round: a
+    /// partition that another member than its receiver claims in the highest generation in which anybody does, unless the
+    /// receiver claims it in that generation too (KIP-429). Its owner gives it up, joins again, and then it is handed out.
+    ///
+    /// For whoever runs an assignor that can be [cooperative](RebalanceProtocol::Cooperative), also while the leader itself
+    /// is still eager: members that claim something are cooperative already. Returns how many were taken back.
+    pub fn withhold(&mut self, group: &Group) -> usize {
+        let claims = Claims::new(group);
+        let before = self.left_out.len();
+        for (member, given) in group.member_indices().zip(&mut self.partitions) {
+            given.retain(|partition| {
+                let withheld = claims.in_the_way(*partition, member).is_some();
+                if withheld {
+                    self.left_out.push(*partition);
+                }
+                !withheld
+            });
+        }
+        self.left_out.len() - before
     }
 
     /// What a member gets, in the order it was given.
@@ -165,7 +201,8 @@ impl Plan {
     }
 
     /// Whether the plan may be sent to the group: complete, disjoint, only partitions that exist, only for subscribers.
-    /// Under the cooperative protocol nothing moves directly from its owner to another member; what moves is left out.
+    /// Under the cooperative protocol nothing moves directly from its owner to another member; what moves is left out, as
+    /// [`withhold`](Self::withhold) does it.
     ///
     /// # Errors
     /// The first rule it breaks.
@@ -178,17 +215,16 @@ impl Plan {
             });
         }
         let given = self.receivers(group)?;
-        let owners = match protocol {
-            RebalanceProtocol::Eager => BTreeMap::new(),
-            RebalanceProtocol::Cooperative => owners(group),
-        };
+        let claims = (protocol == RebalanceProtocol::Cooperative).then(|| Claims::new(group));
+        let left_out: BTreeSet<Partition> = self.left_out.iter().copied().collect();
         for topic in group.topic_indices() {
             if group.subscribers(topic).is_empty() {
                 continue;
             }
             for partition in group.partitions(topic) {
                 let receiver = given[topic.position()][partition.number as usize];
-                check_one(group, partition, receiver, owners.get(&partition))?;
+                let purpose = left_out.contains(&partition);
+                check_one(group, partition, receiver, claims.as_ref(), purpose)?;
             }
         }
         Ok(())
@@ -235,51 +271,31 @@ impl Plan {
     }
 }
 
-/// Members that claim a partition in the highest generation in which anybody does. An older claim is of a member that
-/// missed a rebalance and has lost it.
-type Owners = BTreeMap<Partition, (i32, Vec<MemberIndex>)>;
-
-fn owners(group: &Group) -> Owners {
-    let mut owners = Owners::new();
-    for index in group.member_indices() {
-        let member = group.member(index);
-        for partition in member.owned() {
-            let (generation, claimants) = owners
-                .entry(*partition)
-                .or_insert((member.generation(), Vec::new()));
-            if member.generation() > *generation {
-                *generation = member.generation();
-                claimants.clear();
-            }
-            if member.generation() == *generation {
-                claimants.push(index);
-            }
-        }
-    }
-    owners
-}
-
 fn check_one(
     group: &Group,
     partition: Partition,
     receiver: Option<MemberIndex>,
-    owners: Option<&(i32, Vec<MemberIndex>)>,
+    claims: Option<&Claims<'_>>,
+    left_out: bool,
 ) -> Result<(), PlanError> {
     let topic = || group.topic(partition.topic).name().to_owned();
-    let owners = owners.map_or(&[][..], |(_, claimants)| claimants);
-    match receiver {
-        Some(receiver) => match owners.iter().find(|owner| **owner != receiver) {
-            Some(owner) => Err(PlanError::MovedDirectly {
+    let Some(receiver) = receiver else {
+        let may_wait = claims.is_some_and(|claims| left_out || claims.any(partition));
+        return if may_wait {
+            Ok(())
+        } else {
+            Err(PlanError::LeftOut {
                 topic: topic(),
                 number: partition.number,
-                from: group.member(*owner).id().to_owned(),
-                to: group.member(receiver).id().to_owned(),
-            }),
-            None => Ok(()),
-        },
-        None if owners.is_empty() => Err(PlanError::LeftOut {
+            })
+        };
+    };
+    match claims.and_then(|claims| claims.in_the_way(partition, receiver)) {
+        Some(owner) => Err(PlanError::MovedDirectly {
             topic: topic(),
             number: partition.number,
+            from: group.member(owner).id().to_owned(),
+            to: group.member(receiver).id().to_owned(),
         }),
         None => Ok(()),
     }
@@ -399,6 +415,65 @@ mod tests {
                 .check(&group, cooperative)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn what_is_left_out_on_purpose_may_wait_only_cooperatively() {
+        let group = group();
+        let mut plan = plan(&group, &[("a", 0)]);
+        let topic = group.topic_index("orders").unwrap();
+        plan.leave_out(Partition { topic, number: 1 });
+        assert_eq!(plan.check(&group, RebalanceProtocol::Cooperative), Ok(()));
+        assert!(plan.check(&group, RebalanceProtocol::Eager).is_err());
+    }
+
+    #[test]
+    fn what_another_member_holds_is_withheld() {
+        let group = group();
+        let mut plan = plan(&group, &[("b", 0), ("b", 1)]);
+        assert_eq!(plan.withhold(&group), 1);
+        let named = plan.named(&group);
+        assert_eq!(named["b"], BTreeMap::from([("orders".to_owned(), vec![1])]));
+        assert!(named["a"].is_empty());
+        assert_eq!(plan.left_out().len(), 1);
+        assert_eq!(plan.check(&group, RebalanceProtocol::Cooperative), Ok(()));
+    }
+
+    /// Claims of partition 0 by a, b, c in these generations (none: not at all); who may have it at once.
+    #[test]
+    fn a_claim_counts_in_the_highest_generation_alone() {
+        for (generations, may) in [
+            ([Some(5), Some(5), None], "ab"),
+            ([Some(5), Some(6), None], "b"),
+            ([Some(6), Some(5), Some(6)], "ac"),
+            ([Some(5), None, None], "a"),
+            ([None, None, None], "abc"),
+            ([Some(-1), None, None], "a"),
+        ] {
+            let members = ["a", "b", "c"].into_iter().zip(generations);
+            let members = members.map(|(id, generation)| {
+                let mut member = MemberInfo::new(id, ["orders"]);
+                // Who claims nothing may be in any generation.
+                member.generation = generation.unwrap_or(6);
+                if generation.is_some() {
+                    member.owned = vec![("orders".to_owned(), vec![0])];
+                }
+                member
+            });
+            let orders = TopicInfo {
+                name: "orders".to_owned(),
+                partitions: 1,
+                racks: Vec::new(),
+            };
+            let group = Group::new([orders], members);
+            for receiver in ["a", "b", "c"] {
+                let mut plan = plan(&group, &[(receiver, 0)]);
+                let direct = plan.check(&group, RebalanceProtocol::Cooperative).is_ok();
+                assert_eq!(direct, may.contains(receiver), "{generations:?} {receiver}");
+                let withheld = plan.withhold(&group);
+                assert_eq!(withheld, usize::from(!direct), "{generations:?} {receiver}");
+            }
+        }
     }
 
     #[test]

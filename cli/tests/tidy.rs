@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assignors", &[]),
     ("assignors/range", &["assignor"]),
     ("assignors/round-robin", &["assignor"]),
+    ("assignors/sticky", &["assignor"]),
     ("offsets", &["protocol", "supervision"]),
     ("coordinator", &["offsets", "protocol", "supervision"]),
     ("client", &["protocol", "supervision"]),

@@ -12,8 +12,9 @@ use crate::plan::{Plan, PlanError};
 use random::Random;
 
 /// A cooperative assignor must have handed everything out after so many rounds without a change: one in which owners
-/// give up, one in which others receive, and one to spare for claims that contradict each other.
-const ROUNDS_MAX: usize = 4;
+/// give up, one in which others receive, and some to spare: for claims that contradict each other, and for assignors that
+/// look for a better rack in every round, as Kafka's sticky ones do.
+const ROUNDS_MAX: usize = 8;
 
 /// What is tried, and how often.
 ///
@@ -27,6 +28,7 @@ pub struct Kit {
     groups: u64,
     balanced: bool,
     sticky: bool,
+    racks: bool,
 }
 
 /// A group that an assignor failed on.
@@ -91,6 +93,7 @@ impl Kit {
             groups: 1_000,
             balanced: false,
             sticky: false,
+            racks: true,
         }
     }
 
@@ -112,6 +115,13 @@ impl Kit {
         self
     }
 
+    /// No member and no replica is in a rack: for what an assignor promises only there. Kafka's sticky assignors, for one,
+    /// look for a better rack whenever they run, and need not find the same.
+    pub const fn without_racks(mut self) -> Self {
+        self.racks = false;
+        self
+    }
+
     /// Tries the assignor. A panic of the assignor passes through; the kit prints nothing.
     ///
     /// # Errors
@@ -119,8 +129,12 @@ impl Kit {
     pub fn run(self, assignor: &dyn Assignor) -> Result<(), Box<Failure>> {
         for number in 0..self.groups {
             let mut random = Random::new(self.seed, number);
-            let topics = random.topics();
-            let members = random.members(&topics, assignor);
+            let mut topics = random.topics();
+            let mut members = random.members(&topics, assignor);
+            if !self.racks {
+                topics.iter_mut().for_each(|topic| topic.racks.clear());
+                members.iter_mut().for_each(|member| member.rack = None);
+            }
             for &protocol in assignor.protocols() {
                 self.try_one(assignor, protocol, &topics, &members, &mut random)
                     .map_err(|cause| {
@@ -149,15 +163,15 @@ impl Kit {
         if protocol == RebalanceProtocol::Eager {
             members.iter_mut().for_each(|member| member.owned.clear());
         }
-        let group = Group::new(topics.to_vec(), members.clone());
+        let group = Group::for_assignor(assignor, topics.to_vec(), members.clone());
         let plan = checked(assignor, protocol, &group)?;
-        if assignor.assign(&group).map_err(Cause::NoPlan)? != plan {
+        if made(assignor, protocol, &group)? != plan {
             return Err(Cause::NotRepeatable);
         }
         let mut other_order = members.clone();
         random.shuffle(&mut other_order);
-        let other = Group::new(topics.iter().rev().cloned(), other_order);
-        let again = assignor.assign(&other).map_err(Cause::NoPlan)?;
+        let other = Group::for_assignor(assignor, topics.iter().rev().cloned(), other_order);
+        let again = made(assignor, protocol, &other)?;
         if again.named(&other) != plan.named(&group) {
             return Err(Cause::OrderMatters);
         }
@@ -177,7 +191,7 @@ impl Kit {
         members: &mut [MemberInfo],
         plan: Plan,
     ) -> Result<(Group, Plan), Cause> {
-        let mut group = Group::new(topics.to_vec(), members.to_vec());
+        let mut group = Group::for_assignor(assignor, topics.to_vec(), members.to_vec());
         let mut plan = plan;
         if protocol == RebalanceProtocol::Eager && !self.sticky {
             return Ok((group, plan));
@@ -185,11 +199,11 @@ impl Kit {
         for _round in 0..ROUNDS_MAX {
             let complete = plan.check(&group, RebalanceProtocol::Eager).is_ok();
             random::take_on(members, &group, &plan, protocol, assignor);
-            let next_group = Group::new(topics.to_vec(), members.to_vec());
+            let next_group = Group::for_assignor(assignor, topics.to_vec(), members.to_vec());
             let next = checked(assignor, protocol, &next_group)?;
             let moved = moved(&group, &plan, &next);
             if complete && (moved == 0 || !self.sticky) {
-                return Ok((next_group, next));
+                return Ok((group, plan));
             }
             if complete {
                 return Err(Cause::NotSticky(moved));
@@ -205,9 +219,22 @@ fn checked(
     protocol: RebalanceProtocol,
     group: &Group,
 ) -> Result<Plan, Cause> {
-    let plan = assignor.assign(group).map_err(Cause::NoPlan)?;
+    let plan = made(assignor, protocol, group)?;
     plan.check(group, protocol)
         .map_err(|error| Cause::Invalid(error, protocol))?;
+    Ok(plan)
+}
+
+/// The plan of this round.
+fn made(
+    assignor: &dyn Assignor,
+    protocol: RebalanceProtocol,
+    group: &Group,
+) -> Result<Plan, Cause> {
+    let mut plan = assignor.assign(group).map_err(Cause::NoPlan)?;
+    if protocol == RebalanceProtocol::Cooperative {
+        plan.withhold(group);
+    }
     Ok(plan)
 }
 
