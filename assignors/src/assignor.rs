@@ -32,7 +32,8 @@ pub enum Need {
 /// in [`Member::owned`](crate::Member::owned), or puts it into its user data and reads it back from
 /// [`Member::user_data`](crate::Member::user_data): the member that leads next is another process.
 ///
-/// It runs on a thread of its own with a time limit; heartbeats do not wait for it. A panic counts as an error.
+/// Each call runs on a thread of its own, outside of any runtime, with a time limit; heartbeats do not wait for it. A
+/// panic, or a call that takes too long, counts as an error.
 pub trait Assignor: Send + Sync {
     /// The protocol name in JoinGroup. All members of a group must know one name in common; Kafka's own are `range`,
     /// `roundrobin`, `sticky` and `cooperative-sticky`.

@@ -2,29 +2,72 @@
 //! their code is run: on a thread of its own, with a time limit, its panics caught. Owned by membership, across its
 //! restarts. Never decides who gets what, and never waits in an actor's mailbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callboard_assignor::{AssignError, Assignment, Assignor, RebalanceProtocol};
+use callboard_assignor::{AssignError, Assignment, Assignor, PlanError, RebalanceProtocol};
 use callboard_assignor_range::RangeAssignor;
 use callboard_assignor_round_robin::RoundRobinAssignor;
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::handle::ConsumerError;
-use crate::metrics::{ASSIGNOR_DURATION_SECONDS, ASSIGNOR_FAILURES_TOTAL};
+use crate::metrics::{
+    ASSIGNOR_DURATION_SECONDS, ASSIGNOR_FAILURES_TOTAL, ASSIGNOR_THREADS_LEFT_BEHIND,
+};
 use crate::shared::lock;
+use crate::threads::{ThreadError, Threads};
 
 /// The assignors a member joins with, in order of preference.
 pub(crate) struct Assignors {
-    list: Vec<Arc<dyn Assignor>>,
+    list: Vec<Listed>,
     protocol: RebalanceProtocol,
-    /// How long a call into an assignor may take.
-    time_limit: Duration,
+    threads: Threads,
+    limits: AssignorLimits,
     /// What this member was assigned last.
     last: Mutex<Option<Assignment>>,
+    /// The user data that each assignor made last, also where nobody waited for it any more.
+    known: Arc<Mutex<BTreeMap<String, Option<Vec<u8>>>>>,
+    /// Assignors that are making theirs.
+    at_work: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// An assignor under the name it gave when it was listed; nothing of it is asked again outside of a thread.
+#[derive(Clone)]
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) assignor: Arc<dyn Assignor>,
+}
+
+/// How long calls into an assignor may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AssignorLimits {
+    /// A plan, with the group it is made for and its check; and being told of an assignment.
+    plan: Duration,
+    /// User data. No heartbeat goes out between the last one and the JoinGroup that carries it.
+    user_data: Duration,
+}
+
+impl AssignorLimits {
+    /// A call may take `timeout`; where nothing is set, half of what the group waits for a member in a rebalance. User
+    /// data has a third of the session at most: so long may a member be silent without danger.
+    pub(crate) fn new(
+        timeout: Option<Duration>,
+        rebalance_timeout: Duration,
+        session_timeout: Duration,
+    ) -> Result<Self, ConsumerError> {
+        let plan = timeout.unwrap_or(rebalance_timeout / 2);
+        if plan.is_zero() || plan > rebalance_timeout {
+            return Err(ConsumerError::Config(format!(
+                "the assignor timeout of {plan:?} must be above zero and at most max.poll.interval.ms ({rebalance_timeout:?})"
+            )));
+        }
+        Ok(Self {
+            plan,
+            user_data: plan.min(session_timeout / 3),
+        })
+    }
 }
 
 /// Why a call into an assignor brought nothing.
@@ -34,11 +77,21 @@ pub(crate) enum RunError {
     Panicked { assignor: String, message: String },
     #[error("assignor {assignor} took longer than {limit:?}")]
     TookTooLong { assignor: String, limit: Duration },
+    #[error("assignor {assignor} was not run: {left} earlier runs have not ended yet")]
+    TooManyLeft { assignor: String, left: usize },
+    #[error("assignor {assignor} is at work on its last user data")]
+    AtWork { assignor: String },
+    #[error("assignor {assignor} was not run: no thread, {error}")]
+    NoThread { assignor: String, error: String },
     #[error("assignor {assignor} has no plan: {error}")]
     Refused {
         assignor: String,
         error: AssignError,
     },
+    #[error("assignor {assignor} made an invalid plan: {error}")]
+    Invalid { assignor: String, error: PlanError },
+    #[error("the subscription of {member_id} cannot be read: {error}")]
+    Subscription { member_id: String, error: String },
 }
 
 impl RunError {
@@ -46,16 +99,19 @@ impl RunError {
         match self {
             Self::Panicked { .. } => "panic",
             Self::TookTooLong { .. } => "timeout",
+            Self::TooManyLeft { .. } | Self::AtWork { .. } | Self::NoThread { .. } => "not_run",
             Self::Refused { .. } => "error",
+            Self::Invalid { .. } => "invalid",
+            Self::Subscription { .. } => "subscription",
         }
     }
 }
 
 impl Assignors {
-    /// Exactly these. A rebalance waits for nobody longer than `rebalance_timeout`; half of that is left to an assignor.
+    /// Exactly these.
     pub(crate) fn new(
         list: Vec<Arc<dyn Assignor>>,
-        rebalance_timeout: Duration,
+        limits: AssignorLimits,
     ) -> Result<Self, ConsumerError> {
         let mut names = BTreeSet::new();
         for assignor in &list {
@@ -68,9 +124,18 @@ impl Assignors {
         }
         Ok(Self {
             protocol: common_protocol(&list)?,
-            list,
-            time_limit: rebalance_timeout / 2,
+            list: list
+                .into_iter()
+                .map(|assignor| Listed {
+                    name: assignor.name().to_owned(),
+                    assignor,
+                })
+                .collect(),
+            threads: Threads::default(),
+            limits,
             last: Mutex::new(None),
+            known: Arc::default(),
+            at_work: Arc::default(),
         })
     }
 
@@ -78,7 +143,7 @@ impl Assignors {
     pub(crate) fn named(
         strategy: &[String],
         registered: Vec<Arc<dyn Assignor>>,
-        rebalance_timeout: Duration,
+        limits: AssignorLimits,
     ) -> Result<Self, ConsumerError> {
         let mut known = registered;
         known.push(Arc::new(RangeAssignor));
@@ -95,7 +160,7 @@ impl Assignors {
             };
             list.push(Arc::clone(assignor));
         }
-        Self::new(list, rebalance_timeout)
+        Self::new(list, limits)
     }
 
     /// The rebalance protocol of this member.
@@ -104,98 +169,134 @@ impl Assignors {
     }
 
     /// All, in order of preference.
-    pub(crate) fn all(&self) -> &[Arc<dyn Assignor>] {
+    pub(crate) fn all(&self) -> &[Listed] {
         &self.list
     }
 
     /// The one the group chose.
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<dyn Assignor>> {
-        let found = self.list.iter().find(|assignor| assignor.name() == name);
-        found.map(Arc::clone)
+    pub(crate) fn get(&self, name: &str) -> Option<&Listed> {
+        self.list.iter().find(|listed| listed.name == name)
     }
 
-    /// What goes into the subscription besides what every assignor gets. An assignor that fails here has nothing to say.
+    /// What goes into the subscription besides what every assignor gets, made anew. Where that fails, what the assignor
+    /// made last stands, or it has nothing to say.
     pub(crate) async fn user_data(
         &self,
-        assignor: &Arc<dyn Assignor>,
+        listed: &Listed,
         topics: &BTreeSet<String>,
-    ) -> Option<Vec<u8>> {
-        let (topics, last) = (topics.clone(), lock(&self.last).clone());
-        let asked = self.run(assignor, move |assignor| {
-            Ok(assignor.user_data(&topics, last.as_ref()))
-        });
-        match asked.await {
-            Ok(user_data) => user_data,
-            Err(error) => {
-                warn!(%error, "joining without user data");
-                None
+    ) -> (Option<Vec<u8>>, Result<(), RunError>) {
+        let Listed { name, assignor } = listed;
+        let made = match AtWork::begin(&self.at_work, name) {
+            Some(at_work) => {
+                let (topics, last) = (topics.clone(), lock(&self.last).clone());
+                let (assignor, known) = (Arc::clone(assignor), Arc::clone(&self.known));
+                let limit = self.limits.user_data;
+                self.run_within(limit, name, move || {
+                    let made = assignor.user_data(&topics, last.as_ref());
+                    lock(&known).insert(at_work.assignor.clone(), made.clone());
+                    Ok(made)
+                })
+                .await
             }
+            None => Err(self.failed(RunError::AtWork {
+                assignor: name.clone(),
+            })),
+        };
+        match made {
+            Ok(made) => (made, Ok(())),
+            Err(error) => (lock(&self.known).get(name).cloned().flatten(), Err(error)),
         }
     }
 
     /// Tells the assignor what this member was assigned.
-    pub(crate) async fn assigned(&self, name: &str, assignment: Assignment) {
+    pub(crate) async fn assigned(
+        &self,
+        name: &str,
+        assignment: Assignment,
+    ) -> Result<(), RunError> {
         *lock(&self.last) = Some(assignment.clone());
-        let Some(assignor) = self.get(name) else {
-            return;
+        let Some(listed) = self.get(name) else {
+            return Ok(());
         };
-        let told = self.run(&assignor, move |assignor| {
+        let assignor = Arc::clone(&listed.assignor);
+        self.run(name, move || {
             assignor.on_assignment(&assignment);
             Ok(())
-        });
-        if let Err(error) = told.await {
-            warn!(%error, "assigned all the same");
-        }
+        })
+        .await
     }
 
-    /// Runs `work` with an assignor. What takes too long is not waited for; its thread ends when the assignor returns.
+    /// Runs `work`, which calls the assignor of this name or is about its plan, on a thread of its own. What takes too
+    /// long is not waited for; its thread ends when the work does, and does not keep the process from ending.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
-        assignor: &Arc<dyn Assignor>,
-        work: impl FnOnce(&dyn Assignor) -> Result<T, AssignError> + Send + 'static,
+        name: &str,
+        work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
     ) -> Result<T, RunError> {
-        let name = || assignor.name().to_owned();
+        self.run_within(self.limits.plan, name, work).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        name: &str,
+        work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
+    ) -> Result<T, RunError> {
         let started = Instant::now();
-        let worker = Arc::clone(assignor);
-        let running = tokio::task::spawn_blocking(move || work(&*worker));
-        let done = match tokio::time::timeout(self.time_limit, running).await {
-            Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(error))) => Err(RunError::Refused {
-                assignor: name(),
-                error,
-            }),
-            Ok(Err(panicked)) => Err(RunError::Panicked {
-                assignor: name(),
-                message: panicked
-                    .try_into_panic()
-                    .map_or_else(|error| error.to_string(), |payload| message(&*payload)),
-            }),
-            Err(_elapsed) => Err(RunError::TookTooLong {
-                assignor: name(),
-                limit: self.time_limit,
-            }),
+        let assignor = name.to_owned();
+        let done = match self.threads.run(limit, work).await {
+            Ok(done) => done,
+            Err(ThreadError::Panicked(message)) => Err(RunError::Panicked { assignor, message }),
+            Err(ThreadError::TookTooLong) => Err(RunError::TookTooLong { assignor, limit }),
+            Err(ThreadError::TooManyLeft(left)) => Err(RunError::TooManyLeft { assignor, left }),
+            Err(ThreadError::NotStarted(error)) => Err(RunError::NoThread { assignor, error }),
         };
-        histogram!(ASSIGNOR_DURATION_SECONDS, "assignor" => name()).record(started.elapsed());
-        if let Err(error) = &done {
-            failed(assignor.name(), error.kind());
-        }
-        done
+        histogram!(ASSIGNOR_DURATION_SECONDS, "assignor" => name.to_owned())
+            .record(started.elapsed());
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of a few threads")]
+        gauge!(ASSIGNOR_THREADS_LEFT_BEHIND, "assignor" => name.to_owned())
+            .set(self.threads.left_behind() as f64);
+        done.map_err(|error| self.failed(error))
+    }
+
+    /// Counts a run that brought nothing.
+    fn failed(&self, error: RunError) -> RunError {
+        let assignor = match &error {
+            RunError::Panicked { assignor, .. }
+            | RunError::TookTooLong { assignor, .. }
+            | RunError::TooManyLeft { assignor, .. }
+            | RunError::AtWork { assignor }
+            | RunError::NoThread { assignor, .. }
+            | RunError::Refused { assignor, .. }
+            | RunError::Invalid { assignor, .. } => assignor.as_str(),
+            RunError::Subscription { .. } => "",
+        };
+        counter!(ASSIGNOR_FAILURES_TOTAL, "assignor" => assignor.to_owned(), "kind" => error.kind())
+            .increment(1);
+        error
     }
 }
 
-/// Counts a run without a usable plan.
-pub(crate) fn failed(assignor: &str, kind: &'static str) {
-    counter!(ASSIGNOR_FAILURES_TOTAL, "assignor" => assignor.to_owned(), "kind" => kind)
-        .increment(1);
+/// An assignor is making user data, until this is dropped: by the thread that does it.
+struct AtWork {
+    assignor: String,
+    at_work: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What a panic said.
-fn message(payload: &(dyn std::any::Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_owned())
+impl AtWork {
+    /// `None` if it is making some already: one thread of each is enough to leave behind.
+    fn begin(at_work: &Arc<Mutex<BTreeSet<String>>>, assignor: &str) -> Option<Self> {
+        lock(at_work).insert(assignor.to_owned()).then(|| Self {
+            assignor: assignor.to_owned(),
+            at_work: Arc::clone(at_work),
+        })
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        lock(&self.at_work).remove(&self.assignor);
+    }
 }
 
 /// The most advanced rebalance protocol that all have in common: whichever of them the group chooses, the members have
@@ -234,6 +335,11 @@ mod tests {
     use super::*;
 
     const REBALANCE_TIMEOUT: Duration = Duration::from_secs(60);
+    const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+
+    fn limits() -> AssignorLimits {
+        AssignorLimits::new(None, REBALANCE_TIMEOUT, SESSION_TIMEOUT).unwrap()
+    }
 
     /// An assignor by its words alone.
     struct Named(&'static str, &'static [RebalanceProtocol]);
@@ -272,7 +378,7 @@ mod tests {
             .iter()
             .map(|(name, protocols)| -> Arc<dyn Assignor> { Arc::new(Named(name, protocols)) })
             .collect();
-        Assignors::new(list, REBALANCE_TIMEOUT).map_err(|error| error.to_string())
+        Assignors::new(list, limits()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -299,14 +405,10 @@ mod tests {
         let own: Arc<dyn Assignor> = Arc::new(Named("mine", EAGER));
         let named = |strategy: &[&str]| {
             let strategy: Vec<String> = strategy.iter().map(|&name| name.to_owned()).collect();
-            let named = Assignors::named(&strategy, vec![Arc::clone(&own)], REBALANCE_TIMEOUT);
+            let named = Assignors::named(&strategy, vec![Arc::clone(&own)], limits());
             named
                 .map(|named| -> Vec<String> {
-                    named
-                        .all()
-                        .iter()
-                        .map(|one| one.name().to_owned())
-                        .collect()
+                    named.all().iter().map(|one| one.name.clone()).collect()
                 })
                 .map_err(|error| error.to_string())
         };
@@ -324,10 +426,15 @@ mod tests {
     async fn a_panic_of_an_assignor_is_an_error_and_joins_without_user_data() {
         let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
-        let assignor = assignors.get("a").unwrap();
+        let listed = assignors.get("a").unwrap();
         let no_topics = BTreeSet::new();
-        assert_eq!(assignors.user_data(&assignor, &no_topics).await, None);
-        let ran: Result<(), _> = assignors.run(&assignor, |_| panic!("oh")).await;
+        let (made, said) = assignors.user_data(listed, &no_topics).await;
+        assert_eq!(made, None);
+        assert_eq!(
+            said.unwrap_err().to_string(),
+            "assignor a panicked: no topics"
+        );
+        let ran: Result<(), _> = assignors.run("a", || panic!("oh")).await;
         assert_eq!(ran.unwrap_err().to_string(), "assignor a panicked: oh");
     }
 
@@ -335,33 +442,31 @@ mod tests {
     async fn user_data_is_made_from_the_last_assignment() {
         let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
-        let assignor = assignors.get("a").unwrap();
+        let listed = assignors.get("a").unwrap();
         let topics = BTreeSet::from(["orders".to_owned()]);
-        assert_eq!(assignors.user_data(&assignor, &topics).await, None);
+        let made = assignors.user_data(listed, &topics).await;
+        assert_eq!(made, (None, Ok(())));
         let assignment = Assignment {
             generation: 5,
             ..Assignment::default()
         };
-        assignors.assigned("a", assignment).await;
-        assert_eq!(
-            assignors.user_data(&assignor, &topics).await,
-            Some(vec![0, 0, 0, 5])
-        );
+        assignors.assigned("a", assignment).await.unwrap();
+        let made = assignors.user_data(listed, &topics).await;
+        assert_eq!(made, (Some(vec![0, 0, 0, 5]), Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_assignor_that_takes_too_long_is_not_waited_for() {
         let _limit = Limit::start();
         let assignors = assignors(&[("a", EAGER)]).unwrap();
-        let assignor = assignors.get("a").unwrap();
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let running = assignors.run(&assignor, move |_| {
+        let running = assignors.run("a", move || {
             // Until the test lets go.
             let _ = held.recv();
             Ok(())
         });
         tokio::pin!(running);
-        // A blocking thread at work holds the paused clock, so it is moved by hand.
+        // A thread at work holds the paused clock, so it is moved by hand.
         let ran = loop {
             tokio::select! {
                 biased;
@@ -371,5 +476,20 @@ mod tests {
         };
         assert!(matches!(ran, Err(RunError::TookTooLong { .. })));
         drop(release);
+    }
+
+    #[test]
+    fn user_data_never_takes_so_long_that_the_session_ends() {
+        let seconds = Duration::from_secs;
+        let limits = |timeout, rebalance, session| {
+            AssignorLimits::new(timeout, seconds(rebalance), seconds(session))
+                .map(|limits| (limits.plan.as_secs(), limits.user_data.as_secs()))
+                .ok()
+        };
+        assert_eq!(limits(None, 300, 45), Some((150, 15)));
+        assert_eq!(limits(Some(seconds(10)), 300, 45), Some((10, 10)));
+        assert_eq!(limits(Some(seconds(300)), 300, 45), Some((300, 15)));
+        assert_eq!(limits(Some(seconds(301)), 300, 45), None);
+        assert_eq!(limits(Some(seconds(0)), 300, 45), None);
     }
 }

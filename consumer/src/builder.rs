@@ -13,7 +13,7 @@ use ractor::ActorCell;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::assignment::Assignors;
+use crate::assignment::{AssignorLimits, Assignors};
 use crate::committer::{self, Committer};
 use crate::core::membership::{FatalError, MembershipConfig};
 use crate::event::EventSender;
@@ -48,6 +48,7 @@ impl ConsumerGroup {
             chosen: None,
             policy: HandlerPolicy::default(),
             drain_timeout: Duration::from_secs(30),
+            assignor_timeout: None,
             factory: None,
             supervisor: None,
         }
@@ -65,6 +66,7 @@ pub struct ConsumerGroupBuilder {
     chosen: Option<Vec<Arc<dyn Assignor>>>,
     policy: HandlerPolicy,
     drain_timeout: Duration,
+    assignor_timeout: Option<Duration>,
     factory: Option<Factory>,
     supervisor: Option<ActorCell>,
 }
@@ -106,6 +108,14 @@ impl ConsumerGroupBuilder {
     /// Exactly these assignors, in order of preference, whatever `partition.assignment.strategy` says.
     pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
         self.chosen = Some(assignors.into_iter().collect());
+        self
+    }
+
+    /// How long one call into an assignor may take, above zero and at most `max.poll.interval.ms`; half of that by
+    /// default. A call for user data has a third of `session.timeout.ms` at most. What takes longer counts as failed, and
+    /// the thread it runs on is left behind; while four of a consumer's are, further calls fail at once.
+    pub fn assignor_timeout(mut self, timeout: Duration) -> Self {
+        self.assignor_timeout = Some(timeout);
         self
     }
 
@@ -192,9 +202,12 @@ impl ConsumerGroupBuilder {
         }
         let strategy = &self.config.partition_assignment_strategy;
         let rebalance_timeout = self.config.max_poll_interval;
+        let session_timeout = self.config.session_timeout;
+        let limits =
+            AssignorLimits::new(self.assignor_timeout, rebalance_timeout, session_timeout)?;
         let assignors = match self.chosen {
-            Some(chosen) => Assignors::new(chosen, rebalance_timeout)?,
-            None => Assignors::named(strategy, self.registered, rebalance_timeout)?,
+            Some(chosen) => Assignors::new(chosen, limits)?,
+            None => Assignors::named(strategy, self.registered, limits)?,
         };
         let membership = MembershipConfig {
             instance_id: self.config.group_instance_id.clone(),

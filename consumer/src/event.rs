@@ -111,9 +111,16 @@ pub enum Event {
         /// Where it begins.
         to: i64,
     },
-    /// We lead the group and our assignor has no plan. The group tries again.
+    /// A call into an assignor brought nothing. Without a plan the group tries again; without user data the member joins
+    /// with what was made last, or none; being told of an assignment is not waited for.
     AssignorFailed {
-        /// Why.
+        /// Which assignor.
+        assignor: String,
+        /// Our member id; empty before the coordinator gave one.
+        member_id: String,
+        /// What it was called for: `assign`, `user_data` or `on_assignment`.
+        call: &'static str,
+        /// Why it came to nothing.
         error: String,
     },
     /// The coordinator does not answer any more, is another one now, or cannot be found. Told once until it is found

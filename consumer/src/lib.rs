@@ -68,6 +68,7 @@ mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use builder::{ConsumerGroup, ConsumerGroupBuilder};
 pub use callboard_client::TopicPartition;

@@ -42,10 +42,12 @@ pub const CONSUMER_FATAL_TOTAL: &str = "callboard_consumer_fatal_total";
 pub const CONSUMER_HEARTBEAT_FAILURES_TOTAL: &str = "callboard_consumer_heartbeat_failures_total";
 /// Errors in Fetch answers, by Kafka's error name.
 pub const CONSUMER_FETCH_ERRORS_TOTAL: &str = "callboard_consumer_fetch_errors_total";
-/// The leader's runs of an assignor.
+/// Calls into an assignor.
 pub const ASSIGNOR_DURATION_SECONDS: &str = "callboard_assignor_duration_seconds";
-/// Runs without a plan, by kind: panic, timeout, invalid, error.
+/// Calls that brought nothing, by kind: panic, timeout, `not_run`, invalid, error, subscription.
 pub const ASSIGNOR_FAILURES_TOTAL: &str = "callboard_assignor_failures_total";
+/// Threads with a call into an assignor that nobody waits for any more.
+pub const ASSIGNOR_THREADS_LEFT_BEHIND: &str = "callboard_assignor_threads_left_behind";
 
 const FAST: &[f64] = &[
     0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 1.0, 10.0,
@@ -104,7 +106,7 @@ pub fn describe() {
         ),
         (
             ASSIGNOR_FAILURES_TOTAL,
-            "Assignor runs without a usable plan, by kind",
+            "Calls into an assignor that brought nothing, by kind",
         ),
     ];
     for (name, help) in counters {
@@ -128,10 +130,7 @@ pub fn describe() {
             CONSUMER_REVOKE_DRAIN_DURATION_SECONDS,
             "From the start of a revocation to its end",
         ),
-        (
-            ASSIGNOR_DURATION_SECONDS,
-            "Run time of an assignor on the leader",
-        ),
+        (ASSIGNOR_DURATION_SECONDS, "Time of a call into an assignor"),
     ];
     for (name, help) in seconds {
         describe_histogram!(name, Unit::Seconds, help);
@@ -146,6 +145,11 @@ pub fn describe() {
             CONSUMER_PAUSED_PARTITIONS,
             Unit::Count,
             "Partitions owned and not consumed, by cause",
+        ),
+        (
+            ASSIGNOR_THREADS_LEFT_BEHIND,
+            Unit::Count,
+            "Threads with a call into an assignor that nobody waits for",
         ),
         (
             CONSUMER_BUFFERED_BYTES,

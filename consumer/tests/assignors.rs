@@ -158,8 +158,17 @@ async fn an_assignor_that_fails_fails_its_generation_and_the_group_tries_again()
         let failed = event(&mut events, |event| {
             matches!(event, Event::AssignorFailed { .. })
         });
-        let error = why.to_owned();
-        assert_eq!(failed.await, Event::AssignorFailed { error });
+        let Event::AssignorFailed {
+            assignor,
+            member_id,
+            call,
+            error,
+        } = failed.await
+        else {
+            unreachable!()
+        };
+        assert_eq!((&*assignor, call, &*error), ("moody", "assign", why));
+        assert!(member_id.starts_with("member-"), "{member_id}");
     }
     world
         .broker

@@ -67,7 +67,11 @@ impl Said {
             } => Some(format!(
                 "{partition} has no offset {from} any more: it goes on at {to}, as auto.offset.reset says"
             )),
-            Event::AssignorFailed { error } => self.once(format!(
+            // Its user data, or its being told: the group goes on.
+            Event::AssignorFailed { call, error, .. } if *call != "assign" => {
+                self.once(format!("{error} (asked for {call})"))
+            }
+            Event::AssignorFailed { error, .. } => self.once(format!(
                 "the group cannot share out its partitions ({error}): it is tried again"
             )),
             Event::CoordinatorLost { node, error } => {

@@ -99,7 +99,7 @@ impl Report {
             Event::Skipped { partition, offset } => {
                 Self::Trouble(format!("{partition}@{offset} was passed over"))
             }
-            Event::AssignorFailed { error } => {
+            Event::AssignorFailed { error, .. } => {
                 Self::Trouble(format!("the assignor has no plan: {error}"))
             }
             Event::Fatal { error } => Self::Trouble(error.to_string()),

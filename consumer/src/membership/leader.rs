@@ -1,5 +1,6 @@
 //! The leader's duty: read what the members subscribe to, get metadata of all those topics, have the chosen assignor
-//! make a plan off every mailbox, check it, and encode it for SyncGroup. Keeps nothing between rebalances.
+//! make a plan, check it, and encode it for SyncGroup; all but the metadata on threads that may be left behind. Keeps
+//! nothing between rebalances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use callboard_protocol::consumer_protocol::{Assignment, Subscription};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::assignment::{self, Assignors};
+use crate::assignment::{Assignors, Listed, RunError};
 use crate::core::membership::{EncodedPlan, JoinMember, PlanFailure};
 use crate::shared::Shared;
 
@@ -20,11 +21,17 @@ use crate::shared::Shared;
 pub(super) async fn plan(
     shared: &Shared,
     assignors: &Assignors,
-    protocol: &str,
+    name: &str,
     members: Vec<JoinMember>,
     skip: bool,
 ) -> Result<EncodedPlan, PlanFailure> {
-    let infos = subscriptions(&members, assignors.protocol())?;
+    let failed = |error: RunError| PlanFailure::Assignor(error.to_string());
+    let protocol = assignors.protocol();
+    let members = Arc::new(members);
+    let said = Arc::clone(&members);
+    // All that is made of what members say, or by an assignor, has its limit: a group may be as large as it likes.
+    let read = assignors.run(name, move || subscriptions(&said, protocol));
+    let infos = read.await.map_err(failed)?;
     let topics: BTreeSet<String> = infos
         .iter()
         .flat_map(|info| info.topics.iter().cloned())
@@ -44,15 +51,23 @@ pub(super) async fn plan(
             counts,
         });
     }
-    let Some(assignor) = assignors.get(protocol) else {
+    let Some(Listed { assignor, .. }) = assignors.get(name) else {
         return Err(PlanFailure::Assignor(format!(
-            "the group chose the assignor {protocol}, which this member did not offer"
+            "the group chose the assignor {name}, which this member did not offer"
         )));
     };
-    let group = Arc::new(Group::new(topic_infos(&counts, &cluster), infos));
-    let plan = assign(assignors, &assignor, &group).await?;
+    let started = Instant::now();
+    let (assignor, named) = (Arc::clone(assignor), name.to_owned());
+    let (topics, said) = (topic_infos(&counts, &cluster), Arc::clone(&members));
+    let made = assignors.run(name, move || {
+        let group = Group::new(topics, infos);
+        let plan = assign(&*assignor, named, &group, protocol)?;
+        Ok(encode(&group, &plan, &said))
+    });
+    let assignments = made.await.map_err(failed)?;
+    info!(assignor = name, members = members.len(), topics = counts.len(), took = ?started.elapsed(), "group assigned");
     Ok(EncodedPlan {
-        assignments: encode(&group, &plan, &members),
+        assignments,
         counts,
     })
 }
@@ -65,7 +80,7 @@ pub(super) async fn plan(
 fn subscriptions(
     members: &[JoinMember],
     protocol: RebalanceProtocol,
-) -> Result<Vec<MemberInfo>, PlanFailure> {
+) -> Result<Vec<MemberInfo>, RunError> {
     let mut infos = Vec::with_capacity(members.len());
     for member in members {
         match Subscription::decode(&member.metadata) {
@@ -82,10 +97,10 @@ fn subscriptions(
                 warn!(member_id = member.member_id, %error, "subscription cannot be read, assigning nothing to its member");
             }
             Err(error) => {
-                return Err(PlanFailure::Assignor(format!(
-                    "the subscription of {} cannot be read: {error}",
-                    member.member_id
-                )));
+                return Err(RunError::Subscription {
+                    member_id: member.member_id.clone(),
+                    error: error.to_string(),
+                });
             }
         }
     }
@@ -125,33 +140,29 @@ fn topic_infos(counts: &BTreeMap<String, i32>, cluster: &Cluster) -> Vec<TopicIn
     counts.iter().map(info).collect()
 }
 
-async fn assign(
-    assignors: &Assignors,
-    assignor: &Arc<dyn Assignor>,
-    group: &Arc<Group>,
-) -> Result<Plan, PlanFailure> {
-    let failed = |why: String| PlanFailure::Assignor(why);
-    let started = Instant::now();
-    let view = Arc::clone(group);
-    let plan = assignors
-        .run(assignor, move |assignor| assignor.assign(&view))
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    if let Err(error) = plan.check(group, assignors.protocol()) {
-        assignment::failed(assignor.name(), "invalid");
-        return Err(failed(format!(
-            "assignor {} made an invalid plan: {error}",
-            assignor.name()
-        )));
+/// A plan that holds what a plan has to.
+fn assign(
+    assignor: &dyn Assignor,
+    name: String,
+    group: &Group,
+    protocol: RebalanceProtocol,
+) -> Result<Plan, RunError> {
+    let plan = match assignor.assign(group) {
+        Ok(plan) => plan,
+        Err(error) => {
+            return Err(RunError::Refused {
+                assignor: name,
+                error,
+            });
+        }
+    };
+    match plan.check(group, protocol) {
+        Ok(()) => Ok(plan),
+        Err(error) => Err(RunError::Invalid {
+            assignor: name,
+            error,
+        }),
     }
-    info!(
-        assignor = assignor.name(),
-        members = group.member_indices().len(),
-        topics = group.topic_indices().len(),
-        took = ?started.elapsed(),
-        "group assigned"
-    );
-    Ok(plan)
 }
 
 /// An assignment for every member, empty where it gets nothing.

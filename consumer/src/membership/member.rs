@@ -7,8 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use callboard_client::TopicPartition;
 use callboard_protocol::consumer_protocol::{Assignment, Subscription};
+use futures_util::future::join_all;
 use tracing::warn;
 
+use super::assignor_failed;
 use crate::assignment::Assignors;
 use crate::core::membership::{Generation, JoinQuestion};
 use crate::shared::Shared;
@@ -29,9 +31,20 @@ pub(super) async fn subscriptions(
             _ => owned.push((partition.topic.to_string(), vec![partition.partition])),
         }
     }
-    let mut subscriptions = Vec::with_capacity(assignors.all().len());
-    for assignor in assignors.all() {
-        let user_data = assignors.user_data(assignor, topics).await;
+    // All at once: together they may take as long as one.
+    let made = join_all(
+        assignors
+            .all()
+            .iter()
+            .map(|listed| assignors.user_data(listed, topics)),
+    )
+    .await;
+    let mut subscriptions = Vec::with_capacity(made.len());
+    for (listed, (user_data, said)) in assignors.all().iter().zip(made) {
+        if let Err(error) = said {
+            let (assignor, member_id) = (listed.name.clone(), question.member_id.clone());
+            assignor_failed(shared, assignor, member_id, "user_data", error.to_string());
+        }
         let subscription = Subscription {
             topics: topics.iter().cloned().collect(),
             user_data: user_data.map(Bytes::from),
@@ -39,13 +52,14 @@ pub(super) async fn subscriptions(
             generation_id: question.generation,
             rack_id: shared.client.config().client_rack.clone(),
         };
-        subscriptions.push((assignor.name().to_owned(), subscription.encode()));
+        subscriptions.push((listed.name.clone(), subscription.encode()));
     }
     subscriptions
 }
 
 /// Reads an assignment and tells the assignor of it; `None` if these bytes are none.
 pub(super) async fn assigned(
+    shared: &Shared,
     assignors: &Assignors,
     generation: &Generation,
     bytes: &[u8],
@@ -75,6 +89,16 @@ pub(super) async fn assigned(
     for numbers in told.partitions.values_mut() {
         numbers.sort_unstable();
     }
-    assignors.assigned(&generation.protocol, told).await;
+    let assignor = &generation.protocol;
+    if let Err(error) = assignors.assigned(assignor, told).await {
+        let (assignor, member_id) = (assignor.clone(), generation.member_id.clone());
+        assignor_failed(
+            shared,
+            assignor,
+            member_id,
+            "on_assignment",
+            error.to_string(),
+        );
+    }
     Some(assigned)
 }

@@ -289,12 +289,11 @@ impl State {
                 info!(group_id = %self.shared.group_id, node, "coordinator found again");
                 self.shared.events.send(Event::CoordinatorFound { node });
             }
-            Effect::AssignorFailed(why) => {
-                warn!(error = why, "no assignment");
-                self.shared
-                    .events
-                    .send(Event::AssignorFailed { error: why });
-            }
+            Effect::PlanFailed {
+                assignor,
+                member_id,
+                why,
+            } => assignor_failed(&shared, assignor, member_id, "assign", why),
             Effect::Fatal(fatal) => {
                 let group = self.shared.group_id.to_string();
                 error!(group_id = group, error = %fatal, "membership ended");
@@ -389,6 +388,23 @@ impl State {
             }
         }
     }
+}
+
+/// Tells the log and the application of a call into an assignor that brought nothing; it is counted where it was made.
+fn assignor_failed(
+    shared: &Shared,
+    assignor: String,
+    member_id: String,
+    call: &'static str,
+    error: String,
+) {
+    warn!(group_id = %shared.group_id, assignor, member_id, call, error, "an assignor failed");
+    shared.events.send(Event::AssignorFailed {
+        assignor,
+        member_id,
+        call,
+        error,
+    });
 }
 
 /// A refusal as a label.

@@ -51,6 +51,7 @@ pub(super) async fn join(
     question: JoinQuestion,
 ) -> Result<JoinAnswer, (Refusal, String)> {
     let config = shared.client.config();
+    // Before the request, so that none that is under way waits for an assignor.
     let protocols = member::subscriptions(shared, assignors, &question).await;
     let mut target = shared.client.coordination(question.node);
     target.timeout = config
@@ -143,7 +144,7 @@ pub(super) async fn sync(
     check(response.error_code)?;
     Ok(SyncAnswer {
         protocol: response.protocol_name.as_ref().map(ToString::to_string),
-        assigned: member::assigned(assignors, &generation, &response.assignment).await,
+        assigned: member::assigned(shared, assignors, &generation, &response.assignment).await,
     })
 }
 

@@ -179,7 +179,11 @@ impl Membership {
     /// to joining at once, and comes back later. A static leader stays and joins again.
     fn plan_failed(&mut self, now: Duration, failure: PlanFailure, effects: &mut Vec<Effect>) {
         let (PlanFailure::Metadata(why) | PlanFailure::Assignor(why)) = failure;
-        effects.push(Effect::AssignorFailed(why.clone()));
+        effects.push(Effect::PlanFailed {
+            assignor: self.generation.protocol.clone(),
+            member_id: self.generation.member_id.clone(),
+            why: why.clone(),
+        });
         self.reason = Reason::Failed(why);
         let wait = self.join_backoff.next_wait();
         match self.coordinator {

@@ -241,8 +241,15 @@ pub enum Effect {
     },
     /// And this node has answered as the coordinator since.
     CoordinatorFound(i32),
-    /// The plan failed; the application should hear of it.
-    AssignorFailed(String),
+    /// There is no plan; the application should hear of it.
+    PlanFailed {
+        /// The assignor that the group chose.
+        assignor: String,
+        /// Who we were.
+        member_id: String,
+        /// Why.
+        why: String,
+    },
     /// The member ends and does not come back.
     Fatal(FatalError),
     /// The member has left.

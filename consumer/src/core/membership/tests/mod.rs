@@ -529,7 +529,8 @@ fn a_leader_without_a_plan_leaves_and_comes_back_after_a_wait() {
     let effects = story.step(Input::Planned(ticket, failed));
     assert!(matches!(
         &effects[..],
-        [Effect::AssignorFailed(_), Effect::Leave { member_id, .. }] if member_id == "me"
+        [Effect::PlanFailed { assignor, .. }, Effect::Leave { member_id, .. }]
+            if assignor == "range" && member_id == "me"
     ));
     let (_, question) = only_join(story.wait());
     assert_eq!(question.member_id, "");

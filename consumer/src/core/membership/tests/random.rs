@@ -118,7 +118,7 @@ fn random_stories_keep_the_invariants() {
                     | Effect::Disconnect(_)
                     | Effect::CoordinatorLost { .. }
                     | Effect::CoordinatorFound(_)
-                    | Effect::AssignorFailed(_) => Input::Tick,
+                    | Effect::PlanFailed { .. } => Input::Tick,
                     Effect::Fatal(error) => panic!("nothing here is fatal: {error}"),
                     Effect::Stopped => panic!("nobody asked it to stop"),
                 }
