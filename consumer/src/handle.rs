@@ -46,7 +46,7 @@ pub enum ConsumerError {
 #[derive(Clone, Debug)]
 pub struct ShutdownOptions {
     /// How long all of it may take; what is left then is cut off. The records in work have the consumer's drain timeout
-    /// of this.
+    /// of this, and three quarters at most: the rest is for the last commit and for leaving the group.
     pub timeout: Duration,
     /// Told to the coordinator's log.
     pub reason: String,
@@ -206,7 +206,11 @@ impl ConsumerHandle {
         let left = match self.shared.slots.membership.get() {
             Some(membership) => membership
                 .call(
-                    |reply| MembershipMsg::Leave(options.reason, reply),
+                    |reply| MembershipMsg::Leave {
+                        reason: options.reason,
+                        within: options.timeout,
+                        reply,
+                    },
                     options.timeout,
                 )
                 .await

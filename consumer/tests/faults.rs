@@ -265,6 +265,38 @@ async fn a_shutdown_that_runs_out_of_time_says_what_it_left_behind() {
     world.stage.finish().await;
 }
 
+/// With everything at its default the records in work had all the time there is, and nothing was committed nor the group
+/// told.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_costs_neither_the_commit_of_the_others_nor_the_leave() {
+    let world = World::with(2, 3, &[("auto.commit.interval.ms", "3600000")]).await;
+    let consumer = world
+        .consumer()
+        .handle(|record: Record, _context| async move {
+            if record.partition() == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, HandlerError>(())
+        })
+        .start()
+        .await
+        .unwrap();
+    while consumer
+        .progress()
+        .get(&tp(0))
+        .is_none_or(|progress| progress.acknowledged < 3)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let report = consumer.shutdown(ShutdownOptions::default()).await;
+    assert_eq!(world.broker.committed(TOPIC, 0), Some(3));
+    assert_eq!(world.broker.count(ApiKey::LEAVE_GROUP), 1);
+    assert!(!report.drained, "{report:?}");
+    assert_eq!(report.uncommitted, [tp(1)].into());
+    assert!(report.took <= Duration::from_secs(30), "{report:?}");
+    world.stage.finish().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_member_at_the_end_does_not_report_a_clean_end() {
     let world = World::new(1, 1).await;

@@ -51,8 +51,12 @@ pub(crate) enum MembershipMsg {
         generation: i32,
         code: Refusal,
     },
-    /// Give everything up in order and leave. Answers when that is done.
-    Leave(String, RpcReplyPort<()>),
+    /// Give everything up in order and leave, in so much time. Answers when that is done.
+    Leave {
+        reason: String,
+        within: Duration,
+        reply: RpcReplyPort<()>,
+    },
 }
 
 pub(crate) struct MembershipActor;
@@ -146,9 +150,13 @@ impl Actor for MembershipActor {
                 generation,
                 code,
             }),
-            MembershipMsg::Leave(reason, reply) => {
+            MembershipMsg::Leave {
+                reason,
+                within,
+                reply,
+            } => {
                 state.leaving.push(reply);
-                state.step(Input::Leave(reason));
+                state.step(Input::Leave { reason, within });
                 state.answer_leavers();
             }
         }
@@ -251,10 +259,12 @@ impl State {
                 ticket,
                 partitions,
                 drain,
+                commit,
             } => self.shared.slots.partitions.cast(PartitionsMsg::Revoke {
                 ticket,
                 partitions,
                 drain,
+                commit,
             }),
             Effect::Lose { partitions, cause } => {
                 // At once, and not when the supervisor of handlers gets to it: by then we may be in a generation again

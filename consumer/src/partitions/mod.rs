@@ -45,6 +45,7 @@ pub(crate) enum PartitionsMsg {
         ticket: Ticket,
         partitions: BTreeSet<TopicPartition>,
         drain: Duration,
+        commit: Duration,
     },
     /// Partitions are gone.
     Lose {
@@ -147,7 +148,8 @@ impl Actor for Partitions {
                 ticket,
                 partitions,
                 drain,
-            } => state.revoke(ticket, partitions, drain),
+                commit,
+            } => state.revoke(ticket, partitions, (drain, commit)),
             PartitionsMsg::Lose { partitions, cause } => state.lose(partitions, cause),
             PartitionsMsg::Drained { cell, clean } => state.drained(&cell, clean),
             PartitionsMsg::Overdue(ticket) => state.overdue(ticket),

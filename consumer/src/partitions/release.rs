@@ -23,8 +23,6 @@ use crate::metrics::{CONSUMER_REBALANCES_TOTAL, CONSUMER_REVOKE_DRAIN_DURATION_S
 use crate::partition::{Cell, Intake};
 use crate::partition_handler::HandlerMsg;
 
-/// How long the commit before a release may take, within the drain timeout's size.
-const COMMIT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 /// How much longer than the committer this supervisor waits: it may be just restarting.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
 
@@ -38,6 +36,8 @@ pub(super) struct Release {
     draining: BTreeSet<TopicPartition>,
     /// Cut off in the middle of something.
     unfinished: BTreeSet<TopicPartition>,
+    /// How long the commit may take.
+    commit: Duration,
     committing: bool,
     since: Instant,
     _timer: Timer,
@@ -48,7 +48,7 @@ impl State {
         &mut self,
         ticket: Ticket,
         partitions: BTreeSet<TopicPartition>,
-        drain: Duration,
+        (drain, commit): (Duration, Duration),
     ) {
         let deadline = Instant::now() + drain;
         let mut release = Release {
@@ -56,6 +56,7 @@ impl State {
             leaving: BTreeMap::new(),
             draining: BTreeSet::new(),
             unfinished: BTreeSet::new(),
+            commit,
             committing: false,
             since: Instant::now(),
             _timer: self
@@ -155,7 +156,7 @@ impl State {
         for release in &mut self.releases {
             if release.draining.is_empty() && !release.committing {
                 release.committing = true;
-                let timeout = self.shared.settings.drain_timeout.min(COMMIT_TIMEOUT_MAX);
+                let timeout = release.commit;
                 let overdue = PartitionsMsg::Overdue(release.ticket);
                 release._timer = self.myself.send_after(timeout + COMMIT_GRACE, overdue);
                 self.shared.slots.committer.cast(CommitterMsg::Flush {

@@ -129,7 +129,12 @@ pub enum Input {
     /// The application wants a rebalance (KIP-568).
     Rejoin(String),
     /// Give everything up in order and leave.
-    Leave(String),
+    Leave {
+        /// Why, for the coordinator's log.
+        reason: String,
+        /// How long all of it may take.
+        within: Duration,
+    },
 }
 
 /// A JoinGroup to send.
@@ -207,6 +212,8 @@ pub enum Effect {
         partitions: BTreeSet<TopicPartition>,
         /// How long the records in work may take.
         drain: Duration,
+        /// And the commit after them.
+        commit: Duration,
     },
     /// Ownership is gone already: cancel, commit nothing. No answer.
     Lose {

@@ -23,6 +23,7 @@ pub use effects::{
     Effect, EncodedPlan, FatalError, Input, JoinAnswer, JoinMember, JoinQuestion, LossCause,
     PlanFailure, Reason, Refusal, SyncAnswer, SyncQuestion, Ticket,
 };
+use rebalance::RevokeTimes;
 pub use topics::{TopicView, Topics};
 
 /// What a member is told at its birth. Times are Kafka's configuration keys of the same name.
@@ -87,6 +88,7 @@ enum State {
     Revoking {
         ticket: Ticket,
         partitions: BTreeSet<TopicPartition>,
+        times: RevokeTimes,
         until: Duration,
         then: AfterRevoke,
     },
@@ -234,7 +236,7 @@ impl Membership {
             } => self.commit_refused(now, (request, generation), code, effects),
             Input::PartitionsRestarted => self.repeat(now, effects),
             Input::Rejoin(reason) => self.request_rejoin(Reason::Application(reason)),
-            Input::Leave(reason) => self.leave(now, reason, effects),
+            Input::Leave { reason, within } => self.leave(now, reason, within, effects),
         }
         self.advance(now, effects);
     }

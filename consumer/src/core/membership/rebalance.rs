@@ -13,7 +13,43 @@ use super::{
 /// Kafka cuts the reason at this many characters.
 const REASON_CHARS_MAX: usize = 255;
 
+/// The commit before a release takes no longer than this.
+const COMMIT_TIMEOUT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a revocation may take, in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RevokeTimes {
+    /// The records in work.
+    drain: Duration,
+    /// The commit after them.
+    commit: Duration,
+    /// All of it; then what is not released counts as lost.
+    all: Duration,
+}
+
 impl Membership {
+    /// The group waits for this member, but not longer than the rebalance timeout.
+    fn times_to_join(&self) -> RevokeTimes {
+        let all = self.config.rebalance_timeout;
+        RevokeTimes {
+            drain: self.config.drain_timeout.min(all / 2),
+            commit: self.config.drain_timeout.min(COMMIT_TIMEOUT_MAX),
+            all,
+        }
+    }
+
+    /// Of the time to leave in, three quarters at most are for the records in work, a sixth for the commit after them, and
+    /// what remains for LeaveGroup: a handler that hangs costs its own record, and neither the commit of the other
+    /// partitions nor the group's hearing that we have left.
+    fn times_to_leave(&self, within: Duration) -> RevokeTimes {
+        let join = self.times_to_join();
+        RevokeTimes {
+            drain: join.drain.min(within * 3 / 4),
+            commit: join.commit.min(within / 6),
+            all: join.all.min(within * 11 / 12),
+        }
+    }
+
     /// Starts the rebalance that was asked for, or goes on with the join that is due.
     pub(super) fn begin_rebalance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         match &self.state {
@@ -31,7 +67,8 @@ impl Membership {
                     self.unjoined(now);
                     self.join_if_due(now, effects);
                 } else {
-                    self.revoke(now, giving_up, AfterRevoke::Join, effects);
+                    let times = self.times_to_join();
+                    self.revoke(now, (giving_up, times), AfterRevoke::Join, effects);
                 }
             }
             State::Unjoined { .. } => self.join_if_due(now, effects),
@@ -55,7 +92,7 @@ impl Membership {
     pub(super) fn revoke(
         &mut self,
         now: Duration,
-        partitions: BTreeSet<TopicPartition>,
+        (partitions, times): (BTreeSet<TopicPartition>, RevokeTimes),
         then: AfterRevoke,
         effects: &mut Vec<Effect>,
     ) {
@@ -63,20 +100,18 @@ impl Membership {
         for partition in &partitions {
             self.owned.remove(partition);
         }
-        let drain = self
-            .config
-            .drain_timeout
-            .min(self.config.rebalance_timeout / 2);
         self.state = State::Revoking {
             ticket,
             partitions: partitions.clone(),
-            until: now + self.config.rebalance_timeout,
+            times,
+            until: now + times.all,
             then,
         };
         effects.push(Effect::Revoke {
             ticket,
             partitions,
-            drain,
+            drain: times.drain,
+            commit: times.commit,
         });
     }
 
@@ -196,7 +231,13 @@ impl Membership {
             self.apply(now, assigned, effects);
         } else {
             debug_assert_eq!(self.config.protocol, RebalanceProtocol::Cooperative);
-            self.revoke(now, moved, AfterRevoke::Apply { assigned }, effects);
+            let times = self.times_to_join();
+            self.revoke(
+                now,
+                (moved, times),
+                AfterRevoke::Apply { assigned },
+                effects,
+            );
         }
     }
 
@@ -206,12 +247,14 @@ impl Membership {
             State::Revoking {
                 ticket,
                 partitions,
+                times,
                 until,
                 ..
             } => effects.push(Effect::Revoke {
                 ticket: *ticket,
                 partitions: partitions.clone(),
-                drain: self.config.drain_timeout.min(until.saturating_sub(now) / 2),
+                drain: times.drain.min(until.saturating_sub(now) / 2),
+                commit: times.commit,
             }),
             State::Stable => {
                 let owned = self.owned.clone();
@@ -242,35 +285,31 @@ impl Membership {
     }
 
     /// [`Input::Leave`](super::Input::Leave): gives up what is owned in order, then leaves.
-    pub(super) fn leave(&mut self, now: Duration, reason: String, effects: &mut Vec<Effect>) {
-        match &mut self.state {
-            State::Leaving { .. } | State::Ended => {}
-            State::Revoking { then, .. } => {
-                // What an assignment gave in the same breath is never taken on; what is kept goes next.
-                let kept = !self.owned.is_empty();
-                if kept {
-                    let State::Revoking { partitions, .. } = &self.state else {
-                        return;
-                    };
-                    let all = self.owned.union(partitions).cloned().collect();
-                    self.revoke(now, all, AfterRevoke::Leave { reason }, effects);
-                } else {
-                    *then = AfterRevoke::Leave { reason };
-                }
-            }
+    pub(super) fn leave(
+        &mut self,
+        now: Duration,
+        reason: String,
+        within: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut all = self.owned.clone();
+        match &self.state {
+            State::Leaving { .. } | State::Ended => return,
+            // What is on its way out goes on under the times of the leave, which may be shorter; what an assignment gave in
+            // the same breath is never taken on.
+            State::Revoking { partitions, .. } => all.extend(partitions.iter().cloned()),
             State::Idle
             | State::Unjoined { .. }
             | State::Joining { .. }
             | State::Planning { .. }
             | State::Syncing { .. }
-            | State::Stable => {
-                if self.owned.is_empty() {
-                    self.send_leave(reason, effects);
-                } else {
-                    let all = self.owned.clone();
-                    self.revoke(now, all, AfterRevoke::Leave { reason }, effects);
-                }
-            }
+            | State::Stable => {}
+        }
+        if all.is_empty() {
+            self.send_leave(reason, effects);
+        } else {
+            let times = self.times_to_leave(within);
+            self.revoke(now, (all, times), AfterRevoke::Leave { reason }, effects);
         }
     }
 

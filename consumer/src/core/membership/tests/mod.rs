@@ -151,6 +151,14 @@ fn orders_of(id: u8, partitions: i32) -> Input {
     Input::MetadataChanged(Topics::from([("orders".to_owned(), view)]))
 }
 
+/// Leave within half a minute.
+fn leave() -> Input {
+    Input::Leave {
+        reason: "closing".to_owned(),
+        within: 30 * SECOND,
+    }
+}
+
 fn code(code: ErrorCode) -> Refusal {
     Refusal::Code(code)
 }
@@ -270,13 +278,14 @@ fn eager_gives_everything_up_before_it_joins_again() {
             ticket,
             partitions,
             drain,
+            commit,
         },
     ] = &effects[..]
     else {
         panic!("{effects:?}");
     };
     assert_eq!(*partitions, set(&[0, 1]));
-    assert_eq!(*drain, 30 * SECOND);
+    assert_eq!((*drain, *commit), (30 * SECOND, 10 * SECOND));
     // The drain takes its time; the coordinator hears that we live.
     let ticket = *ticket;
     story.heartbeat();
@@ -612,7 +621,7 @@ fn an_assignment_of_topics_we_do_not_want_is_not_taken() {
 #[test]
 fn leaving_gives_up_commits_and_then_leaves() {
     let mut story = Story::stable(config(), &[0]);
-    let effects = story.step(Input::Leave("closing".to_owned()));
+    let effects = story.step(leave());
     let [Effect::Revoke { ticket, .. }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -625,12 +634,82 @@ fn leaving_gives_up_commits_and_then_leaves() {
     assert_eq!(story.member.next_deadline(), None);
 }
 
+/// The records in work had all of the time, and a handler that hung left none for the rest.
+#[test]
+fn a_leave_has_time_for_records_for_their_commit_and_for_itself() {
+    let times = |within, drain_timeout| {
+        let mut settings = config();
+        settings.drain_timeout = drain_timeout;
+        let mut story = Story::stable(settings, &[0]);
+        let (reason, asked) = ("closing".to_owned(), story.now);
+        let effects = story.step(Input::Leave { reason, within });
+        let [Effect::Revoke { drain, commit, .. }] = effects[..] else {
+            panic!("{effects:?}");
+        };
+        // Nobody says that anything is released.
+        let left = loop {
+            match &story.wait()[..] {
+                [Effect::Heartbeat { ticket, .. }] => {
+                    let ticket = *ticket;
+                    story.step(Input::HeartbeatAnswered(ticket, Ok(())));
+                }
+                [Effect::Lose { .. }, Effect::Leave { .. }] => break story.now - asked,
+                other => panic!("{other:?}"),
+            }
+        };
+        (drain, commit, left)
+    };
+    let millis = Duration::from_millis;
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        times(seconds(30), seconds(30)),
+        (millis(22_500), seconds(5), millis(27_500))
+    );
+    assert_eq!(
+        times(seconds(30), seconds(3)),
+        (seconds(3), seconds(3), millis(27_500))
+    );
+    assert_eq!(
+        times(seconds(600), seconds(30)),
+        (seconds(30), seconds(10), seconds(300))
+    );
+}
+
+#[test]
+fn a_leave_shortens_the_revocation_that_it_finds() {
+    let mut story = Story::stable(config(), &[0, 1]);
+    let effects = story.step(Input::Rejoin("go".to_owned()));
+    let [Effect::Revoke { ticket: first, .. }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let effects = story.step(leave());
+    let [
+        Effect::Revoke {
+            ticket,
+            partitions,
+            drain,
+            ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*partitions, set(&[0, 1]));
+    assert!(*drain < 30 * SECOND);
+    assert_eq!(story.step(Input::Revoked(first)), []);
+    let effects = story.step(Input::Revoked(*ticket));
+    assert!(
+        matches!(&effects[..], [Effect::Leave { .. }]),
+        "{effects:?}"
+    );
+}
+
 #[test]
 fn a_static_member_does_not_leave() {
     let mut settings = config();
     settings.instance_id = Some("one".to_owned());
     let mut story = Story::stable(settings, &[0]);
-    let effects = story.step(Input::Leave("closing".to_owned()));
+    let effects = story.step(leave());
     let [Effect::Revoke { ticket, .. }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -641,7 +720,7 @@ fn a_static_member_does_not_leave() {
 fn leaving_while_a_join_is_parked_needs_another_connection() {
     let mut story = Story::stable(config(), &[]);
     only_join(story.step(Input::Rejoin("go".to_owned())));
-    let effects = story.step(Input::Leave("closing".to_owned()));
+    let effects = story.step(leave());
     assert!(
         matches!(
             &effects[..],
@@ -655,7 +734,7 @@ fn leaving_while_a_join_is_parked_needs_another_connection() {
 fn a_member_that_is_put_out_while_it_leaves_has_left() {
     let mut story = Story::stable(config(), &[0]);
     let beat = story.heartbeat();
-    story.step(Input::Leave("closing".to_owned()));
+    story.step(leave());
     let effects = story.step(Input::HeartbeatAnswered(
         beat,
         Err(code(ErrorCode::UNKNOWN_MEMBER_ID)),
