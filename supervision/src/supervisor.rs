@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use metrics::counter;
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent,
+};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -172,6 +174,8 @@ pub struct SupervisorState {
     origin: Instant,
     core: RestartCore<ChildId>,
     children: BTreeMap<ChildId, Child>,
+    /// Of the children that run.
+    running: BTreeMap<ActorId, ChildId>,
     next_order: u64,
 }
 
@@ -229,6 +233,7 @@ impl Actor for Supervisor {
             origin: Instant::now(),
             core: RestartCore::default(),
             children: BTreeMap::new(),
+            running: BTreeMap::new(),
             next_order: 0,
         })
     }
@@ -295,19 +300,19 @@ impl SupervisorState {
             run: Run::Running(cell.clone()),
             spec,
         };
+        self.running.insert(cell.get_id(), child.spec.id.clone());
         self.children.insert(child.spec.id.clone(), child);
         Ok(cell)
     }
 
     /// An actor linked here has ended. Matched on its `ActorId`: a late event of an earlier incarnation finds nobody.
     fn ended(&mut self, cell: &ActorCell, failure: Option<&str>) -> Result<(), ActorProcessingErr> {
-        let ended = cell.get_id();
-        let found = self
-            .children
-            .values()
-            .find(|child| matches!(&child.run, Run::Running(cell) if cell.get_id() == ended));
-        let Some(child) = found else { return Ok(()) };
-        let id = child.spec.id.clone();
+        let Some(id) = self.running.remove(&cell.get_id()) else {
+            return Ok(());
+        };
+        let Some(child) = self.children.get(&id) else {
+            return Ok(());
+        };
         if let Some(reason) = failure {
             warn!(actor = child.spec.kind, child = %id, reason, "actor failed");
         }
@@ -367,6 +372,7 @@ impl SupervisorState {
         match started {
             Ok(cell) => {
                 info!(actor = child.spec.kind, child = %id, incarnation, "actor restarted");
+                self.running.insert(cell.get_id(), id.clone());
                 child.run = Run::Running(cell);
                 Ok(())
             }
@@ -379,7 +385,11 @@ impl SupervisorState {
 
     fn remove(&mut self, id: &ChildId) -> Option<Child> {
         self.core.forget(id);
-        self.children.remove(id)
+        let child = self.children.remove(id)?;
+        if let Run::Running(cell) = &child.run {
+            self.running.remove(&cell.get_id());
+        }
+        Some(child)
     }
 
     async fn stop(&mut self, id: &ChildId, timeout: Duration) -> bool {
@@ -393,6 +403,7 @@ impl SupervisorState {
     }
 
     async fn stop_all(&mut self, timeout: Duration) {
+        self.running.clear();
         let mut children: Vec<Child> = std::mem::take(&mut self.children).into_values().collect();
         children.sort_by_key(|child| std::cmp::Reverse(child.order));
         for child in &children {
