@@ -1,7 +1,8 @@
 //! Metadata, and topics that come by being asked for.
 
+use callboard_protocol::header::RequestHeader;
 use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use callboard_protocol::{ErrorCode, Uuid};
+use callboard_protocol::{ApiKey, ErrorCode, Uuid, frame};
 
 use super::{FEW_PARTITIONS, has_large_answer};
 use crate::testing::{Bench, Wire};
@@ -208,5 +209,24 @@ async fn few_topics_with_many_partitions_are_a_large_answer() {
     assert!(!is_large(vec![small(), of(Some("none"), Uuid::ZERO)]));
     assert!(is_large(vec![small(), of(Some("one_more"), Uuid::ZERO)]));
     assert!(is_large(vec![small(), of(None, by_id)]));
+    bench.stop().await;
+}
+
+/// It waits for its turn as one that names many, and is decoded when it has it.
+#[tokio::test]
+async fn a_long_request_is_not_decoded_to_be_counted() {
+    let bench = Bench::start().await;
+    let makers = |name: &str| {
+        let header = RequestHeader {
+            api_key: ApiKey::METADATA,
+            api_version: 9,
+            correlation_id: 0,
+            client_id: None,
+        };
+        let framed = frame::encode_request(&header, &named(&[name]), 9).unwrap();
+        super::super::makers(&framed[4..], &bench.services).is_some()
+    };
+    assert!(!makers("short"));
+    assert!(makers(&"long".repeat(5_000)));
     bench.stop().await;
 }

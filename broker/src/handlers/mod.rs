@@ -131,6 +131,8 @@ pub(crate) fn makers<'a>(frame: &[u8], services: &'a Services) -> Option<&'a Arc
     }
     let large = match head.api_key {
         ApiKey::LIST_GROUPS | ApiKey::DESCRIBE_GROUPS | ApiKey::DESCRIBE_CONFIGS => true,
+        // Who names so much names many; it is not decoded twice to be counted.
+        ApiKey::METADATA if lots::may_be_many(frame.len()) => true,
         ApiKey::METADATA => body_of(frame)
             .is_none_or(|body| metadata::has_large_answer(&body, &services.topics.snapshot())),
         ApiKey::CREATE_TOPICS => body_of(frame).is_none_or(create_topics::has_large_answer),
