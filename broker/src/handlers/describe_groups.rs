@@ -14,6 +14,8 @@ use super::{lots, once_each, operations};
 use crate::request::{Request, Responder, Work};
 
 const KNOWS_NOT_FOUND: i16 = 6;
+/// Bytes of the shortest answer about a group, beside its name.
+const GROUP_BYTES: usize = 12;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     if lots::may_be_many(request.frame.len()) {
@@ -45,14 +47,16 @@ fn many(request: Request<'_>) {
     let Some((body, request)) = request.decode::<DescribeGroupsRequest<'_>>() else {
         return;
     };
-    // Each naming is answered, in more bytes than this.
-    if !request
-        .responder
-        .may_make(body.groups.len() * size_of::<Bytes>())
-    {
+    // Each naming is answered, in more bytes than this, and each group is told once at least.
+    let namings = body.groups.len() * size_of::<Bytes>();
+    if !request.responder.may_make(namings) {
         return request.responder.close("answer_too_large");
     }
     let (group_ids, places) = once_each(body.groups.iter().map(AsRef::as_ref));
+    let once = group_ids.iter().map(|name| name.len() + GROUP_BYTES);
+    if !request.responder.may_make(namings + once.sum::<usize>()) {
+        return request.responder.close("answer_too_large");
+    }
     let mut groups = Vec::new();
     let answered = lots::ask(
         request.services(),

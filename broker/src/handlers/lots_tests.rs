@@ -199,3 +199,31 @@ async fn a_description_of_more_groups_than_may_be_told_closes_its_connection() {
     assert!(wire.frame().await.is_none());
     bench.stop().await;
 }
+
+/// Who describes a group that is being deleted waits for the log. Nobody is asked.
+#[tokio::test]
+async fn of_a_description_that_will_be_too_large_nothing_is_made() {
+    const MIB: usize = 1024 * 1024;
+    let partitions = crate::BrokerConfig::default().offsets_topic_num_partitions;
+    let log = Arc::new(MemoryLog::new(partitions));
+    let small = |config: &mut crate::BrokerConfig| {
+        config.queued_max_response_bytes = MIB;
+        config.connection_max_response_bytes = MIB;
+    };
+    let mut bench = Bench::begin(small, Some(Arc::clone(&log))).await;
+    // That each is named would be little enough.
+    let all = names(MIB / (size_of::<bytes::Bytes>() + 16));
+    bench.create("a", 1).await;
+    let mut other = bench.connect();
+    make(&mut other, &all[0]).await;
+    log.hold();
+    other.send(&delete(&all[..1]), 0).await;
+    while log.unsynced() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut wire = bench.connect();
+    wire.send(&describe(&all), 0).await;
+    assert!(wire.frame().await.is_none());
+    log.release();
+    bench.stop().await;
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use callboard_coordinator::{Call, Reply, request, response};
 use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::offset_fetch::{
@@ -19,7 +20,7 @@ use crate::request::{Request, Responder, Work};
 
 /// Partitions whose notes are no large answer.
 const FEW: usize = 64;
-/// Bytes of the shortest answer about a group.
+/// Bytes of the shortest answer about a group, beside its name.
 const GROUP_BYTES: usize = 5;
 const GROUP_ERROR: i16 = 2;
 const SEVERAL: i16 = 8;
@@ -77,7 +78,14 @@ fn many(request: Request<'_>) {
     let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
         return;
     };
-    if !request.responder.may_make(body.groups.len() * GROUP_BYTES) {
+    // What is shared because it is large takes a place for each naming.
+    let least = |group: &OffsetFetchRequestGroup<'_>| {
+        (group.group_id.len() + GROUP_BYTES).min(size_of::<Bytes>())
+    };
+    if !request
+        .responder
+        .may_make(body.groups.iter().map(least).sum())
+    {
         return request.responder.close("answer_too_large");
     }
     let mut places = Vec::new();

@@ -56,7 +56,11 @@ impl Bench {
         Self::begin(|_| {}, Some(Arc::clone(log))).await
     }
 
-    async fn begin(change: impl FnOnce(&mut BrokerConfig), log: Option<Arc<MemoryLog>>) -> Self {
+    /// With another configuration, and offsets in `log` if there is one.
+    pub(crate) async fn begin(
+        change: impl FnOnce(&mut BrokerConfig),
+        log: Option<Arc<MemoryLog>>,
+    ) -> Self {
         let limit = Limit::start();
         let dir = tempfile::tempdir().unwrap();
         let mut config = BrokerConfig {
