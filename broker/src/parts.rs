@@ -26,11 +26,6 @@ use crate::services::{ApiMeters, Services};
 use crate::topics::{Topics, TopicsConfig};
 use crate::{BrokerConfig, BrokerError};
 
-/// Large answers that are made at a time, over all connections: what they are made of is in no budget.
-const MAKERS: usize = 8;
-/// Requests about many groups at a time: what is read of one takes several times its bytes.
-const MAKERS_OF_LOTS: usize = 2;
-
 /// What to start with.
 pub(crate) struct Parts<'a> {
     config: BrokerConfig,
@@ -112,7 +107,11 @@ impl<'a> Parts<'a> {
             topics,
             offsets_topic,
             producer_ids: self.producer_ids().await?,
-            compute: Compute::new(self.config.compute_threads, self.config.compute_queue_max),
+            compute: Compute::new(
+                self.config.compute_threads,
+                self.config.compute_queue_max,
+                self.config.compute_memory_max_bytes,
+            ),
             effects: Effects::default(),
             budget: Budget::new(
                 "requests",
@@ -124,8 +123,8 @@ impl<'a> Parts<'a> {
                 self.config.queued_max_response_bytes,
                 Waiting::DoesNot,
             ),
-            makers: Arc::new(Semaphore::new(MAKERS)),
-            makers_of_lots: Arc::new(Semaphore::new(MAKERS_OF_LOTS)),
+            makers: Arc::new(Semaphore::new(self.config.large_responses_max)),
+            makers_of_lots: Arc::new(Semaphore::new(self.config.large_group_requests_max)),
             fetch_reads: Arc::new(Semaphore::new(self.config.fetch_reads_max)),
             fetch_sessions: FetchSessions::new(self.config.fetch_session_slots),
             api_meters: ApiMeters::new(APIS.iter().map(|api| api.key)),

@@ -106,6 +106,11 @@ impl<J> Queue<J> {
         self.jobs
     }
 
+    /// Bytes that jobs which have begun hold between their slices.
+    pub(super) fn memory(&self) -> usize {
+        self.small.used + self.large.used
+    }
+
     /// A job comes, behind all others of its lane.
     pub(super) fn push(&mut self, lane: LaneId, job: J, memory: usize) {
         self.jobs += 1;
@@ -225,6 +230,20 @@ mod tests {
         queue.push(LaneId(3), "3a", 0);
         assert_eq!(slices(&mut queue, 4), ["2a", "1b", "3a", "2a"]);
         assert_eq!(queue.jobs(), 3);
+    }
+
+    #[test]
+    fn what_has_begun_holds_its_memory_until_it_is_done() {
+        let mut queue = Queue::new(2 * SMALL_BYTES);
+        queue.push(LaneId(1), "1a", 2 * SMALL_BYTES);
+        queue.push(LaneId(2), "2a", SMALL_BYTES + 1);
+        assert_eq!(queue.memory(), 0);
+        let first = queue.take().unwrap();
+        assert!(queue.take().is_none(), "there is no room for another");
+        assert_eq!(queue.memory(), 2 * SMALL_BYTES);
+        queue.done(first);
+        assert!(queue.take().is_some());
+        assert_eq!(queue.memory(), SMALL_BYTES + 1);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Jobs that have not ended.
 pub(crate) const BROKER_COMPUTE_QUEUE_JOBS: &str = "callboard_broker_compute_queue_jobs";
+/// What those that have begun hold.
+pub(crate) const BROKER_COMPUTE_MEMORY_BYTES: &str = "callboard_broker_compute_memory_bytes";
 /// From the moment a job came to its first slice.
 pub(crate) const BROKER_COMPUTE_WAIT_SECONDS: &str = "callboard_broker_compute_wait_seconds";
 /// Jobs that panicked.
@@ -21,6 +23,11 @@ pub(crate) fn describe() {
         BROKER_COMPUTE_QUEUE_JOBS,
         Unit::Count,
         "Pieces of work on bytes (record batches to unfold and check, large answers) that have not ended."
+    );
+    describe_gauge!(
+        BROKER_COMPUTE_MEMORY_BYTES,
+        Unit::Bytes,
+        "What such work may hold between its turns, as far as it has begun (callboard.compute.memory.max.bytes)."
     );
     describe_histogram!(
         BROKER_COMPUTE_WAIT_SECONDS,

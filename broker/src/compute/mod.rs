@@ -26,13 +26,12 @@ use tokio::time::Instant;
 
 use self::core::{LaneId, Queue, Turn};
 use self::metrics::{
-    BROKER_COMPUTE_PANICS_TOTAL, BROKER_COMPUTE_QUEUE_JOBS, BROKER_COMPUTE_WAIT_SECONDS,
+    BROKER_COMPUTE_MEMORY_BYTES, BROKER_COMPUTE_PANICS_TOTAL, BROKER_COMPUTE_QUEUE_JOBS,
+    BROKER_COMPUTE_WAIT_SECONDS,
 };
 
 /// Bytes of a slice: two to five milliseconds of the slowest codec.
 const SLICE_BYTES: usize = 1024 * 1024;
-/// Bytes that all jobs which have begun may hold between their slices (a zstd window alone may be 128 MiB).
-const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Whether a job wants another slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +93,7 @@ struct Pool {
     lanes: AtomicU64,
     runtime: Handle,
     depth: Gauge,
+    memory: Gauge,
     waited: Histogram,
     panics: Counter,
 }
@@ -124,8 +124,9 @@ impl std::fmt::Debug for Compute {
 
 impl Compute {
     /// A pool of at most `threads` threads, 0 for one less than the machine has processors and at least one, with
-    /// `queue_max` jobs at a time. Call it within the runtime whose blocking pool it may use.
-    pub(crate) fn new(threads: usize, queue_max: usize) -> Self {
+    /// `queue_max` jobs at a time, of which those that have begun hold `memory_max` bytes between their slices. Call it
+    /// within the runtime whose blocking pool it may use.
+    pub(crate) fn new(threads: usize, queue_max: usize, memory_max: usize) -> Self {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads_max = match threads {
             0 => processors().saturating_sub(1).max(1),
@@ -134,7 +135,7 @@ impl Compute {
         Self {
             pool: Arc::new(Pool {
                 state: Mutex::new(State {
-                    queue: Queue::new(MEMORY_BYTES_MAX),
+                    queue: Queue::new(memory_max),
                     threads: 0,
                     closed: false,
                 }),
@@ -143,6 +144,7 @@ impl Compute {
                 lanes: AtomicU64::new(0),
                 runtime: Handle::current(),
                 depth: gauge!(BROKER_COMPUTE_QUEUE_JOBS),
+                memory: gauge!(BROKER_COMPUTE_MEMORY_BYTES),
                 waited: histogram!(BROKER_COMPUTE_WAIT_SECONDS),
                 panics: counter!(BROKER_COMPUTE_PANICS_TOTAL),
             }),
@@ -240,6 +242,7 @@ impl Pool {
                     None => None,
                 };
                 let next = state.queue.take();
+                self.memory.set(state.queue.memory() as f64);
                 // Under the same lock as the look: whoever submits now sees that a thread is missing.
                 state.threads -= usize::from(next.is_none());
                 (ended, next)

@@ -39,7 +39,7 @@ impl Kit {
     fn new(threads: usize, queue_max: usize) -> Self {
         let (tell, told) = unbounded_channel();
         Self {
-            compute: Compute::new(threads, queue_max),
+            compute: Compute::new(threads, queue_max, 64 * 1024 * 1024),
             tell,
             told,
         }

@@ -1,5 +1,6 @@
 //! Clients that ask and do not take their answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_protocol::ApiKey;
@@ -268,5 +269,26 @@ async fn connections_that_are_to_close_do_not_keep_the_right_to_make_large_answe
     assert_eq!(bench.services.makers.available_permits(), makers);
     drop((deaf, other));
     bench.hung_up().await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_large_answers_are_made_at_a_time_as_is_configured() {
+    let mut bench = Bench::start_with(|config| {
+        config.large_responses_max = 1;
+        config.large_group_requests_max = 3;
+    })
+    .await;
+    assert_eq!(bench.services.makers_of_lots.available_permits(), 3);
+    let only = Arc::clone(&bench.services.makers)
+        .try_acquire_owned()
+        .unwrap();
+    let mut wire = bench.connect();
+    wire.send(&ListGroupsRequest::default(), 4).await;
+    let mut other = bench.connect();
+    other.ask(&ApiVersionsRequest::default(), 0).await;
+    assert!(wire.is_silent());
+    drop(only);
+    assert!(wire.answer::<ListGroupsRequest>(4).await.is_some());
     bench.stop().await;
 }

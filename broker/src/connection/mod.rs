@@ -28,8 +28,8 @@ use crate::budget::{Room, SMALL, Share};
 use crate::handlers;
 use crate::hook::Turn;
 use crate::metrics::{
-    BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS, BROKER_NETWORK_BYTES_TOTAL,
-    BROKER_PROTOCOL_ERRORS_TOTAL,
+    BROKER_CONNECTIONS_BEHIND_TOTAL, BROKER_IN_FLIGHT_REQUESTS,
+    BROKER_LARGE_RESPONSES_DELAYED_TOTAL, BROKER_NETWORK_BYTES_TOTAL, BROKER_PROTOCOL_ERRORS_TOTAL,
 };
 use crate::request::{Answer, Context, Follow, Maker, Request, RequestNumber, Responder, Work};
 use crate::services::Services;
@@ -128,6 +128,8 @@ struct Meters {
     bytes_out: Counter,
     in_flight: Gauge,
     behind: Counter,
+    /// By others that make large answers.
+    delayed: Counter,
 }
 
 /// What the core calls now.
@@ -170,6 +172,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
                 bytes_out: counter!(BROKER_NETWORK_BYTES_TOTAL, "direction" => "out"),
                 in_flight: gauge!(BROKER_IN_FLIGHT_REQUESTS),
                 behind: counter!(BROKER_CONNECTIONS_BEHIND_TOTAL),
+                delayed: counter!(BROKER_LARGE_RESPONSES_DELAYED_TOTAL),
             },
         }
     }
@@ -350,6 +353,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match Arc::clone(makers).try_acquire_owned() {
             Ok(maker) => self.maker = Some(maker),
             Err(_) if self.wants_maker.is_none() => {
+                self.meters.delayed.increment(1);
                 let makers = Arc::clone(makers);
                 self.wants_maker = Some(Box::pin(async move { makers.acquire_owned().await.ok() }));
             }

@@ -50,6 +50,9 @@ pub const BROKER_BUDGET_LIMIT_BYTES: &str = "callboard_broker_budget_limit_bytes
 pub const BROKER_CONNECTIONS_BEHIND_TOTAL: &str = "callboard_broker_connections_behind_total";
 /// Fetches that waited for others to read from the disk.
 pub const BROKER_FETCH_READS_DELAYED_TOTAL: &str = "callboard_broker_fetch_reads_delayed_total";
+/// Requests that waited for others' large answers.
+pub const BROKER_LARGE_RESPONSES_DELAYED_TOTAL: &str =
+    "callboard_broker_large_responses_delayed_total";
 /// Fetch sessions there are (KIP-227).
 pub const BROKER_FETCH_SESSIONS: &str = "callboard_broker_fetch_sessions";
 /// Partitions that all fetch sessions remember.
@@ -97,6 +100,12 @@ pub(crate) const FETCH_READS_DELAYED: CounterFamily = CounterFamily::new(
     BROKER_FETCH_READS_DELAYED_TOTAL,
     Unit::Count,
     "Fetches that waited for others to read from the disk (callboard.fetch.reads.max).",
+    &[],
+);
+pub(crate) const LARGE_RESPONSES_DELAYED: CounterFamily = CounterFamily::new(
+    BROKER_LARGE_RESPONSES_DELAYED_TOTAL,
+    Unit::Count,
+    "Requests that waited for others' large answers (callboard.large.responses.max, callboard.large.group.requests.max).",
     &[],
 );
 pub(crate) const CONNECTIONS_BEHIND: CounterFamily = CounterFamily::new(
@@ -156,6 +165,7 @@ pub const COUNTERS: &[CounterFamily] = &[
     FETCH_SESSION_EVICTIONS,
     CONNECTIONS_BEHIND,
     FETCH_READS_DELAYED,
+    LARGE_RESPONSES_DELAYED,
     PROTOCOL_ERRORS,
     LOG_TRUNCATED_BYTES,
     SERIES_DROPPED,
