@@ -362,8 +362,9 @@ impl Member {
         &self.topics
     }
 
-    /// The partitions it says it owns that exist, ascending. Always empty under the eager protocol. Other members may
-    /// claim the same; the higher [`generation`](Self::generation) is right.
+    /// The partitions it says it owns that exist, ascending. Under the eager protocol empty unless the assignor
+    /// [needs](crate::Need::Owned) it. Other members may claim the same; the higher [`generation`](Self::generation) is
+    /// right.
     #[must_use]
     pub fn owned(&self) -> &[Partition] {
         &self.owned

@@ -16,10 +16,10 @@
 //! and then partitions move from loaded members to less loaded ones until none can: O(partitions × log members) for every
 //! time the list of partitions has to be gone through, which is once or twice in all but odd groups.
 //!
-//! Plans are those of Apache Kafka 4.2.0, whose maps iterate by hash: where its plan hangs on that, this one is what it
-//! makes when they iterate in the order of member ids. Three faults of it are not copied: owned partitions that do not exist
-//! are not kept, subscriptions count as alike only if they are, and no partition returns to an owner that no longer
-//! subscribes to it.
+//! Plans are those of Apache Kafka 4.2.0. Where its plan hangs on how Java's hash maps order member ids, this one is what it
+//! makes when they come in their own order. Faults of it are not copied: owned partitions that do not exist are not kept,
+//! subscriptions count as alike only if they are, and no partition returns to an owner that no longer subscribes to it, or
+//! while another member still owns it.
 
 mod claims;
 mod general;

@@ -21,7 +21,7 @@ pub(super) struct Balance<'a> {
     takes_part: Vec<bool>,
     /// By partition: who had it before, empty where nobody is known to.
     previous: Vec<u32>,
-    movements: Movements,
+    movements: Movements<'a>,
 }
 
 impl<'a> Balance<'a> {
@@ -48,7 +48,7 @@ impl<'a> Balance<'a> {
             movable,
             takes_part,
             previous,
-            movements: Movements::default(),
+            movements: Movements::new(group, partitions),
         }
     }
 
@@ -136,9 +136,9 @@ impl<'a> Balance<'a> {
                 .previous_owner(topic, *id)
                 .filter(|previous| count > owners.counts[*previous as usize] + 1)
                 .unwrap_or(least_loaded);
-            let id = self.movements.actual(topic, *id, owner, to);
+            let id = self.movements.actual(*id, owner, to);
             let from = std::mem::replace(&mut owners.of[id as usize], to);
-            self.movements.note(topic, id, from, to);
+            self.movements.note(id, from, to);
             owners.counts[from as usize] -= 1;
             owners.counts[to as usize] += 1;
             load.changed(from, &owners.counts);
