@@ -17,6 +17,10 @@ pub(crate) fn remedy(error: &ClientError) -> &'static str {
         }
         ClientError::Protocol(_) => "is it Kafka that listens there, without TLS? see --bootstrap",
         ClientError::Kafka { code, .. } => of_code(*code),
+        ClientError::NotDelivered {
+            last: Some(last), ..
+        } => remedy(last),
+        ClientError::AnswerTooLarge { .. } => "raise it with --set receive.message.max.bytes",
         ClientError::UnknownNode(_) => "the cluster is changing: try again",
         ClientError::UnknownTopic(_) => {
             "`callboard topic list` shows which there are, `callboard topic create` makes one"

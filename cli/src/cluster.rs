@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use callboard_client::config::KEYS;
-use callboard_client::{Client, ClientConfig, ConfigError};
+use callboard_client::{Client, ClientConfig, ConfigError, Role};
 
 use crate::args::ClusterArgs;
 use crate::failure::Failure;
@@ -22,8 +22,8 @@ pub(crate) fn key_value<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a
         })
 }
 
-/// The client's configuration as the command line has it.
-pub(crate) fn config(args: &ClusterArgs) -> Result<ClientConfig, Failure> {
+/// The client's configuration as the command line has it, held against the rules of who uses it.
+pub(crate) fn config(args: &ClusterArgs, role: Role) -> Result<ClientConfig, Failure> {
     let mut config =
         ClientConfig::bootstrap(&args.bootstrap).map_err(|error| refused("--bootstrap", &error))?;
     for setting in &args.set {
@@ -33,18 +33,22 @@ pub(crate) fn config(args: &ClusterArgs) -> Result<ClientConfig, Failure> {
             .map_err(|error| refused("--set", &error))?;
     }
     config
-        .validate()
+        .settled(role)
         .map_err(|error| refused("--set", &error))?;
     Ok(config)
 }
 
 /// What an option says will not do.
 pub(crate) fn refused(option: &str, error: &ConfigError) -> Failure {
-    Failure::usage(
-        option,
-        error,
-        "`callboard consume --help` lists the keys and what they take",
-    )
+    let instead = match error {
+        ConfigError::Elsewhere { key, .. } if key == "group.id" => "--group names it",
+        ConfigError::Elsewhere { .. } => "leave it out",
+        ConfigError::Conflict(_) => {
+            "change one of the two; a key that is left to its default yields"
+        }
+        _ => "`callboard consume --help` lists the keys and what they take",
+    };
+    Failure::usage(option, error, instead)
 }
 
 /// A client of the cluster the command line names.

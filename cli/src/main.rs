@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let default_level = if matches!(command_line.command, Command::Broker(_)) {
         "info"
     } else {
-        "error"
+        "error,callboard_client::producer=info"
     };
     tracing_subscriber::fmt()
         .with_env_filter(

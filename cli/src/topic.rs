@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use callboard_client::{
-    Client, ClientError, ConfigSource, NewTopic, OffsetSpec, TopicConfig, TopicPartition,
+    Client, ClientError, ConfigSource, NewTopic, OffsetSpec, Role, TopicConfig, TopicPartition,
 };
 
 use crate::advice;
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
                 let (key, value) = key_value("--config", setting)?;
                 topic.configs.push((key.to_owned(), value.to_owned()));
             }
-            let client = cluster::connect(cluster::config(&cluster)?).await?;
+            let client = cluster::connect(cluster::config(&cluster, Role::Client)?).await?;
             client
                 .create_topic(&topic)
                 .await
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             print(format_args!("created {name} with {partitions} partitions"))
         }
         TopicAction::List { cluster } => {
-            let client = cluster::connect(cluster::config(&cluster)?).await?;
+            let client = cluster::connect(cluster::config(&cluster, Role::Client)?).await?;
             let topics = client
                 .list_topics()
                 .await
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             all_configs,
             cluster,
         } => {
-            let client = cluster::connect(cluster::config(&cluster)?).await?;
+            let client = cluster::connect(cluster::config(&cluster, Role::Client)?).await?;
             let mut text = describe(&client, &name)
                 .await
                 .map_err(|error| about(&name, &error))?;
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
         }
         TopicAction::Alter(args) => alter(args).await,
         TopicAction::Delete { name, cluster } => {
-            let client = cluster::connect(cluster::config(&cluster)?).await?;
+            let client = cluster::connect(cluster::config(&cluster, Role::Client)?).await?;
             client
                 .delete_topic(&name)
                 .await
@@ -93,7 +93,7 @@ async fn alter(args: AlterArgs) -> Result<(), Failure> {
     }
     changes.extend(args.deleted.iter().map(|key| (key.trim().to_owned(), None)));
     let name = &args.name;
-    let client = cluster::connect(cluster::config(&args.cluster)?).await?;
+    let client = cluster::connect(cluster::config(&args.cluster, Role::Client)?).await?;
     if !changes.is_empty() {
         client
             .alter_topic_configs(name, &changes)

@@ -13,14 +13,18 @@ use callboard_protocol::messages::metadata::{
 };
 use callboard_protocol::{ApiKey, ErrorCode, Request};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::config::{ClientConfig, split_host_port};
+use crate::config::{ClientConfig, Role, split_host_port};
 use crate::core::cluster::{BrokerAddress, Cluster, PartitionMetadata, TopicMetadata, Update};
 use crate::error::ClientError;
 use crate::pool::{Address, Link, Pool, Purpose};
 use crate::transport::{Connector, Tcp};
 use crate::wire::{self, Answer};
+
+/// How long a connection that is being made has before another server is tried beside it. As long as RFC 8305 advises.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Versions without a cap.
 pub const ANY_VERSION: i16 = i16::MAX;
@@ -48,8 +52,8 @@ struct Inner {
     cluster: watch::Sender<Arc<Cluster>>,
     /// Topics that every refresh asks for.
     topics: Mutex<BTreeSet<String>>,
-    /// Held by the refresh in progress; how many there have been.
-    refreshing: tokio::sync::Mutex<()>,
+    /// Held by the refresh in progress: why the last one failed, if it did; and how many there have been.
+    refreshing: tokio::sync::Mutex<Option<ClientError>>,
     refreshes: AtomicU64,
     next_start: AtomicUsize,
     ager: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -89,7 +93,7 @@ impl Client {
         config: ClientConfig,
         connector: Arc<dyn Connector>,
     ) -> Result<Self, ClientError> {
-        config.validate()?;
+        let config = config.settled(Role::Client)?;
         let client = Self::build(config, connector, Arc::default());
         client.refresh().await?;
         Ok(client)
@@ -101,9 +105,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Config`].
     pub fn fork(&self, config: ClientConfig) -> Result<Self, ClientError> {
-        config.validate()?;
         Ok(Self::build(
-            config,
+            config.settled(Role::Client)?,
             self.inner.pool.connector(),
             self.cluster(),
         ))
@@ -115,7 +118,7 @@ impl Client {
             pool: Pool::new(Arc::clone(&config), connector),
             cluster: watch::Sender::new(cluster),
             topics: Mutex::default(),
-            refreshing: tokio::sync::Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(None),
             refreshes: AtomicU64::new(0),
             next_start: AtomicUsize::new(rand::random_range(0..1024)),
             ager: Mutex::new(None),
@@ -210,7 +213,8 @@ impl Client {
         }
     }
 
-    /// Sends a request to any broker: those known in turn, then the bootstrap servers, until one takes it.
+    /// Sends a request to any broker: those known in turn, then the bootstrap servers, until one takes it. A server that
+    /// does not answer is not waited for: after a moment the next one is tried beside it.
     ///
     /// # Errors
     /// The last broker's error when none could be reached.
@@ -220,19 +224,43 @@ impl Client {
         build: impl Fn(i16) -> R,
     ) -> Result<Answer<R>, ClientError> {
         let mut last = ClientError::Closed;
-        for node in self.candidates() {
-            let asked = async {
-                let link = self.link(node, Purpose::Data).await?;
-                self.request_on(&link, self.inner.config.request_timeout, cap, &build)
-                    .await
+        let mut candidates = self.candidates().into_iter();
+        let mut connecting = JoinSet::new();
+        loop {
+            if connecting.is_empty() {
+                let Some(node) = candidates.next() else {
+                    return Err(last);
+                };
+                connecting.spawn(self.clone().connect_to(node));
+            }
+            let link = tokio::select! {
+                Some(connected) = connecting.join_next() => match connected {
+                    Ok(link) => link,
+                    // Aborted with the runtime.
+                    Err(_gone) => return Err(ClientError::Closed),
+                },
+                () = tokio::time::sleep(HEAD_START), if candidates.len() > 0 => {
+                    if let Some(node) = candidates.next() {
+                        connecting.spawn(self.clone().connect_to(node));
+                    }
+                    continue;
+                }
             };
-            match asked.await {
+            let timeout = self.inner.config.request_timeout;
+            let answer = match link {
+                Ok(link) => self.request_on(&link, timeout, cap, &build).await,
+                Err(error) => Err(error),
+            };
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.is_retriable() => last = error,
                 Err(error) => return Err(error),
             }
         }
-        Err(last)
+    }
+
+    async fn connect_to(self, node: i32) -> Result<Arc<Link>, ClientError> {
+        self.link(node, Purpose::Data).await
     }
 
     /// Makes sure that later refreshes cover `topics`; refreshes now if one of them is new.
@@ -278,10 +306,13 @@ impl Client {
     /// [`ClientError`] when no broker could be asked.
     pub async fn refresh(&self) -> Result<Arc<Cluster>, ClientError> {
         let seen = self.inner.refreshes.load(Ordering::Acquire);
-        let _turn = self.inner.refreshing.lock().await;
+        let mut last = self.inner.refreshing.lock().await;
         if self.inner.refreshes.load(Ordering::Acquire) > seen + 1 {
-            // One began and ended after we asked.
-            return Ok(self.cluster());
+            // One began and ended after we asked. It may have failed: then nobody else waits as long for the same.
+            return match &*last {
+                Some(error) => Err(error.clone()),
+                None => Ok(self.cluster()),
+            };
         }
         let topics: Vec<String> = self
             .inner
@@ -291,7 +322,10 @@ impl Client {
             .iter()
             .cloned()
             .collect();
-        let update = self.ask_metadata(Some(&topics)).await?;
+        let asked = self.ask_metadata(Some(&topics)).await;
+        self.inner.refreshes.fetch_add(1, Ordering::AcqRel);
+        *last = asked.as_ref().err().cloned();
+        let update = asked?;
         self.inner.cluster.send_if_modified(|cluster| {
             let updated = cluster.updated(update);
             let changed = updated != **cluster;
@@ -300,7 +334,6 @@ impl Client {
             }
             changed
         });
-        self.inner.refreshes.fetch_add(1, Ordering::AcqRel);
         Ok(self.cluster())
     }
 
@@ -425,7 +458,8 @@ impl Client {
             .ok_or(ClientError::UnknownNode(node))
     }
 
-    /// Nodes to ask when any will do: another one first each time, the bootstrap servers last.
+    /// Nodes to ask when any will do: another one first each time, those with an open connection before all, the bootstrap
+    /// servers last.
     fn candidates(&self) -> Vec<i32> {
         let start = self.inner.next_start.fetch_add(1, Ordering::Relaxed);
         let mut known: Vec<i32> = self.cluster().brokers.keys().copied().collect();
@@ -438,6 +472,8 @@ impl Client {
             }
         }
         known.append(&mut seeds);
+        // Stable: the order among them stays.
+        known.sort_by_key(|node| !self.inner.pool.is_open(*node, Purpose::Data));
         known
     }
 }

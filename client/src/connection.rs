@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use callboard_protocol::frame::FrameReader;
+use callboard_protocol::frame::{FrameError, FrameReader};
+use callboard_supervision::seldom;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -20,6 +21,11 @@ use crate::transport::Stream;
 
 /// How much one read may bring.
 const READ_BYTES: usize = 64 * 1024;
+
+/// The type and the major version that a TLS alert begins with.
+const TLS_ALERT: usize = 0x1503;
+/// What an HTTP answer begins with.
+const HTTP: usize = 0x4854_5450;
 
 /// A request on its way out.
 struct Outgoing {
@@ -64,6 +70,7 @@ impl Drop for Connection {
 impl Connection {
     /// Takes over a stream. `in_flight_max` requests may wait for answers at once; more wait to be sent.
     pub(crate) fn new(
+        server: String,
         stream: Box<dyn Stream>,
         max_frame_bytes: usize,
         in_flight_max: usize,
@@ -75,6 +82,7 @@ impl Connection {
             closed: CancellationToken::new(),
         });
         let driver = tokio::spawn(drive(
+            server,
             stream,
             max_frame_bytes,
             requests,
@@ -158,6 +166,7 @@ impl Connection {
 }
 
 async fn drive(
+    server: String,
     stream: Box<dyn Stream>,
     max_frame_bytes: usize,
     requests: mpsc::UnboundedReceiver<Outgoing>,
@@ -166,14 +175,63 @@ async fn drive(
     let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
         () = shared.closed.cancelled() => Ok(()),
-        ended = write_requests(writer, requests, &shared) => ended,
+        ended = write_requests(writer, requests, &shared) => ended.map_err(Ended::from),
         ended = read_answers(reader, max_frame_bytes, &shared) => ended,
     };
-    if let Err(reason) = ended {
-        debug!(%reason, "connection ended");
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Io(reason)) => debug!(%server, %reason, "connection ended"),
+        Err(Ended::Astray(what)) => seldom!(error, %server, what, "connection closed"),
+        // It comes again with every connection to where it comes from.
+        Err(Ended::Wrong(error)) => {
+            seldom!(error, %server, %error, "connection closed");
+            let asked = shared
+                .waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
+            if let Some(asked) = asked {
+                // Whoever waited may have stopped waiting.
+                let _ = asked.answer.send(Err(error));
+            }
+        }
     }
     shared.closed.cancel();
     fail_all(&shared);
+}
+
+/// Why a connection ends by itself.
+enum Ended {
+    /// It broke, or the broker closed it.
+    Io(io::Error),
+    /// Whose answer came cannot be told.
+    Astray(&'static str),
+    /// What came is no answer, or more than is accepted: nothing else will come to who asked.
+    Wrong(ClientError),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<FrameError> for Ended {
+    fn from(error: FrameError) -> Self {
+        Self::Wrong(match error {
+            // Read as a length, each of these is far above any limit.
+            FrameError::TooLarge { bytes, .. } if bytes >> 16 == TLS_ALERT => {
+                ClientError::Protocol("it answers in TLS".to_owned())
+            }
+            FrameError::TooLarge { bytes, .. } if bytes == HTTP => {
+                ClientError::Protocol("it answers in HTTP".to_owned())
+            }
+            FrameError::TooLarge { bytes, most } => {
+                ClientError::AnswerTooLarge { bytes, max: most }
+            }
+            other => ClientError::Protocol(other.to_string()),
+        })
+    }
 }
 
 fn fail_all(shared: &Shared) {
@@ -225,35 +283,35 @@ async fn read_answers(
     mut reader: ReadHalf<Box<dyn Stream>>,
     max_frame_bytes: usize,
     shared: &Shared,
-) -> io::Result<()> {
+) -> Result<(), Ended> {
     let mut frames = FrameReader::new(max_frame_bytes);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
         buffer.reserve(READ_BYTES);
         if reader.read_buf(&mut buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         frames.push(buffer.split().freeze());
-        while let Some(frame) = frames.pop().map_err(io::Error::other)? {
+        while let Some(frame) = frames.pop()? {
             answer(frame, shared)?;
         }
     }
 }
 
 /// Gives an answer to the oldest request, whose it must be: brokers answer a connection in order.
-fn answer(frame: Bytes, shared: &Shared) -> io::Result<()> {
+fn answer(frame: Bytes, shared: &Shared) -> Result<(), Ended> {
     let waiting = shared
         .waiting
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .pop_front();
     let Some(waiting) = waiting else {
-        return Err(io::Error::other("an answer nobody asked for"));
+        return Err(Ended::Astray("an answer nobody asked for"));
     };
     let correlation_id = frame.first_chunk().map(|bytes| i32::from_be_bytes(*bytes));
     if correlation_id != Some(waiting.correlation_id) {
         let _ = waiting.answer.send(Err(ClientError::Disconnected));
-        return Err(io::Error::other("an answer to another request"));
+        return Err(Ended::Astray("an answer to another request"));
     }
     let _ = waiting.answer.send(Ok(frame));
     Ok(())

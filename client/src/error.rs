@@ -58,6 +58,15 @@ pub enum ClientError {
     /// The topic does not exist.
     #[error("topic {0} does not exist")]
     UnknownTopic(String),
+    /// A broker's answer is larger than `receive.message.max.bytes`. The connection is closed; the same question would
+    /// be answered the same.
+    #[error("an answer of {bytes} bytes is larger than receive.message.max.bytes={max}")]
+    AnswerTooLarge {
+        /// The size announced.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// The record was not stored within `delivery.timeout.ms`.
     #[error("not stored within delivery.timeout.ms={}{}", .timeout.as_millis(), .last.as_ref().map(|last| format!("; the last try: {last}")).unwrap_or_default())]
     NotDelivered {
@@ -130,6 +139,7 @@ impl ClientError {
             | Self::Protocol(_)
             | Self::UnknownTopic(_)
             | Self::RecordTooLarge { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Closed => false,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use callboard_protocol::{ApiKey, ErrorCode, Message};
 use metrics::counter;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use crate::config::ClientConfig;
 use crate::connection::Connection;
@@ -58,10 +59,16 @@ struct Slot {
     link: Option<(Address, Arc<Link>)>,
     backoff: Backoff,
     not_before: Option<Instant>,
+    /// Why the last attempt failed, and where it went.
+    failed: Option<(Address, ClientError)>,
 }
 
-/// Held while its connection is made: callers for the same place wait for one attempt.
-type SharedSlot = Arc<tokio::sync::Mutex<Slot>>;
+/// A place for a connection. Whoever comes while one is made waits for that attempt and shares what becomes of it.
+struct Place {
+    slot: tokio::sync::Mutex<Slot>,
+    /// How many attempts have ended.
+    attempts: AtomicU64,
+}
 
 /// Host and port.
 pub(crate) type Address = (String, u16);
@@ -70,7 +77,7 @@ pub(crate) type Address = (String, u16);
 pub(crate) struct Pool {
     config: Arc<ClientConfig>,
     connector: Arc<dyn Connector>,
-    slots: Mutex<HashMap<(i32, Purpose), SharedSlot>>,
+    slots: Mutex<HashMap<(i32, Purpose), Arc<Place>>>,
     /// Open links, to be closed without waiting for a slot that is just connecting.
     open: Mutex<HashMap<(i32, Purpose), Arc<Link>>>,
     closed: CancellationToken,
@@ -98,10 +105,19 @@ impl Pool {
         purpose: Purpose,
         address: Address,
     ) -> Result<Arc<Link>, ClientError> {
-        let slot = self.slot(node, purpose);
+        let place = self.place(node, purpose);
+        let seen = place.attempts.load(Ordering::Acquire);
         let connecting = async {
-            let mut slot = slot.lock().await;
-            self.link_in(&mut slot, (node, purpose), address).await
+            let mut slot = place.slot.lock().await;
+            if place.attempts.load(Ordering::Acquire) != seen
+                && let Some((to, error)) = &slot.failed
+                && *to == address
+            {
+                return Err(error.clone());
+            }
+            let link = self.link_in(&mut slot, (node, purpose), address).await;
+            place.attempts.fetch_add(1, Ordering::AcqRel);
+            link
         };
         tokio::select! {
             biased;
@@ -131,6 +147,9 @@ impl Pool {
                 let link = Arc::new(link);
                 slot.backoff.reset();
                 slot.not_before = None;
+                if slot.failed.take().is_some() && place.0 >= 0 {
+                    info!(node = place.0, purpose = ?place.1, "a broker is reached again");
+                }
                 slot.link = Some((address, Arc::clone(&link)));
                 self.open
                     .lock()
@@ -141,6 +160,11 @@ impl Pool {
             }
             Err(error) => {
                 slot.not_before = Some(Instant::now() + slot.backoff.next_wait());
+                // A bootstrap server is told by whoever connects; of a broker nobody else may tell.
+                if slot.failed.is_none() && place.0 >= 0 {
+                    warn!(node = place.0, purpose = ?place.1, %error, "a broker cannot be reached, trying again");
+                }
+                slot.failed = Some((address, error.clone()));
                 counter!(CLIENT_CONNECTIONS_TOTAL, "result" => "failed").increment(1);
                 Err(error)
             }
@@ -180,21 +204,32 @@ impl Pool {
         self.closed.is_cancelled()
     }
 
-    fn slot(&self, node: i32, purpose: Purpose) -> SharedSlot {
+    /// Whether there is an open connection to `node` for `purpose`.
+    pub(crate) fn is_open(&self, node: i32, purpose: Purpose) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&(node, purpose))
+            .is_some_and(|link| link.connection.is_open())
+    }
+
+    fn place(&self, node: i32, purpose: Purpose) -> Arc<Place> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry((node, purpose)).or_insert_with(|| {
+        let place = slots.entry((node, purpose)).or_insert_with(|| {
             let backoff = Backoff::new(
                 self.config.reconnect_backoff,
                 self.config.reconnect_backoff_max,
                 rand::random(),
             );
-            Arc::new(tokio::sync::Mutex::new(Slot {
-                link: None,
-                backoff,
-                not_before: None,
-            }))
+            Arc::new(Place {
+                slot: tokio::sync::Mutex::new(Slot {
+                    link: None,
+                    backoff,
+                    not_before: None,
+                    failed: None,
+                }),
+                attempts: AtomicU64::new(0),
+            })
         });
-        Arc::clone(slot)
+        Arc::clone(place)
     }
 
     async fn connect(&self, (host, port): &Address) -> Result<Link, ClientError> {
@@ -206,11 +241,20 @@ impl Pool {
         let setup = async {
             let stream = self.connector.connect(host, *port).await.map_err(refused)?;
             let connection = Connection::new(
+                format!("{host}:{port}"),
                 stream,
                 self.config.receive_message_max_bytes,
                 self.config.max_in_flight_requests,
             );
-            let versions = negotiate(&connection, &self.config.client_id, limit).await?;
+            let versions = negotiate(&connection, &self.config.client_id, limit)
+                .await
+                .map_err(|error| match error {
+                    ClientError::Timeout => refused(io::ErrorKind::TimedOut.into()),
+                    ClientError::Disconnected => refused(io::Error::other(
+                        "it closes the connection before it says what it speaks",
+                    )),
+                    error => error,
+                })?;
             Ok(Link {
                 connection,
                 versions,

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test's way to fail")]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callboard_client::testing::{NODE, ScriptedBroker};
+use callboard_client::transport::{Connecting, Connector, Stream};
 use callboard_client::{
     ANY_VERSION, Client, ClientConfig, ClientError, OffsetSpec, Producer, Purpose, Target,
     TopicPartition,
@@ -13,6 +16,8 @@ use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 use callboard_protocol::records::BatchIter;
 use callboard_protocol::{ApiKey, ErrorCode};
 use callboard_supervision::testing::Limit;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 async fn client(broker: &ScriptedBroker, keys: &[(&str, &str)]) -> Client {
     let mut config = ClientConfig::default();
@@ -103,7 +108,7 @@ async fn a_request_that_times_out_takes_its_connection_with_it() {
     let patient = client.clone();
     let behind =
         tokio::spawn(async move { patient.request(target(60), ANY_VERSION, heartbeat).await });
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let error = client
         .request(target(5), ANY_VERSION, heartbeat)
         .await
@@ -120,6 +125,142 @@ async fn a_request_that_times_out_takes_its_connection_with_it() {
         .request(target(5), ANY_VERSION, heartbeat)
         .await
         .unwrap();
+}
+
+/// Hosts called `hole…` take connections and never say a word; so does everybody once it is `dark`.
+struct Holes {
+    broker: ScriptedBroker,
+    dark: AtomicBool,
+    taken: Mutex<Vec<tokio::io::DuplexStream>>,
+}
+
+impl Holes {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            broker: ScriptedBroker::new(),
+            dark: AtomicBool::new(false),
+            taken: Mutex::default(),
+        })
+    }
+}
+
+impl Connector for Holes {
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Connecting<'a> {
+        if !host.starts_with("hole") && !self.dark.load(Ordering::Relaxed) {
+            return self.broker.connect(host, port);
+        }
+        let (ours, theirs) = tokio::io::duplex(1024);
+        self.taken.lock().unwrap().push(theirs);
+        let stream: Box<dyn Stream> = Box::new(ours);
+        Box::pin(std::future::ready(Ok(stream)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seed_that_never_answers_is_waited_for_by_nobody() {
+    let _limit = Limit::start();
+    let holes = Holes::new();
+    for seeds in ["hole1,hole2,broker", "broker,hole1", "hole1,broker,hole2"] {
+        let began = Instant::now();
+        let connector: Arc<dyn Connector> = holes.clone();
+        let config = ClientConfig::bootstrap(seeds).unwrap();
+        Client::connect_with(config, connector).await.unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{seeds}: {:?}",
+            began.elapsed()
+        );
+    }
+    let connector: Arc<dyn Connector> = holes.clone();
+    let config = ClientConfig::bootstrap("hole1,hole2,hole3").unwrap();
+    let began = Instant::now();
+    let error = Client::connect_with(config, connector).await.unwrap_err();
+    assert!(matches!(error, ClientError::Connect { .. }), "{error:?}");
+    assert_eq!(
+        began.elapsed().as_secs(),
+        10,
+        "socket.connection.setup.timeout.ms, once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_same_server_shares_what_becomes_of_it() {
+    let _limit = Limit::start();
+    let holes = Holes::new();
+    let connector: Arc<dyn Connector> = holes.clone();
+    let client = Client::connect_with(ClientConfig::default(), connector)
+        .await
+        .unwrap();
+    holes.dark.store(true, Ordering::Relaxed);
+    holes.broker.cut();
+    let asked = |what: u32| {
+        let client = client.clone();
+        async move {
+            let failed = match what {
+                0 => client.refresh().await.err(),
+                _ => client
+                    .request(client.coordination(NODE), ANY_VERSION, heartbeat)
+                    .await
+                    .err(),
+            };
+            assert!(failed.is_some_and(|error| error.is_retriable()));
+        }
+    };
+    for (what, most) in [(0, 25), (1, 12)] {
+        let began = Instant::now();
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            callers.spawn(asked(what));
+        }
+        callers.join_all().await;
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(most), "{what}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_large_names_the_key() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    let client = client(&broker, &[("receive.message.max.bytes", "1000")]).await;
+    for number in 0..100 {
+        broker.create_topic(&format!("topic-{number}"), 1);
+    }
+    let error = client.list_topics().await.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.ends_with("is larger than receive.message.max.bytes=1000"),
+        "{said}"
+    );
+    assert!(!error.is_retriable());
+    client.refresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_speaks_something_else_is_told_by_what_it_speaks() {
+    let _limit = Limit::start();
+    for (bytes, what) in [
+        (&b"\x15\x03\x03\x00\x02\x02\x46"[..], "it answers in TLS"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it answers in HTTP"),
+    ] {
+        let connector = move |_: &str, _| {
+            let (ours, mut theirs) = tokio::io::duplex(1024);
+            tokio::spawn(async move {
+                theirs.write_all(bytes).await.unwrap();
+                // Until the client closes it.
+                let _ = theirs.read_to_end(&mut Vec::new()).await;
+            });
+            let stream: Box<dyn Stream> = Box::new(ours);
+            Ok::<_, std::io::Error>(stream)
+        };
+        let error = Client::connect_with(ClientConfig::default(), Arc::new(connector))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, ClientError::Protocol(said) if said == what),
+            "{error:?}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +312,7 @@ async fn offsets_that_are_found_do_not_wait_for_those_that_are_not() {
     let asked = [("orders", 0), ("orders", 1), ("orders", 7), ("nothing", 0)]
         .map(|(topic, partition)| at(topic, partition));
     let asked = BTreeSet::from(asked);
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let listed = client
         .list_offsets(&asked, OffsetSpec::Latest)
         .await
@@ -222,7 +363,7 @@ async fn a_partition_that_its_leader_refuses_is_named_and_the_others_are_found()
     let client = client(&broker, &[]).await;
     broker.refuse_topic("secrets", ErrorCode::TOPIC_AUTHORIZATION_FAILED);
     let asked = ["orders", "secrets"].map(|topic| TopicPartition::new(topic, 0));
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let listed = client
         .list_offsets(&BTreeSet::from(asked.clone()), OffsetSpec::Latest)
         .await
@@ -458,7 +599,7 @@ async fn what_cannot_be_delivered_fails_in_the_end() {
     let client = client(&broker, &[]).await;
     let producer = Producer::new(client);
     broker.fail(ApiKey::PRODUCE, ErrorCode::NOT_LEADER_OR_FOLLOWER, u32::MAX);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let delivery = producer.send("orders", None, Some(b"1")).await.unwrap();
     let error = delivery.await.unwrap_err();
     assert_eq!(
@@ -466,6 +607,41 @@ async fn what_cannot_be_delivered_fails_in_the_end() {
         "not stored within delivery.timeout.ms=120000; the last try: NOT_LEADER_OR_FOLLOWER"
     );
     assert!(started.elapsed() >= Duration::from_secs(120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_settles_its_own_keys_and_nobody_elses() {
+    let _limit = Limit::start();
+    let broker = ScriptedBroker::new();
+    broker.create_topic("orders", 1);
+    let without = client(&broker, &[("acks", "1")]).await;
+    let producer = Producer::new(without);
+    let sent = producer.send("orders", None, Some(b"1")).await.unwrap();
+    sent.await.unwrap();
+    assert_eq!(
+        broker.count(ApiKey::INIT_PRODUCER_ID),
+        0,
+        "idempotence yields"
+    );
+
+    // The client stands, and whoever produces hears of it.
+    let both = client(&broker, &[("acks", "1"), ("enable.idempotence", "true")]).await;
+    let producer = Producer::new(both);
+    let error = producer.send("orders", None, Some(b"1")).await.unwrap_err();
+    assert!(matches!(error, ClientError::Config(_)), "{error:?}");
+    producer.flush().await;
+
+    let short = client(&broker, &[("delivery.timeout.ms", "2000")]).await;
+    let producer = Producer::new(short);
+    broker.hold(ApiKey::PRODUCE);
+    let began = Instant::now();
+    let sent = producer.send("orders", None, Some(b"1")).await.unwrap();
+    assert!(sent.await.is_err());
+    assert_eq!(
+        began.elapsed().as_secs(),
+        2,
+        "a request in flight ends within the delivery's time"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_assignor::Assignor;
-use callboard_client::{Client, ClientConfig, TopicPartition};
+use callboard_client::{Client, ClientConfig, ClientError, Role, TopicPartition, check_topic_name};
 use callboard_supervision::{Addr, JoinHandle, spawn_linked};
 use callboard_supervision::{ChildSpec, Supervisor, SupervisorMsg};
 use ractor::ActorCell;
@@ -200,28 +200,37 @@ impl ConsumerGroupBuilder {
         if self.topics.is_empty() {
             return Err(ConsumerError::Config("a consumer needs a topic".to_owned()));
         }
-        let strategy = &self.config.partition_assignment_strategy;
-        let rebalance_timeout = self.config.max_poll_interval;
-        let session_timeout = self.config.session_timeout;
-        let limits =
-            AssignorLimits::new(self.assignor_timeout, rebalance_timeout, session_timeout)?;
+        for topic in &self.topics {
+            check_topic_name(topic)?;
+        }
+        let config = self
+            .config
+            .settled(Role::Consumer)
+            .map_err(ClientError::from)?;
+        let strategy = &config.partition_assignment_strategy;
+        let rebalance_timeout = config.max_poll_interval;
+        let limits = AssignorLimits::new(
+            self.assignor_timeout,
+            rebalance_timeout,
+            config.session_timeout,
+        )?;
         let assignors = match self.chosen {
             Some(chosen) => Assignors::new(chosen, limits)?,
             None => Assignors::named(strategy, self.registered, limits)?,
         };
         let membership = MembershipConfig {
-            instance_id: self.config.group_instance_id.clone(),
+            instance_id: config.group_instance_id.clone(),
             topics: self.topics.clone(),
-            session_timeout: self.config.session_timeout,
+            session_timeout: config.session_timeout,
             rebalance_timeout,
-            heartbeat_interval: self.config.heartbeat_interval,
-            retry_backoff: self.config.retry_backoff,
-            retry_backoff_max: self.config.retry_backoff_max,
+            heartbeat_interval: config.heartbeat_interval,
+            retry_backoff: config.retry_backoff,
+            retry_backoff_max: config.retry_backoff_max,
             drain_timeout: self.drain_timeout,
             protocol: assignors.protocol(),
             seed: rand::random(),
         };
-        let client = self.client.fork(self.config)?;
+        let client = self.client.fork(config)?;
         let (events, first_events) = EventSender::new();
         let shared = Arc::new(Shared::new(
             client,

@@ -597,7 +597,8 @@ async fn a_refused_member_ends_and_says_why() {
     let error = consumer.ended().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "JoinGroup was refused: INVALID_SESSION_TIMEOUT"
+        "JoinGroup was refused: INVALID_SESSION_TIMEOUT; session.timeout.ms has to lie between the broker's \
+         group.min.session.timeout.ms and group.max.session.timeout.ms"
     );
     let report = consumer.shutdown(ShutdownOptions::default()).await;
     assert!(!report.drained);

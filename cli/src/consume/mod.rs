@@ -9,7 +9,7 @@ mod said;
 
 use std::time::Duration;
 
-use callboard_client::{Client, ClientConfig, ClientError};
+use callboard_client::{Client, ClientConfig, ClientError, Role};
 use callboard_consumer::{
     ConsumerError, ConsumerGroup, ConsumerHandle, Event, Events, Record, RecordStream,
     ShutdownOptions, ShutdownReport, StreamRecord,
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
 }
 
 fn config(args: &ConsumeArgs) -> Result<ClientConfig, Failure> {
-    let mut config = cluster::config(&args.cluster)?;
+    let mut config = cluster::config(&args.cluster, Role::Consumer)?;
     let reset = match args.from {
         Some(From::Earliest) => "earliest",
         Some(From::Latest) => "latest",

@@ -2,7 +2,7 @@
 
 mod input;
 
-use callboard_client::{ClientError, Delivery, ErrorCode, Producer};
+use callboard_client::{ClientError, Delivery, ErrorCode, Producer, Role};
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ async fn produce(args: ProduceArgs, stop: CancellationToken) -> Result<(), Failu
         ));
     }
     let format = Format::new(&args)?;
-    let config = cluster::config(&args.cluster)?;
+    let config = cluster::config(&args.cluster, Role::Producer)?;
     let record_max = config.max_request_size;
     let line_max = format.line_max(record_max);
     let (input, bar) = input::open(args.file.as_deref())?;

@@ -70,6 +70,23 @@ fn an_unknown_client_key_names_the_nearest() {
 }
 
 #[test]
+fn a_key_that_is_none_here_says_what_takes_its_place() {
+    for (set, instead) in [
+        ("group.id=g", "--group"),
+        ("enable.auto.commit=false", "auto.commit.interval.ms"),
+        ("max.poll.records=1", "queued.max.messages.kbytes"),
+        ("isolation.level=read_committed", "read_uncommitted"),
+    ] {
+        let key = set.split('=').next().unwrap_or_default();
+        refused(
+            &["consume", "t", "--group", "g", "--set", set],
+            2,
+            &[key, instead],
+        );
+    }
+}
+
+#[test]
 fn an_unknown_broker_key_names_the_nearest() {
     refused(
         &["broker", "--set", "group.max.sizes=1"],
@@ -112,14 +129,27 @@ fn values_and_pairs_that_cannot_be_are_refused() {
             "g",
             "--set",
             "heartbeat.interval.ms=45000",
+            "--set",
+            "session.timeout.ms=45000",
         ],
         2,
-        &["below session.timeout.ms"],
+        &["heartbeat.interval.ms=45000 must be below session.timeout.ms=45000"],
     );
     refused(
-        &["topic", "list", "--bootstrap", "nowhere"],
+        &["topic", "list", "--bootstrap", "nowhere:"],
         2,
         &["host:port"],
+    );
+    refused(
+        &["topic", "list", "--bootstrap", "SASL_SSL://nowhere:1"],
+        2,
+        &["SASL_SSL needs TLS and SASL"],
+    );
+    let acks = ["--set", "acks=1", "--set", "enable.idempotence=true"];
+    refused(
+        &[&["produce", "t"][..], &acks].concat(),
+        2,
+        &["enable.idempotence=true needs acks=all, and acks=1 was set"],
     );
     refused(
         &["broker", "--listen", "nowhere"],

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Acks, ClientConfig, OffsetReset, split_host_port};
+use super::{Acks, ClientConfig, OffsetReset, servers};
 use crate::Compression;
 
 /// One configuration key.
@@ -29,19 +29,8 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "bootstrap.servers",
         default: "127.0.0.1:9092",
-        doc: "host:port of brokers to begin with, separated by commas",
-        set: |config, value| {
-            let servers: Vec<String> = value
-                .split(',')
-                .map(|one| one.trim().to_owned())
-                .filter(|one| !one.is_empty())
-                .collect();
-            if servers.is_empty() || servers.iter().any(|one| split_host_port(one).is_none()) {
-                return Err("expected host:port, separated by commas".to_owned());
-            }
-            config.bootstrap_servers = servers;
-            Ok(())
-        },
+        doc: "host:port of brokers to begin with, separated by commas; the port is 9092 where there is none",
+        set: |config, value| servers::list(value).map(|servers| config.bootstrap_servers = servers),
     },
     Key {
         name: "client.id",
@@ -132,7 +121,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "receive.message.max.bytes",
         default: "100000000",
-        doc: "the largest answer accepted (1000 or more; librdkafka's key)",
+        doc: "the largest answer accepted (1000 or more, and fetch.max.bytes + 512 or more; librdkafka's key)",
         set: |config, value| {
             integer(value, 1000, i32::MAX.into())
                 .map(|value| config.receive_message_max_bytes = value)
@@ -290,7 +279,7 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "enable.idempotence",
         default: "true",
-        doc: "the broker refuses a batch it has already, so that a retry does not store it twice",
+        doc: "the broker refuses a batch it has already, so that a retry does not store it twice; off with acks=1, unless it is set",
         set: |config, value| boolean(value).map(|value| config.enable_idempotence = value),
     },
     Key {

@@ -1,12 +1,18 @@
 //! Configuration by Kafka's own keys: each with its default, its bounds and what it does, set from text or as fields.
 //! Owned by whoever makes a client; read once when it is made.
 
+mod elsewhere;
 mod keys;
+mod rules;
+mod servers;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::Compression;
 pub use keys::{KEYS, Key};
+pub use rules::Role;
+pub(crate) use servers::split as split_host_port;
 
 /// Where a group begins when it has no committed offset (`auto.offset.reset`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,14 @@ pub enum ConfigError {
         /// The known key most like it.
         nearest: Option<&'static str>,
     },
+    /// A key of Kafka's that is none here.
+    #[error("{key} is not a key here: {instead}")]
+    Elsewhere {
+        /// As given.
+        key: String,
+        /// What takes its place.
+        instead: &'static str,
+    },
     /// The value does not fit the key.
     #[error("{key}={value}: {expected}")]
     BadValue {
@@ -50,13 +64,14 @@ pub enum ConfigError {
         /// What would do.
         expected: String,
     },
-    /// Two values that exclude each other.
+    /// Two values that exclude each other and were both set.
     #[error("{0}")]
     Conflict(String),
 }
 
 /// The configuration of clients, consumers and producers. Field by field Kafka's key of the same name; the bounds are
-/// in [`KEYS`], checked by [`set`](Self::set) and again as a whole by [`validate`](Self::validate).
+/// in [`KEYS`], checked by [`set`](Self::set); pairs that exclude each other are for each [`Role`] to
+/// [settle](Self::settled).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ClientConfig {
@@ -130,6 +145,8 @@ pub struct ClientConfig {
     pub compression_type: Compression,
     /// `delivery.timeout.ms`
     pub delivery_timeout: Duration,
+    /// Keys that were set, be it to their defaults.
+    set: BTreeSet<&'static str>,
 }
 
 impl Default for ClientConfig {
@@ -170,6 +187,7 @@ impl Default for ClientConfig {
             max_request_size: 1_048_576,
             compression_type: Compression::None,
             delivery_timeout: Duration::from_millis(120_000),
+            set: BTreeSet::new(),
         }
     }
 }
@@ -188,58 +206,26 @@ impl ClientConfig {
     /// Sets one of Kafka's keys from text.
     ///
     /// # Errors
-    /// [`ConfigError`], naming the nearest key where there is none of that name.
+    /// [`ConfigError`], naming what takes the key's place, or the nearest key, where there is none of that name.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfigError> {
         let Some(found) = KEYS.iter().find(|known| known.name == key) else {
-            return Err(ConfigError::UnknownKey {
-                key: key.to_owned(),
-                nearest: nearest(key),
+            let key = key.to_owned();
+            return Err(match elsewhere::instead_of(&key) {
+                Some(instead) => ConfigError::Elsewhere { key, instead },
+                None => ConfigError::UnknownKey {
+                    nearest: nearest(&key),
+                    key,
+                },
             });
         };
         (found.set)(self, value.trim()).map_err(|expected| ConfigError::BadValue {
             key: found.name,
             value: value.to_owned(),
             expected,
-        })
-    }
-
-    /// Checks what no single key can: pairs of values that exclude each other.
-    ///
-    /// # Errors
-    /// [`ConfigError::Conflict`].
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let conflict = |text: &str| Err(ConfigError::Conflict(text.to_owned()));
-        if self.bootstrap_servers.is_empty() {
-            return conflict("bootstrap.servers names no server");
-        }
-        if self.heartbeat_interval >= self.session_timeout {
-            return conflict("heartbeat.interval.ms must be below session.timeout.ms");
-        }
-        if self.fetch_max_wait >= self.request_timeout {
-            return conflict("fetch.max.wait.ms must be below request.timeout.ms");
-        }
-        if self.enable_idempotence && self.acks != Acks::All {
-            return conflict("enable.idempotence needs acks=all");
-        }
-        if self.delivery_timeout < self.linger + self.request_timeout {
-            return conflict("delivery.timeout.ms must be at least linger.ms + request.timeout.ms");
-        }
-        if self.partition_assignment_strategy.is_empty() {
-            return conflict("partition.assignment.strategy names no assignor");
-        }
+        })?;
+        self.set.insert(found.name);
         Ok(())
     }
-}
-
-/// `host:port`, the host in brackets where it is an IPv6 address.
-pub(crate) fn split_host_port(server: &str) -> Option<(&str, u16)> {
-    let (host, port) = server.rsplit_once(':')?;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(host);
-    let port = port.parse().ok()?;
-    (!host.is_empty() && port != 0).then_some((host, port))
 }
 
 /// The known key most like `key`, if no more than half of it differs.
@@ -261,8 +247,11 @@ mod tests {
         for key in KEYS {
             config.set(key.name, key.default).unwrap();
         }
+        for role in [Role::Client, Role::Consumer, Role::Producer] {
+            assert_eq!(config.settled(role).as_ref(), Ok(&config));
+        }
+        config.set.clear();
         assert_eq!(config, ClientConfig::default());
-        config.validate().unwrap();
     }
 
     #[test]
@@ -276,6 +265,11 @@ mod tests {
         );
         let error = ClientConfig::default().set("qqq", "1").unwrap_err();
         assert_eq!(error.to_string(), "unknown configuration key qqq");
+        let error = ClientConfig::default().set("group.id", "g").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "group.id is not a key here: a consumer is told its group when it is made"
+        );
     }
 
     #[test]
@@ -285,7 +279,7 @@ mod tests {
             ("session.timeout.ms", "0"),
             ("session.timeout.ms", "soon"),
             ("auto.offset.reset", "middle"),
-            ("bootstrap.servers", "localhost"),
+            ("bootstrap.servers", "localhost:0"),
             ("bootstrap.servers", ""),
             ("group.instance.id", "a b"),
             ("check.crcs", "yes"),
@@ -298,25 +292,5 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn pairs_that_exclude_each_other_are_refused() {
-        for (key, value) in [
-            ("heartbeat.interval.ms", "45000"),
-            ("fetch.max.wait.ms", "30000"),
-            ("acks", "1"),
-            ("delivery.timeout.ms", "100"),
-        ] {
-            let mut config = ClientConfig::default();
-            config.set(key, value).unwrap();
-            assert!(config.validate().is_err(), "{key}={value} was accepted");
-        }
-    }
-
-    #[test]
-    fn addresses_split_at_the_last_colon() {
-        assert_eq!(split_host_port("[::1]:9092"), Some(("::1", 9092)));
-        assert_eq!(split_host_port("broker:0"), None);
     }
 }

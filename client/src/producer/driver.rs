@@ -11,7 +11,7 @@ use callboard_protocol::messages::init_producer_id::InitProducerIdRequest;
 use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
-use callboard_protocol::records::BatchBuilder;
+use callboard_protocol::records::{BatchBuilder, Compression};
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -21,8 +21,8 @@ use tracing::{debug, info, warn};
 use super::{Command, Placed, Waiter};
 use crate::TopicPartition;
 use crate::admin::millis;
-use crate::client::{ANY_VERSION, Client};
-use crate::config::Acks;
+use crate::client::{ANY_VERSION, Client, Target};
+use crate::config::{Acks, ClientConfig};
 use crate::core::accumulator::{Accumulator, Batch, Identity, Stamp};
 use crate::error::ClientError;
 use crate::metrics::{
@@ -48,6 +48,7 @@ struct Answered {
 
 struct Driver {
     client: Client,
+    config: Arc<ClientConfig>,
     origin: Instant,
     lines: Accumulator<Waiter>,
     identity: Option<Identity>,
@@ -62,8 +63,11 @@ struct Driver {
     flushes: Vec<(u64, oneshot::Sender<()>)>,
 }
 
-pub(super) async fn run(client: Client, mut inbox: mpsc::UnboundedReceiver<Command>) {
-    let config = client.config();
+pub(super) async fn run(
+    client: Client,
+    config: Arc<ClientConfig>,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+) {
     let mut driver = Driver {
         origin: Instant::now(),
         lines: Accumulator::new(config.linger, config.batch_size, client.retry_backoff()),
@@ -75,10 +79,11 @@ pub(super) async fn run(client: Client, mut inbox: mpsc::UnboundedReceiver<Comma
         requests: JoinSet::new(),
         flushes: Vec::new(),
         client,
+        config,
     };
     loop {
         driver.turn().await;
-        let timeout = driver.client.config().delivery_timeout;
+        let timeout = driver.config.delivery_timeout;
         let due = driver
             .lines
             .next_deadline(timeout)
@@ -105,7 +110,20 @@ pub(super) async fn run(client: Client, mut inbox: mpsc::UnboundedReceiver<Comma
     }
 }
 
+/// What a request on its own needs.
+struct Asker {
+    client: Client,
+    config: Arc<ClientConfig>,
+}
+
 impl Driver {
+    fn asker(&self) -> Asker {
+        Asker {
+            client: self.client.clone(),
+            config: Arc::clone(&self.config),
+        }
+    }
+
     fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -134,7 +152,7 @@ impl Driver {
     /// Gives up what is too old, sends what is due, answers flushes.
     async fn turn(&mut self) {
         let now = self.now();
-        let timeout = self.client.config().delivery_timeout;
+        let timeout = self.config.delivery_timeout;
         for (partition, batch) in self.lines.expire(now, timeout) {
             if batch.stamp.is_some() {
                 // It may or may not be stored: its sequence can be neither used again nor passed over.
@@ -146,7 +164,8 @@ impl Driver {
                 timeout,
                 last: last.map(Arc::new),
             };
-            warn!(%partition, records = batch.records.len(), %error, "records not delivered in time");
+            // Whoever sent them hears of it.
+            debug!(%partition, records = batch.records.len(), %error, "records not delivered in time");
             fail(batch, &error);
         }
         if self.identify(now).await {
@@ -166,12 +185,10 @@ impl Driver {
 
     /// Gets a producer id if one is needed. Returns whether batches may be sent.
     async fn identify(&mut self, now: Duration) -> bool {
-        if self.identity.is_some() || !self.client.config().enable_idempotence {
+        if self.identity.is_some() || !self.config.enable_idempotence {
             return true;
         }
-        let pending = self
-            .lines
-            .next_deadline(self.client.config().delivery_timeout);
+        let pending = self.lines.next_deadline(self.config.delivery_timeout);
         if pending.is_none_or(|due| due > now) || self.identity_not_before > now {
             return false;
         }
@@ -235,7 +252,7 @@ impl Driver {
                 let identity = self
                     .identity
                     .map(|current| self.lines.identify(&partition, current));
-                match encode(&batch, identity, &self.client) {
+                match encode(&batch, identity, self.config.compression_type) {
                     Ok(encoded) => batch.stamp = Some(Stamp { identity, encoded }),
                     Err(error) => {
                         self.lines.resolved(&partition, batch.id, None);
@@ -271,22 +288,20 @@ impl Driver {
 
     /// Cuts what goes to one leader into requests of at most `max.request.size` and sends them side by side.
     fn produce(&mut self, leader: i32, batches: Carried) {
-        let max = self.client.config().max_request_size;
+        let max = self.config.max_request_size;
         let mut bytes = 0;
         let mut part = Carried::new();
         for (partition, batch) in batches {
             let size = batch.stamp.as_ref().map_or(0, |stamp| stamp.encoded.len());
             if bytes + size > max && !part.is_empty() {
                 let full = std::mem::take(&mut part);
-                self.requests
-                    .spawn(produce(self.client.clone(), leader, full));
+                self.requests.spawn(produce(self.asker(), leader, full));
                 bytes = 0;
             }
             bytes += size;
             part.insert(partition, batch);
         }
-        self.requests
-            .spawn(produce(self.client.clone(), leader, part));
+        self.requests.spawn(produce(self.asker(), leader, part));
     }
 
     fn answered(&mut self, answered: Answered) {
@@ -402,13 +417,13 @@ impl Driver {
     fn refused(&mut self, error: &ClientError) {
         if self.refused_since.is_none() {
             self.refused_since = Some(self.now());
-            let timeout = self.client.config().delivery_timeout;
+            let timeout = self.config.delivery_timeout;
             warn!(%error, ?timeout, "records are not stored; trying until delivery.timeout.ms is over");
         }
     }
 }
 
-async fn produce(client: Client, leader: i32, batches: Carried) -> Answered {
+async fn produce(asker: Asker, leader: i32, batches: Carried) -> Answered {
     let mut topics: BTreeMap<Arc<str>, Vec<(i32, Bytes)>> = BTreeMap::new();
     for (partition, batch) in &batches {
         if let Some(stamp) = &batch.stamp {
@@ -419,43 +434,45 @@ async fn produce(client: Client, leader: i32, batches: Carried) -> Answered {
         }
     }
     let started = Instant::now();
-    let outcome = ask(&client, leader, topics).await;
+    let outcome = ask(&asker, leader, topics).await;
     histogram!(PRODUCER_REQUEST_DURATION_SECONDS).record(started.elapsed());
     Answered { batches, outcome }
 }
 
 async fn ask(
-    client: &Client,
+    Asker { client, config }: &Asker,
     leader: i32,
     topics: BTreeMap<Arc<str>, Vec<(i32, Bytes)>>,
 ) -> Result<Results, ClientError> {
-    let acks = match client.config().acks {
+    let acks = match config.acks {
         Acks::All => -1,
         Acks::Leader => 1,
     };
-    let timeout_ms = millis(client.config().request_timeout);
+    let timeout_ms = millis(config.request_timeout);
+    let target = Target {
+        timeout: config.request_timeout,
+        ..client.data(leader)
+    };
     let answer = client
-        .request::<ProduceRequest>(client.data(leader), PRODUCE_BY_NAME_VERSION, |_| {
-            ProduceRequest {
-                acks,
-                timeout_ms,
-                topic_data: topics
-                    .into_iter()
-                    .map(|(topic, partitions)| TopicProduceData {
-                        name: topic.to_string().into(),
-                        partition_data: partitions
-                            .into_iter()
-                            .map(|(index, records)| PartitionProduceData {
-                                index,
-                                records: Some(records.into()),
-                                ..PartitionProduceData::default()
-                            })
-                            .collect(),
-                        ..TopicProduceData::default()
-                    })
-                    .collect(),
-                ..ProduceRequest::default()
-            }
+        .request::<ProduceRequest>(target, PRODUCE_BY_NAME_VERSION, |_| ProduceRequest {
+            acks,
+            timeout_ms,
+            topic_data: topics
+                .into_iter()
+                .map(|(topic, partitions)| TopicProduceData {
+                    name: topic.to_string().into(),
+                    partition_data: partitions
+                        .into_iter()
+                        .map(|(index, records)| PartitionProduceData {
+                            index,
+                            records: Some(records.into()),
+                            ..PartitionProduceData::default()
+                        })
+                        .collect(),
+                    ..TopicProduceData::default()
+                })
+                .collect(),
+            ..ProduceRequest::default()
         })
         .await?;
     let response = answer.read()?;
@@ -486,9 +503,9 @@ async fn ask(
 fn encode(
     batch: &Batch<Waiter>,
     identity: Option<(Identity, i32)>,
-    client: &Client,
+    compression: Compression,
 ) -> Result<Bytes, ClientError> {
-    let mut builder = BatchBuilder::new(0, client.config().compression_type);
+    let mut builder = BatchBuilder::new(0, compression);
     if let Some((identity, sequence)) = identity {
         builder = builder.producer(identity.id, identity.epoch, sequence);
     }

@@ -19,9 +19,11 @@ use tokio::time::Instant;
 
 use crate::TopicPartition;
 use crate::client::Client;
+use crate::config::{ClientConfig, ConfigError, Role};
 use crate::core::accumulator::Gathered;
 use crate::core::partitioner::{Sticky, partition_for_key};
 use crate::error::ClientError;
+use crate::topic_name::check_topic_name;
 
 /// A record with everything that can be said about it.
 #[derive(Clone, Debug, Default)]
@@ -84,15 +86,20 @@ pub struct Producer {
 
 struct Shared {
     client: Client,
+    /// The producer's, which may differ from the client's where a default yields.
+    config: Result<Arc<ClientConfig>, ConfigError>,
     commands: mpsc::UnboundedSender<Command>,
     memory: Arc<Semaphore>,
     sticky: Mutex<HashMap<String, Sticky>>,
-    driver: tokio::task::JoinHandle<()>,
+    /// `None` where the configuration will not do.
+    driver: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Some(driver) = &self.driver {
+            driver.abort();
+        }
     }
 }
 
@@ -105,16 +112,22 @@ impl fmt::Debug for Producer {
 }
 
 impl Producer {
-    /// A producer over `client`, configured by the client's configuration.
+    /// A producer over `client`, configured by the client's configuration. Where two of a producer's keys exclude each
+    /// other, [`send_record`](Self::send_record) says so.
     #[must_use]
     pub fn new(client: Client) -> Self {
         // What waits in this channel is bounded by buffer.memory, which every command but Flush holds a part of.
         let (commands, inbox) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(driver::run(client.clone(), inbox));
+        let config = client.config().settled(Role::Producer).map(Arc::new);
         let memory = client.config().buffer_memory.min(Semaphore::MAX_PERMITS);
+        let driver = config
+            .as_ref()
+            .ok()
+            .map(|config| tokio::spawn(driver::run(client.clone(), Arc::clone(config), inbox)));
         Self {
             shared: Arc::new(Shared {
                 client,
+                config,
                 commands,
                 memory: Arc::new(Semaphore::new(memory)),
                 sticky: Mutex::default(),
@@ -146,9 +159,13 @@ impl Producer {
     /// stored. Records of one partition are stored in the order in which they were handed over.
     ///
     /// # Errors
-    /// [`ClientError::UnknownTopic`] when the topic does not appear within `default.api.timeout.ms`;
+    /// [`ClientError::Config`]; [`ClientError::UnknownTopic`] when the topic does not appear within `default.api.timeout.ms`;
     /// [`ClientError::RecordTooLarge`].
     pub async fn send_record(&self, record: ProducerRecord) -> Result<Delivery, ClientError> {
+        let config = match &self.shared.config {
+            Ok(config) => config,
+            Err(error) => return Err(error.clone().into()),
+        };
         let gathered = Gathered {
             key: record.key,
             value: record.value,
@@ -156,7 +173,7 @@ impl Producer {
             timestamp_ms: record.timestamp_ms.unwrap_or_else(now_ms),
         };
         let bytes = gathered.size();
-        let max = self.shared.client.config().max_request_size;
+        let max = config.max_request_size;
         if bytes > max {
             return Err(ClientError::RecordTooLarge { bytes, max });
         }
@@ -166,8 +183,7 @@ impl Producer {
             Some(_) => return Err(ClientError::kafka(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
             None => self.choose(&record.topic, &gathered, count.cast_unsigned()),
         };
-        let permits =
-            u32::try_from(bytes.min(self.shared.client.config().buffer_memory)).unwrap_or(u32::MAX);
+        let permits = u32::try_from(bytes.min(config.buffer_memory)).unwrap_or(u32::MAX);
         let memory = Arc::clone(&self.shared.memory)
             .acquire_many_owned(permits)
             .await
@@ -199,6 +215,7 @@ impl Producer {
         if let Some(count) = client.cluster().partition_count(topic) {
             return Ok(count);
         }
+        check_topic_name(topic)?;
         client.track([topic.to_owned()]).await?;
         let deadline = Instant::now() + client.config().default_api_timeout;
         let mut backoff = client.retry_backoff();

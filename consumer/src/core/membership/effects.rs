@@ -342,7 +342,7 @@ impl fmt::Display for LossCause {
 #[non_exhaustive]
 pub enum FatalError {
     /// The coordinator refused for good.
-    #[error("{request} was refused: {}", code.name())]
+    #[error("{request} was refused: {}{}", code.name(), what_it_takes(*code))]
     Refused {
         /// The request.
         request: &'static str,
@@ -363,4 +363,18 @@ pub enum FatalError {
         /// What is wrong.
         detail: String,
     },
+}
+
+/// What can be done about a refusal, where somebody can.
+fn what_it_takes(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+            "; the group's members have no assignor that this one offers: partition.assignment.strategy chooses among range, \
+             roundrobin and those that the application registers"
+        }
+        ErrorCode::INVALID_SESSION_TIMEOUT => {
+            "; session.timeout.ms has to lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
+        }
+        _ => "",
+    }
 }
