@@ -8,8 +8,6 @@ use crate::services::Services;
 
 /// A request of more bytes may name many groups. It waits for its turn as bytes, and few have theirs at a time.
 const FEW_BYTES: usize = 16 * 1024;
-/// Groups that are asked for at a time.
-const LOT: usize = 1_000;
 /// About what a group that is asked for takes until its answer is made, beside the bytes of the request.
 pub(super) const GROUP_BYTES: usize = 512;
 
@@ -18,7 +16,7 @@ pub(super) fn may_be_many(bytes: usize) -> bool {
     bytes > FEW_BYTES
 }
 
-/// Asks for one lot after the other and gives each answer to `take`, on a thread that may wait. False: no more is answered
+/// Asks for one lot (`callboard.large.group.requests.lot`) after the other and gives each answer to `take`, on a thread that may wait. False: no more is answered
 /// or, while `goes_on` says so, wanted.
 pub(super) fn ask<Q, A: Send + 'static>(
     services: &Services,
@@ -28,8 +26,9 @@ pub(super) fn ask<Q, A: Send + 'static>(
     goes_on: impl Fn() -> bool,
 ) -> bool {
     let mut all = all.into_iter();
+    let most = services.config.large_group_requests_lot;
     while goes_on() {
-        let lot: Vec<Q> = all.by_ref().take(LOT).collect();
+        let lot: Vec<Q> = all.by_ref().take(most).collect();
         if lot.is_empty() {
             return true;
         }

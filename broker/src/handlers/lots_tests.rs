@@ -57,11 +57,12 @@ async fn make(wire: &mut Wire, group: &str) {
 
 #[tokio::test]
 async fn a_lot_is_asked_for_when_the_one_before_is_answered() {
-    let bench = Bench::start().await;
+    const LOT: usize = 20;
+    let bench = Bench::start_with(|config| config.large_group_requests_lot = LOT).await;
     let services = Arc::clone(&bench.services);
     let told = tokio::task::spawn_blocking(move || {
         let told = Mutex::new(Vec::new());
-        let all = names(2 * LOT + 500).into_iter().map(Arc::from);
+        let all = names(2 * LOT + 5).into_iter().map(Arc::from);
         let call = |group_ids: Vec<Arc<str>>, reply| {
             told.lock().unwrap().push(("asked", group_ids.len()));
             Call::DescribeGroups(DescribeGroups { group_ids }, reply)
@@ -73,7 +74,7 @@ async fn a_lot_is_asked_for_when_the_one_before_is_answered() {
         told.into_inner().unwrap()
     });
     let lot = |groups| [("asked", groups), ("told", groups)];
-    assert_eq!(told.await.unwrap(), [lot(LOT), lot(LOT), lot(500)].concat());
+    assert_eq!(told.await.unwrap(), [lot(LOT), lot(LOT), lot(5)].concat());
     bench.stop().await;
 }
 
@@ -145,7 +146,7 @@ async fn hung_up_deletions_of_many_groups_are_paid_for_and_go_on_to_their_end() 
     make(&mut other, "first").await;
     make(&mut other, "last").await;
     let whole = bench.services.budget.free();
-    let mut all = names(3 * LOT);
+    let mut all = names(3 * bench.services.config.large_group_requests_lot);
     all.insert(0, "first".to_owned());
     all.push("last".to_owned());
     let bytes: usize = all.iter().map(|name| name.len() + 2).sum();
