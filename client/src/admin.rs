@@ -80,6 +80,9 @@ impl TopicDescription {
     }
 }
 
+/// What a group has committed of a partition, if anything, or why its coordinator does not say.
+pub type CommittedOffset = Result<Option<FoundOffset>, ErrorCode>;
+
 impl Client {
     /// Creates a topic and waits until its leaders are known.
     ///
@@ -222,21 +225,28 @@ impl Client {
     ) -> Result<BTreeMap<TopicPartition, FoundOffset>, ClientError> {
         self.retrying(|| async {
             let node = self.find_coordinator(group).await?;
-            self.committed_at(node, group, partitions).await
+            let mut found = BTreeMap::new();
+            for (partition, offset) in self.committed_at(node, group, partitions).await? {
+                if let Some(offset) = offset.map_err(ClientError::kafka)? {
+                    found.insert(partition, offset);
+                }
+            }
+            Ok(found)
         })
         .await
     }
 
-    /// As [`committed`](Self::committed), asked once of this coordinator.
+    /// What `group` has committed, asked once of this coordinator: of each partition that it answers for the offset,
+    /// none, or why it does not say.
     ///
     /// # Errors
-    /// [`ClientError::Kafka`] with the coordinator's code.
+    /// [`ClientError::Kafka`] with the coordinator's code for the group.
     pub async fn committed_at(
         &self,
         node: i32,
         group: &str,
         partitions: &BTreeSet<TopicPartition>,
-    ) -> Result<BTreeMap<TopicPartition, FoundOffset>, ClientError> {
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for one in partitions {
             topics.entry(&one.topic).or_default().push(one.partition);
@@ -251,15 +261,15 @@ impl Client {
         let response = answer.read()?;
         let mut found = BTreeMap::new();
         let mut take = |topic: &str, partition: i32, code: i16, offset: i64, leader_epoch: i32| {
-            check(code, None)?;
-            if offset >= 0 {
-                let offset = FoundOffset {
+            let committed = match ErrorCode(code) {
+                ErrorCode::NONE if offset >= 0 => Ok(Some(FoundOffset {
                     offset,
                     leader_epoch,
-                };
-                found.insert(TopicPartition::new(topic, partition), offset);
-            }
-            Ok::<_, ClientError>(())
+                })),
+                ErrorCode::NONE => Ok(None),
+                code => Err(code),
+            };
+            found.insert(TopicPartition::new(topic, partition), committed);
         };
         check(response.error_code, None)?;
         for topic in &response.topics {
@@ -270,7 +280,7 @@ impl Client {
                     one.error_code,
                     one.committed_offset,
                     one.committed_leader_epoch,
-                )?;
+                );
             }
         }
         for group in &response.groups {
@@ -283,7 +293,7 @@ impl Client {
                         one.error_code,
                         one.committed_offset,
                         one.committed_leader_epoch,
-                    )?;
+                    );
                 }
             }
         }

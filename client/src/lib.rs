@@ -38,7 +38,7 @@ mod topic_partition;
 pub mod transport;
 mod wire;
 
-pub use admin::{NewTopic, TopicDescription};
+pub use admin::{CommittedOffset, NewTopic, TopicDescription};
 pub use callboard_protocol::ErrorCode;
 pub use callboard_protocol::records::Compression;
 pub use client::{ANY_VERSION, Client, Target};

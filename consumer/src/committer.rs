@@ -35,8 +35,8 @@ type Answer = Result<BTreeMap<TopicPartition, ErrorCode>, Refusal>;
 /// What the committer is told.
 #[derive(Debug)]
 pub(crate) enum CommitterMsg {
-    /// A partition is owned from here on, and this is where it begins.
-    Known(TopicPartition, i64),
+    /// Something is to be committed now: a position that `auto.offset.reset` chose.
+    Soon,
     /// Commit these before they are released. Answered to the supervisor of handlers with `Flushed`.
     Flush {
         ticket: Ticket,
@@ -98,13 +98,6 @@ impl Actor for Committer {
             origin: Instant::now(),
             shared,
         };
-        // After a restart: what is committed is not known any more; committing an offset twice does no harm, but one
-        // that nothing was acknowledged for must not be committed at all.
-        for (partition, cell) in state.shared.cells() {
-            if let Some(committed) = cell.progress().committed {
-                state.step(CommitInput::Known(partition, committed));
-            }
-        }
         state.arm();
         Ok(state)
     }
@@ -117,9 +110,7 @@ impl Actor for Committer {
     ) -> Result<(), ActorProcessingErr> {
         while state.request.try_join_next().is_some() {}
         match message.open() {
-            CommitterMsg::Known(partition, offset) => {
-                state.step(CommitInput::Known(partition, offset))
-            }
+            CommitterMsg::Soon => state.step(CommitInput::Soon),
             CommitterMsg::Flush {
                 ticket,
                 timeout,
@@ -173,12 +164,17 @@ impl State {
             CommitEffect::ReadProgress => {
                 // First who we are: a partition that is lost in between is not among the cells any more.
                 self.identity = self.shared.identity();
-                let offsets = self
-                    .shared
-                    .cells()
-                    .into_iter()
-                    .map(|(partition, cell)| (partition, cell.committable()))
-                    .collect();
+                let (mut known, mut offsets) = (BTreeMap::new(), Offsets::new());
+                for (partition, cell) in self.shared.cells() {
+                    if let (Some(progress), Some(committable)) =
+                        (cell.progress(), cell.committable())
+                    {
+                        known.insert(partition.clone(), progress.committed);
+                        offsets.insert(partition, committable);
+                    }
+                }
+                // So a restart of this actor loses nothing.
+                self.step(CommitInput::Known(known));
                 self.step(CommitInput::Progress {
                     generation: self.identity.generation.current(),
                     offsets,
@@ -246,7 +242,7 @@ impl State {
         let cells = self.shared.cells();
         for (partition, committed) in offsets {
             if let Some(cell) = cells.get(partition) {
-                cell.set_committed(committed.offset);
+                cell.committed(committed.offset);
             }
         }
         self.shared.events.send(Event::Committed {

@@ -102,14 +102,26 @@ pub enum Event {
         /// Kafka's error name, or what happened to the request.
         error: String,
     },
-    /// The committed offset, if any, is not in the log: consumption begins elsewhere.
+    /// `auto.offset.reset` chose where a partition goes on. That position is committed.
     OffsetReset {
         /// Its partition.
         partition: TopicPartition,
-        /// The offset asked for; -1 if none was committed.
-        from: i64,
-        /// Where it begins.
+        /// The offset that is not in the log; `None` if the group had committed nothing.
+        from: Option<i64>,
+        /// Where it goes on.
         to: i64,
+    },
+    /// A partition stands still: as many of its records are handed out and not acknowledged as may be. It goes on when
+    /// some are acknowledged. Told once, and again only after a fifth of them was.
+    Unacknowledged {
+        /// Which.
+        partition: TopicPartition,
+        /// The first of these records.
+        first: i64,
+        /// How many.
+        count: usize,
+        /// What sets how many may be.
+        setting: &'static str,
     },
     /// A call into an assignor brought nothing. Without a plan the group tries again; without user data the member joins
     /// with what was made last, or none; being told of an assignment is not waited for.

@@ -18,13 +18,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::chunk::{Chunk, Credit};
 use crate::core::fetch_plan::{FetchPlan, Plan, Reaction};
+use crate::core::partition::{FetchFrom, Input, Refused};
 use crate::fetchers::FetchersMsg;
 use crate::metrics::CONSUMER_FETCH_ERRORS_TOTAL;
-use crate::partition::{Cell, FetchFrom};
-use crate::partition_handler::{Chunk, HandlerMsg};
-use crate::partitions::PartitionsMsg;
-use crate::shared::{Shared, lock};
+use crate::partition::Cell;
+use crate::partition_handler::HandlerMsg;
+use crate::shared::Shared;
 
 /// Its kind in metrics and logs.
 pub(crate) const KIND: &str = "fetcher";
@@ -143,14 +144,11 @@ impl State {
             return;
         }
         let now = self.origin.elapsed();
-        let plan = {
-            let credit = lock(&self.shared.credit);
-            let cells = &self.cells;
-            self.plan.plan(now, |partition| match cells.get(partition) {
-                Some(cell) => cell.eligibility(credit.grants(partition)),
-                None => crate::core::fetch_plan::Eligibility::Idle,
-            })
-        };
+        let cells = &self.cells;
+        let plan = self.plan.plan(now, |partition| match cells.get(partition) {
+            Some(cell) => cell.eligibility(),
+            None => crate::core::fetch_plan::Eligibility::Idle,
+        });
         let mut asked = Asked::new();
         if let Some(plan) = plan {
             for partition in &plan.partitions {
@@ -237,7 +235,7 @@ impl State {
                         };
                         self.deliver(cell, *from, batches, data.high_watermark);
                     }
-                    code => self.react(partition, *from, code),
+                    code => self.react(cell, *from, code),
                 }
             }
         }
@@ -266,55 +264,49 @@ impl State {
         let size = batches.len();
         if size > 0 && whole == 0 {
             // Brokers answer with at least one whole batch, however large; asking again would not help.
-            self.shared.slots.partitions.cast(PartitionsMsg::Stuck {
-                partition: cell.partition.clone(),
-                incarnation: from.incarnation,
-                reason: format!("offset {}: the answer holds no whole batch", from.offset),
-            });
+            self.plan.failed(self.origin.elapsed(), &cell.partition);
+            let reason = format!("offset {}: the answer holds no whole batch", from.offset);
+            self.refused(cell, from, Refused::ForGood(reason));
             return;
         }
-        let Some(handler) = cell.fetched(from, next, high_watermark) else {
+        let share = self.shared.share();
+        let Some(handler) = cell.fetched(from, next, high_watermark, size, share) else {
             return;
         };
         self.shared.show_lag(cell);
         if size == 0 {
             return;
         }
-        lock(&self.shared.credit).charge(&cell.partition, size);
-        self.shared.show_buffered();
         self.plan.delivered(&cell.partition);
         let chunk = Chunk {
-            incarnation: from.incarnation,
+            from,
             batches,
-            next,
+            credit: Credit::new(&self.shared, cell, size),
         };
         if handler.cast(HandlerMsg::Records(chunk)).is_err() {
-            // It has just failed; its crash resets position and credit.
+            // It has just failed; the next one begins where it was.
             debug!(partition = %cell.partition, "the handler is gone");
         }
     }
 
-    fn react(&mut self, partition: TopicPartition, from: FetchFrom, code: ErrorCode) {
+    fn refused(&self, cell: &Arc<Cell>, from: FetchFrom, why: Refused) {
+        cell.step(Input::Refused { from, why });
+        self.shared.act(cell);
+    }
+
+    fn react(&mut self, cell: &Arc<Cell>, from: FetchFrom, code: ErrorCode) {
+        let partition = cell.partition.clone();
         debug!(%partition, error = code.name(), "fetch of a partition failed");
         self.error(code.name());
         self.plan.failed(self.origin.elapsed(), &partition);
         match Reaction::of(code) {
             Reaction::Retry => {}
             Reaction::RefreshMetadata => self.misplaced(partition),
-            Reaction::OutOfRange => self
-                .shared
-                .slots
-                .partitions
-                .cast(PartitionsMsg::OutOfRange {
-                    partition,
-                    incarnation: from.incarnation,
-                    offset: from.offset,
-                }),
-            Reaction::Stop => self.shared.slots.partitions.cast(PartitionsMsg::Stuck {
-                partition,
-                incarnation: from.incarnation,
-                reason: format!("fetching it is answered with {}", code.name()),
-            }),
+            Reaction::OutOfRange => self.refused(cell, from, Refused::OutOfRange),
+            Reaction::Stop => {
+                let reason = format!("fetching it is answered with {}", code.name());
+                self.refused(cell, from, Refused::ForGood(reason));
+            }
         }
     }
 

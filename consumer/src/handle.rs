@@ -17,7 +17,7 @@ use crate::committer::CommitterMsg;
 use crate::core::membership::{FatalError, Input};
 use crate::event::Events;
 use crate::membership::MembershipMsg;
-use crate::partition::{Intake, Progress};
+use crate::partition::Progress;
 use crate::partitions::PartitionsMsg;
 use crate::shared::Shared;
 
@@ -137,7 +137,7 @@ impl ConsumerHandle {
         self.shared
             .cells()
             .into_iter()
-            .map(|(partition, cell)| (partition, cell.progress()))
+            .filter_map(|(partition, cell)| Some((partition, cell.progress()?)))
             .collect()
     }
 
@@ -220,7 +220,7 @@ impl ConsumerHandle {
         let mut uncommitted = self.shared.take_unfinished();
         // What membership did not get to release.
         for (partition, cell) in self.shared.cells() {
-            cell.set_intake(Intake::Released);
+            cell.release();
             uncommitted.insert(partition);
         }
         let failed = matches!(*self.outcome.borrow(), Some(Err(_)));
@@ -245,7 +245,7 @@ impl ConsumerHandle {
             drained: left && !failed && uncommitted.is_empty(),
             committed: owned
                 .into_iter()
-                .filter_map(|(partition, cell)| Some((partition, cell.progress().committed?)))
+                .filter_map(|(partition, cell)| Some((partition, cell.progress()?.committed?)))
                 .collect(),
             uncommitted,
             records: totals.records,
@@ -268,7 +268,7 @@ impl ConsumerHandle {
         self.monitor.abort();
         self.shared.client.cut();
         for cell in self.shared.cells().into_values() {
-            cell.set_intake(Intake::Released);
+            cell.release();
         }
         self.root.actor().get_cell().kill();
         self.closed.cancel();

@@ -1,5 +1,5 @@
 //! Supervised consumers: a handler actor per assigned partition, membership that user code cannot stall, and a
-//! committer that only ever commits what was acknowledged. Runs unchanged against Apache Kafka and the embedded broker.
+//! committer that commits what was acknowledged and where a reset begins. Runs unchanged against Apache Kafka and the embedded broker.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,13 +29,15 @@
 //! ([`ConsumerGroupBuilder::start_stream`]). None of them has to be polled to stay a member.
 //!
 //! # What is promised
-//! * Only acknowledged offsets are committed, and of each partition only the longest acknowledged prefix.
+//! * Only acknowledged offsets, and positions that a reset chose, are ever committed: of each partition the longest
+//!   acknowledged prefix, and where `auto.offset.reset` has it begin as soon as that is known.
 //! * A handler that panics or fails is restarted after a wait, at the lowest unacknowledged offset; the group and the
 //!   other partitions do not notice. Attempts are counted outside of it. When they are used up the partition pauses, or
 //!   passes over the record, as the [`HandlerPolicy`] says.
 //! * A partition that is revoked finishes its record in work, commits, and is released, within a deadline. One that is
 //!   lost is cancelled and commits nothing.
 //! * A slow partition fills its share of the byte budget and holds up nobody else.
+//! * At any time a partition has one handler at most. What cannot be read pauses its partition in front of it.
 //!
 //! # The tree
 //! ```text
@@ -50,6 +52,7 @@
 
 mod assignment;
 mod builder;
+mod chunk;
 mod committer;
 pub mod core;
 mod event;

@@ -23,7 +23,7 @@ pub const CONSUMER_REVOKE_DRAIN_DURATION_SECONDS: &str =
     "callboard_consumer_revoke_drain_duration_seconds";
 /// Partitions owned.
 pub const CONSUMER_ASSIGNED_PARTITIONS: &str = "callboard_consumer_assigned_partitions";
-/// Partitions owned and not consumed, by cause.
+/// Partitions owned and not consumed, by cause: handler, records, unacknowledged.
 pub const CONSUMER_PAUSED_PARTITIONS: &str = "callboard_consumer_paused_partitions";
 /// Bytes of batches fetched and not worked off.
 pub const CONSUMER_BUFFERED_BYTES: &str = "callboard_consumer_buffered_bytes";

@@ -1,33 +1,27 @@
-//! One assigned partition, from assignment to release: how far it is fetched, dispatched and acknowledged, and whether
-//! it is still ours. Shared by its handler, its fetcher and the committer, and outliving the first two; that is how a
-//! crash of either loses nothing. An acknowledgement is a store in here, not a message: one per record would cost more
-//! than most handlers.
+//! An assigned partition as its actors share it: the [core](crate::core::partition) under a lock, and what wakes who waits
+//! for it. Shared by its handler, its fetcher, its supervisor and the committer, and outliving the first two; that is how
+//! a crash of either loses nothing. An acknowledgement is a store in here, not a message: one per record would cost more
+//! than most handlers. Effects wait in here until the supervisor takes them, so none is lost with it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use callboard_client::TopicPartition;
 use callboard_supervision::Addr;
+use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::commit::Committable;
 use crate::core::fetch_plan::Eligibility;
-use crate::core::offset_tracker::OffsetTracker;
+use crate::core::membership::Generation;
+pub use crate::core::partition::Progress;
+use crate::core::partition::{
+    Dispatch, Effect, FetchFrom, Input, Limits, PartitionCore, PauseCause, Room,
+};
+use crate::metrics::CONSUMER_PAUSED_PARTITIONS;
 use crate::partition_handler::HandlerMsg;
-
-/// What may happen to a partition's records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
-    /// No handler: not yet, or it failed and waits for its restart, or the partition is paused.
-    Closed,
-    /// Fetched and handled.
-    Open,
-    /// Given up: nothing new, the record in work is finished.
-    Draining,
-    /// Not ours any more.
-    Released,
-}
+use crate::policy::HandlerPolicy;
+use crate::shared::lock;
 
 /// An assigned partition.
 pub(crate) struct Cell {
@@ -39,125 +33,83 @@ pub(crate) struct Cell {
     pub(crate) released: CancellationToken,
     /// An acknowledgement came, or intake changed.
     pub(crate) changed: Notify,
-    flow: Mutex<Flow>,
+    /// Partitions that stand still for want of acknowledgements.
+    full: Gauge,
+    inner: Mutex<Inner>,
 }
 
-struct Flow {
-    intake: Intake,
-    /// Counts handlers of this assignment; what an earlier one says is void.
-    incarnation: u64,
+struct Inner {
+    core: PartitionCore,
+    /// Not yet carried out.
+    effects: Vec<Effect>,
     handler: Option<Addr<HandlerMsg>>,
-    tracker: OffsetTracker,
-    /// The next offset to ask the broker for.
-    fetch_position: i64,
-    /// The leader epoch of the last batch dispatched.
-    leader_epoch: i32,
-    high_watermark: i64,
-    /// The record handed to the handler last and not yet answered.
-    in_work: Option<i64>,
-    /// Records handed out by a stream and neither acknowledged nor dropped.
-    handed_out: usize,
-    /// Failures by offset, from the committable offset on.
-    attempts: BTreeMap<i64, u32>,
-    /// Records to be passed over, from the committable offset on.
-    skipped: BTreeSet<i64>,
-    /// One past the highest offset ever handed to a handler here.
-    seen: i64,
-    /// What the broker has stored as the group's offset, as far as we know.
-    committed: Option<i64>,
-}
-
-/// What a fetcher asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FetchFrom {
-    pub(crate) offset: i64,
-    pub(crate) incarnation: u64,
-}
-
-/// What a handler is told about a record before it gets it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dispatch {
-    /// Hand it over; this is the given attempt, and whether a handler here has seen it before.
-    Go { attempt: u32, again: bool },
-    /// It was dispatched before, or lies before the start.
-    Skip,
-    /// Nothing is dispatched any more.
-    Stop,
-}
-
-/// A handler's failure, as the supervisor needs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Crash {
-    pub(crate) offset: Option<i64>,
-    pub(crate) attempts: u32,
-    pub(crate) resumes_at: i64,
-}
-
-/// How far a partition is, for whoever asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// The next offset to hand to the handler.
-    pub position: i64,
-    /// All below it is acknowledged.
-    pub acknowledged: i64,
-    /// What the broker has stored as the group's offset, if this member knows.
-    pub committed: Option<i64>,
-    /// The end of the partition when it was last fetched; -1 before the first fetch.
-    pub high_watermark: i64,
-}
-
-impl Flow {
-    /// What is acknowledged for good needs no account of its failures.
-    fn forget_settled(&mut self) {
-        let committable = self.tracker.committable();
-        if !self.attempts.is_empty() {
-            self.attempts = self.attempts.split_off(&committable);
-        }
-        if !self.skipped.is_empty() {
-            self.skipped = self.skipped.split_off(&committable);
-        }
-    }
 }
 
 impl Cell {
-    /// A partition that begins at `offset` with intake closed.
+    /// A partition of which nobody knows yet where it begins. `seen` is one past the highest offset that handlers saw in
+    /// earlier assignments.
     pub(crate) fn new(
         partition: TopicPartition,
         group_id: Arc<str>,
-        member_id: String,
-        generation: i32,
-        offset: i64,
+        generation: &Generation,
+        policy: &HandlerPolicy,
         seen: i64,
-        committed: Option<i64>,
     ) -> Self {
+        let limits = Limits {
+            attempts_max: policy.attempts_max,
+            exhausted: policy.exhausted,
+            unacknowledged_max: policy.unacknowledged_max,
+        };
+        let group = group_id.to_string();
         Self {
             partition,
             group_id,
-            member_id,
-            generation,
+            member_id: generation.member_id.clone(),
+            generation: generation.id,
             released: CancellationToken::new(),
             changed: Notify::new(),
-            flow: Mutex::new(Flow {
-                intake: Intake::Closed,
-                incarnation: 0,
+            full: gauge!(CONSUMER_PAUSED_PARTITIONS, "group" => group, "cause" => "unacknowledged"),
+            inner: Mutex::new(Inner {
+                core: PartitionCore::new(limits, seen),
+                effects: Vec::new(),
                 handler: None,
-                tracker: OffsetTracker::new(offset),
-                fetch_position: offset,
-                leader_epoch: -1,
-                high_watermark: -1,
-                in_work: None,
-                handed_out: 0,
-                attempts: BTreeMap::new(),
-                skipped: BTreeSet::new(),
-                seen,
-                committed,
             }),
         }
     }
 
-    fn flow(&self) -> MutexGuard<'_, Flow> {
-        // Nothing in here can panic half way.
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        lock(&self.inner)
+    }
+
+    /// Changes the core, and shows where it begins or ceases to stand still.
+    fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.inner();
+        let was_full = inner.core.is_full();
+        let result = change(&mut inner);
+        let is_full = inner.core.is_full();
+        drop(inner);
+        match (was_full, is_full) {
+            (false, true) => self.full.increment(1.0),
+            (true, false) => self.full.decrement(1.0),
+            (false, false) | (true, true) => {}
+        }
+        result
+    }
+
+    /// Tells the core; its effects wait for [`take_effects`](Self::take_effects). Wakes who waits for a change.
+    pub(crate) fn step(&self, input: Input) {
+        self.change(|Inner { core, effects, .. }| core.step(input, effects));
+        self.changed.notify_waiters();
+    }
+
+    /// What is to be done and was not taken yet.
+    pub(crate) fn take_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.inner().effects)
+    }
+
+    /// Whether something is to be done.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.inner().effects.is_empty()
     }
 
     pub(crate) fn is_owner(&self) -> bool {
@@ -166,219 +118,151 @@ impl Cell {
 
     // For the supervisor.
 
-    /// A handler takes over at the lowest unacknowledged offset. Returns its incarnation and that offset.
-    pub(crate) fn open(&self, handler: Addr<HandlerMsg>) -> (u64, i64) {
-        let mut flow = self.flow();
-        flow.handler = Some(handler);
-        flow.intake = Intake::Open;
-        (flow.incarnation, flow.tracker.committable())
+    /// The handler that was asked for is reached here.
+    pub(crate) fn started(&self, handler: Addr<HandlerMsg>) {
+        self.inner().handler = Some(handler);
+        self.step(Input::Started);
     }
 
-    /// The incarnation that the next handler will be.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.flow().incarnation
-    }
-
-    /// The handler failed: what it had in hand beyond the acknowledged prefix comes again. Records fetched for it are
-    /// void.
-    pub(crate) fn crash(&self) -> Crash {
-        let mut flow = self.flow();
-        flow.incarnation += 1;
-        flow.handler = None;
-        flow.intake = match flow.intake {
-            Intake::Open | Intake::Closed => Intake::Closed,
-            kept @ (Intake::Draining | Intake::Released) => kept,
-        };
-        flow.tracker.rewind();
-        flow.fetch_position = flow.tracker.position();
-        flow.handed_out = 0;
-        let offset = flow.in_work.take();
-        let attempts = match offset {
-            Some(offset) => {
-                let attempts = flow.attempts.entry(offset).or_default();
-                *attempts += 1;
-                *attempts
-            }
-            None => 0,
-        };
-        let resumes_at = flow.tracker.committable();
-        drop(flow);
-        self.changed.notify_waiters();
-        Crash {
-            offset,
-            attempts,
-            resumes_at,
-        }
-    }
-
-    /// Passes over a record: its attempts are used up. Records before it that are not acknowledged come again first, and
-    /// it is acknowledged when its turn comes.
-    pub(crate) fn skip(&self, offset: i64) {
-        let mut flow = self.flow();
-        if flow.tracker.position() == offset {
-            flow.tracker.skip_to(offset + 1);
-            flow.fetch_position = flow.tracker.position();
-        } else {
-            flow.skipped.insert(offset);
-        }
-        flow.attempts.remove(&offset);
-    }
-
-    pub(crate) fn set_intake(&self, intake: Intake) {
-        {
-            let mut flow = self.flow();
-            if flow.intake == Intake::Released {
-                return;
-            }
-            flow.intake = intake;
-        }
-        if intake == Intake::Released {
-            self.released.cancel();
-        }
-        self.changed.notify_waiters();
+    /// The handler is gone, or is to go: nobody sends it anything any more.
+    pub(crate) fn forget_handler(&self) -> Option<Addr<HandlerMsg>> {
+        self.inner().handler.take()
     }
 
     /// The handler in place.
     pub(crate) fn handler(&self) -> Option<Addr<HandlerMsg>> {
-        self.flow().handler.clone()
+        self.inner().handler.clone()
     }
 
-    pub(crate) fn intake(&self) -> Intake {
-        self.flow().intake
+    /// Gives it up in order. Returns whether a handler has to finish first.
+    pub(crate) fn revoke(&self) -> bool {
+        let waits = self.change(|inner| inner.core.revoke());
+        self.changed.notify_waiters();
+        waits
     }
 
-    /// Begins at another offset: the one it stood at is not in the log.
-    pub(crate) fn reset_to(&self, offset: i64) {
-        let mut flow = self.flow();
-        if offset < flow.tracker.position() {
-            flow.incarnation += 1;
-            flow.tracker = OffsetTracker::new(offset);
-            flow.attempts.clear();
-            flow.skipped.clear();
-            flow.committed = None;
-            flow.seen = offset;
-        }
-        flow.fetch_position = offset;
+    /// It is not ours any more.
+    pub(crate) fn release(&self) {
+        self.change(|inner| inner.core.release());
+        self.released.cancel();
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn wants_handler(&self) -> bool {
+        self.inner().core.wants_handler()
+    }
+
+    pub(crate) fn paused(&self) -> Option<PauseCause> {
+        self.inner().core.paused()
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.inner().core.incarnation()
+    }
+
+    pub(crate) fn seen(&self) -> i64 {
+        self.inner().core.seen()
     }
 
     // For the fetcher.
 
     pub(crate) fn fetch_from(&self) -> Option<FetchFrom> {
-        let flow = self.flow();
-        (flow.intake == Intake::Open).then_some(FetchFrom {
-            offset: flow.fetch_position,
-            incarnation: flow.incarnation,
-        })
+        self.inner().core.fetch_from()
     }
 
-    pub(crate) fn eligibility(&self, credit: bool) -> Eligibility {
-        match self.intake() {
-            Intake::Open if credit => Eligibility::Ready,
-            Intake::Open => Eligibility::NoCredit,
-            Intake::Closed | Intake::Draining | Intake::Released => Eligibility::Idle,
-        }
+    pub(crate) fn eligibility(&self) -> Eligibility {
+        self.inner().core.eligibility()
     }
 
-    /// Records fetched `from` reach to `next`. Returns the handler to give them to; `None` if they are stale.
+    /// Records fetched `from` reach to `next`, and `bytes` are charged for them. Returns the handler to give them to;
+    /// `None` if they are stale.
     pub(crate) fn fetched(
         &self,
         from: FetchFrom,
         next: i64,
         high_watermark: i64,
+        bytes: usize,
+        share: usize,
     ) -> Option<Addr<HandlerMsg>> {
-        let mut flow = self.flow();
-        if flow.intake != Intake::Open
-            || flow.incarnation != from.incarnation
-            || flow.fetch_position != from.offset
-        {
-            return None;
-        }
-        flow.high_watermark = high_watermark;
-        flow.fetch_position = next;
-        flow.handler.clone()
+        let mut inner = self.inner();
+        let handler = inner.handler.clone()?;
+        inner
+            .core
+            .fetched(from, next, high_watermark, bytes, share)
+            .then_some(handler)
+    }
+
+    /// Fetched records are dropped. Returns whether its fetcher may go on that could not.
+    pub(crate) fn give_back(&self, bytes: usize, share: usize) -> bool {
+        self.inner().core.give_back(bytes, share)
     }
 
     // For the handler.
 
+    /// Whether records are fetched and handed over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.inner().core.is_open()
+    }
+
+    /// Whether records of this incarnation are.
+    pub(crate) fn is_current(&self, incarnation: u64) -> bool {
+        self.inner().core.is_current(incarnation)
+    }
+
+    /// May records fetched `from` be worked on?
+    pub(crate) fn takes(&self, from: FetchFrom) -> bool {
+        self.inner().core.takes(from)
+    }
+
     /// May `offset` be handed over?
-    pub(crate) fn dispatch(&self, incarnation: u64, offset: i64) -> Dispatch {
-        let mut flow = self.flow();
-        if flow.intake != Intake::Open || flow.incarnation != incarnation {
-            return Dispatch::Stop;
-        }
-        if !flow.tracker.dispatch(offset) {
-            return Dispatch::Skip;
-        }
-        if flow.skipped.contains(&offset) {
-            flow.tracker.done(offset);
-            return Dispatch::Skip;
-        }
-        flow.in_work = Some(offset);
-        let attempt = flow.attempts.get(&offset).copied().unwrap_or(0) + 1;
-        let again = offset < flow.seen;
-        flow.seen = flow.seen.max(offset + 1);
-        Dispatch::Go { attempt, again }
+    pub(crate) fn dispatch(
+        &self,
+        incarnation: u64,
+        offset: i64,
+        leader_epoch: Option<i32>,
+    ) -> Dispatch {
+        let mut inner = self.inner();
+        inner.core.dispatch(incarnation, offset, leader_epoch)
     }
 
-    /// The handler returned; the record may still be unacknowledged.
-    pub(crate) fn answered(&self, incarnation: u64) {
-        let mut flow = self.flow();
-        if flow.incarnation == incarnation {
-            flow.in_work = None;
-        }
+    /// Nothing below `next` is left to hand over.
+    pub(crate) fn passed(&self, incarnation: u64, next: i64, leader_epoch: Option<i32>) {
+        self.inner().core.passed(incarnation, next, leader_epoch);
     }
 
-    /// The record is finished.
+    /// The handler has deferred the acknowledgement of its record: may it get another one?
+    pub(crate) fn answered(&self, incarnation: u64) -> Room {
+        self.change(|Inner { core, effects, .. }| core.answered(incarnation, effects))
+    }
+
+    /// The record is finished. Returns whether this counted.
     pub(crate) fn done(&self, incarnation: u64, offset: i64) -> bool {
-        let counted = {
-            let mut flow = self.flow();
-            let counts = flow.intake != Intake::Released && flow.incarnation == incarnation;
-            let counted = counts && flow.tracker.done(offset);
-            if counted {
-                if flow.in_work == Some(offset) {
-                    flow.in_work = None;
-                }
-                flow.forget_settled();
-            }
-            counted
-        };
+        let counted = self.change(|inner| inner.core.done(incarnation, offset));
         if counted {
             self.changed.notify_waiters();
         }
         counted
     }
 
-    /// Nothing below `next` is left to hand over.
-    pub(crate) fn finished_chunk(&self, incarnation: u64, next: i64, leader_epoch: i32) {
-        let mut flow = self.flow();
-        if flow.incarnation == incarnation && flow.intake == Intake::Open {
-            flow.tracker.skip_to(next);
-            flow.leader_epoch = leader_epoch;
-        }
-    }
-
     /// Records dispatched and not acknowledged.
-    pub(crate) fn pending(&self) -> usize {
-        self.flow().tracker.pending()
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.inner().core.unacknowledged()
     }
 
     /// A stream gave a record to the application. False if it must not any more.
     pub(crate) fn hand_out(&self, incarnation: u64) -> bool {
-        let mut flow = self.flow();
-        let may = flow.intake == Intake::Open && flow.incarnation == incarnation;
-        flow.handed_out += usize::from(may);
-        may
+        self.inner().core.hand_out(incarnation)
     }
 
     /// The application is done with a record of a stream, one way or the other.
     pub(crate) fn take_back(&self, incarnation: u64) {
-        {
-            let mut flow = self.flow();
-            if flow.incarnation == incarnation {
-                flow.handed_out = flow.handed_out.saturating_sub(1);
-            }
-        }
+        self.inner().core.take_back(incarnation);
         self.changed.notify_waiters();
+    }
+
+    /// Records a stream has given out and not got back.
+    pub(crate) fn handed_out(&self) -> usize {
+        self.inner().core.handed_out()
     }
 
     /// Ends when intake is not open any more.
@@ -386,44 +270,26 @@ impl Cell {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
+            // Registered before the check, or a change between the two would be missed.
             changed.as_mut().enable();
-            if self.intake() != Intake::Open {
+            if !self.is_open() {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Records a stream has given out and not got back.
-    pub(crate) fn handed_out(&self) -> usize {
-        self.flow().handed_out
-    }
-
     // For the committer and whoever asks.
 
-    pub(crate) fn committable(&self) -> Committable {
-        let flow = self.flow();
-        Committable {
-            offset: flow.tracker.committable(),
-            leader_epoch: flow.leader_epoch,
-        }
+    pub(crate) fn committable(&self) -> Option<Committable> {
+        self.inner().core.committable()
     }
 
-    pub(crate) fn set_committed(&self, offset: i64) {
-        self.flow().committed = Some(offset);
+    pub(crate) fn committed(&self, offset: i64) {
+        self.inner().core.committed(offset);
     }
 
-    pub(crate) fn seen(&self) -> i64 {
-        self.flow().seen
-    }
-
-    pub(crate) fn progress(&self) -> Progress {
-        let flow = self.flow();
-        Progress {
-            position: flow.tracker.position(),
-            acknowledged: flow.tracker.committable(),
-            committed: flow.committed,
-            high_watermark: flow.high_watermark,
-        }
+    pub(crate) fn progress(&self) -> Option<Progress> {
+        self.inner().core.progress()
     }
 }

@@ -4,21 +4,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use callboard_protocol::records::{BatchIter, DecompressLimit, RecordsError};
 use callboard_supervision::{Addr, Envelope};
 use metrics::{Counter, Histogram, counter, histogram};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::chunk::Chunk;
+use crate::core::partition::{Dispatch, FetchFrom, Input, Room};
 use crate::event::Event;
 use crate::handler::{HandlerError, Outcome, PartitionContext, PartitionHandler};
 use crate::metrics::{
     CONSUMER_BYTES_TOTAL, CONSUMER_PROCESS_DURATION_SECONDS, CONSUMER_RECORDS_TOTAL,
     CONSUMER_REDELIVERIES_TOTAL,
 };
-use crate::partition::{Cell, Dispatch, Intake};
+use crate::partition::Cell;
 use crate::partitions::PartitionsMsg;
 use crate::record::Record;
 use crate::shared::Shared;
@@ -37,7 +39,7 @@ const RECORDS_PER_TURN: u32 = 64;
 pub(crate) enum HandlerMsg {
     /// Call the handler's `started`.
     Begin,
-    /// Records fetched for this incarnation.
+    /// Fetched records.
     Records(Chunk),
     /// Intake is closed. Wait for deferred acknowledgements until then, call `revoked`, and say that it is done.
     Drain(Instant),
@@ -45,20 +47,13 @@ pub(crate) enum HandlerMsg {
     Lost,
 }
 
-/// Batches of one partition as they came from the broker.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) incarnation: u64,
-    pub(crate) batches: Bytes,
-    /// The offset after the last batch.
-    pub(crate) next: i64,
-}
-
 pub(crate) struct PartitionHandlerActor;
 
 pub(crate) struct Args {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cell: Arc<Cell>,
+    /// The right to handle the partition.
+    pub(crate) turn: OwnedMutexGuard<()>,
 }
 
 pub(crate) struct State {
@@ -70,7 +65,9 @@ pub(crate) struct State {
     bytes: Counter,
     duration: Histogram,
     redeliveries: Counter,
-    turns: u32,
+    records_in_turn: u32,
+    /// After the handler in the order of fields, and so of drops: who is next begins when that is no more.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// Why a chunk was not worked off to its end.
@@ -78,14 +75,14 @@ enum Break {
     /// Intake is closed or another incarnation has taken over.
     Stopped,
     /// The batch cannot be read.
-    Unreadable(RecordsError),
+    Unreadable(String),
     /// User code failed.
     Failed(HandlerError),
 }
 
 impl From<RecordsError> for Break {
     fn from(error: RecordsError) -> Self {
-        Self::Unreadable(error)
+        Self::Unreadable(error.to_string())
     }
 }
 
@@ -100,7 +97,7 @@ impl Actor for PartitionHandlerActor {
         myself: ActorRef<Self::Msg>,
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
-        let Args { shared, cell } = args;
+        let Args { shared, cell, turn } = args;
         // User code runs here for the first time; a panic in it is this actor's.
         let handler = (shared.settings.factory)(&cell.partition);
         let labels = [
@@ -130,7 +127,8 @@ impl Actor for PartitionHandlerActor {
             shared,
             cell,
             handler,
-            turns: 0,
+            records_in_turn: 0,
+            _turn: turn,
         };
         let begin = Addr::new(myself, KIND).cast(HandlerMsg::Begin);
         begin.map_err(|_| "stopped while starting")?;
@@ -178,71 +176,79 @@ impl State {
         }
     }
 
-    /// Works off a chunk, or as much of it as there may be, and gives its credit back either way.
+    /// Works off a chunk, or as much of it as there may be.
     async fn work(&mut self, chunk: Chunk) -> Result<(), ActorProcessingErr> {
-        let size = chunk.batches.len();
-        let worked = self.each_record(chunk).await;
-        let outcome = match worked {
-            Ok(()) | Err(Break::Stopped) => Ok(()),
-            Err(Break::Unreadable(error)) => {
-                let stuck = PartitionsMsg::Stuck {
-                    partition: self.cell.partition.clone(),
-                    incarnation: self.context.incarnation,
-                    reason: format!("offset {}: {error}", self.cell.progress().position),
-                };
-                self.shared.slots.partitions.cast(stuck);
-                Ok(())
+        let Chunk {
+            from,
+            batches,
+            credit,
+        } = chunk;
+        let worked = self.each_record(from, BatchIter::new(batches)).await;
+        drop(credit);
+        match worked {
+            Ok(()) | Err(Break::Stopped) => {}
+            Err(Break::Unreadable(reason)) => {
+                // Intake closes here, before anything that was fetched behind it gets its turn.
+                self.cell.step(Input::Unreadable {
+                    incarnation: from.incarnation,
+                    reason,
+                });
+                self.shared.act(&self.cell);
             }
-            // The crash throws away what is buffered, credit included.
             Err(Break::Failed(error)) => return Err(error),
-        };
-        self.shared.give_back(&self.cell.partition, size);
+        }
         self.shared.show_lag(&self.cell);
-        outcome
+        Ok(())
     }
 
-    async fn each_record(&mut self, chunk: Chunk) -> Result<(), Break> {
+    async fn each_record(&mut self, from: FetchFrom, batches: BatchIter) -> Result<(), Break> {
+        if !self.cell.takes(from) {
+            return Err(Break::Stopped);
+        }
+        let incarnation = from.incarnation;
+        self.context.incarnation = incarnation;
         let check_crcs = self.shared.client.config().check_crcs;
-        let mut leader_epoch = -1;
-        for batch in BatchIter::new(chunk.batches) {
+        for batch in batches {
             let batch = batch?;
             if check_crcs {
                 batch.verify_crc()?;
             }
-            leader_epoch = batch.header().partition_leader_epoch;
-            if batch.header().is_control() {
-                // Markers of transactions: they move the position and are nobody's records.
-                continue;
-            }
-            for record in batch.records(DecompressLimit::new(DECOMPRESSED_BYTES_MAX))? {
-                let record = record?;
-                let Dispatch::Go { attempt, again } =
-                    self.cell.dispatch(chunk.incarnation, record.offset)
-                else {
-                    if self.cell.intake() == Intake::Open
-                        && self.cell.incarnation() == chunk.incarnation
-                    {
-                        // A batch may begin before the offset asked for.
-                        continue;
+            let header = batch.header();
+            let next = header.next_offset();
+            let leader_epoch = Some(header.partition_leader_epoch).filter(|epoch| *epoch >= 0);
+            // Markers of transactions move the position and are nobody's records.
+            if !header.is_control() {
+                for record in batch.records(DecompressLimit::new(DECOMPRESSED_BYTES_MAX))? {
+                    let record = record?;
+                    if record.offset >= next {
+                        let beyond = format!("a record of offset {}", record.offset);
+                        return Err(Break::Unreadable(format!(
+                            "{beyond} in a batch up to {next}"
+                        )));
                     }
-                    return Err(Break::Stopped);
-                };
-                let headers = record.headers.iter();
-                let headers = headers.map(|one| (one.key, one.value)).collect();
-                let record = Record {
-                    topic_partition: self.cell.partition.clone(),
-                    offset: record.offset,
-                    timestamp_ms: record.timestamp,
-                    key: record.key,
-                    value: record.value,
-                    headers,
-                };
-                self.one_record(&record, chunk.incarnation, attempt, again)
-                    .await?;
+                    let dispatch = self.cell.dispatch(incarnation, record.offset, leader_epoch);
+                    let (attempt, again) = match dispatch {
+                        Dispatch::Go { attempt, again } => (attempt, again),
+                        // A batch may begin before the offset asked for.
+                        Dispatch::Skip => continue,
+                        Dispatch::Stop => return Err(Break::Stopped),
+                    };
+                    let headers = record.headers.iter();
+                    let headers = headers.map(|one| (one.key, one.value)).collect();
+                    let record = Record {
+                        topic_partition: self.cell.partition.clone(),
+                        offset: record.offset,
+                        timestamp_ms: record.timestamp,
+                        key: record.key,
+                        value: record.value,
+                        headers,
+                    };
+                    self.one_record(&record, incarnation, attempt, again)
+                        .await?;
+                }
             }
+            self.cell.passed(incarnation, next, leader_epoch);
         }
-        self.cell
-            .finished_chunk(chunk.incarnation, chunk.next, leader_epoch);
         Ok(())
     }
 
@@ -275,21 +281,33 @@ impl State {
             Outcome::Done => {
                 self.cell.done(incarnation, record.offset);
             }
-            Outcome::Deferred => {
-                self.cell.answered(incarnation);
-                let max = self.shared.settings.policy.unacknowledged_max.max(1);
-                wait_for_window(&self.cell, incarnation, max).await?;
-            }
+            Outcome::Deferred => self.wait_for_room(incarnation).await?,
         }
         self.records.increment(1);
         self.bytes.increment(record.size() as u64);
         self.shared.count(|totals| totals.records += 1);
-        self.turns += 1;
-        if self.turns >= RECORDS_PER_TURN {
-            self.turns = 0;
+        self.records_in_turn += 1;
+        if self.records_in_turn >= RECORDS_PER_TURN {
+            self.records_in_turn = 0;
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// Until another record may be handed over.
+    async fn wait_for_room(&mut self, incarnation: u64) -> Result<(), Break> {
+        loop {
+            let changed = self.cell.changed.notified();
+            tokio::pin!(changed);
+            // Registered before the check, or an acknowledgement between the two would be missed.
+            changed.as_mut().enable();
+            match self.cell.answered(incarnation) {
+                Room::Free => return Ok(()),
+                Room::Stopped => return Err(Break::Stopped),
+                Room::Full => self.shared.act(&self.cell),
+            }
+            changed.await;
+        }
     }
 
     /// The last words of an owner. The deadline is the supervisor's too; it does not wait longer.
@@ -317,23 +335,6 @@ impl State {
     }
 }
 
-/// Waits until less than `max` records are unacknowledged.
-async fn wait_for_window(cell: &Cell, incarnation: u64, max: usize) -> Result<(), Break> {
-    loop {
-        let changed = cell.changed.notified();
-        tokio::pin!(changed);
-        // Registered before the check, or an acknowledgement between the two would be missed.
-        changed.as_mut().enable();
-        if cell.intake() != Intake::Open || cell.incarnation() != incarnation {
-            return Err(Break::Stopped);
-        }
-        if cell.pending() < max {
-            return Ok(());
-        }
-        changed.await;
-    }
-}
-
 /// Until every record handed to the application has come back, acknowledged or not. What a stream has not given out
 /// needs no waiting for.
 async fn wait_for_acknowledgements(cell: &Cell, is_stream: bool) {
@@ -344,7 +345,7 @@ async fn wait_for_acknowledgements(cell: &Cell, is_stream: bool) {
         let held = if is_stream {
             cell.handed_out()
         } else {
-            cell.pending()
+            cell.unacknowledged()
         };
         if held == 0 {
             return;

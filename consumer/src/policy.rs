@@ -25,7 +25,8 @@ pub struct HandlerPolicy {
     /// What happens then.
     pub exhausted: Exhausted,
     /// Records of a partition that may be in work without being acknowledged; matters where acknowledgements are
-    /// deferred. 1 or more.
+    /// deferred. 1 or more. At that bound the partition stands still, says so
+    /// ([`Event::Unacknowledged`](crate::Event::Unacknowledged)), and goes on when some are acknowledged.
     pub unacknowledged_max: usize,
 }
 

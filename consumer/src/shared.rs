@@ -2,6 +2,7 @@
 //! send to each actor. Every lock in here is held for a few instructions and never across an await.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use callboard_supervision::Addr;
 use metrics::gauge;
 
 use crate::committer::CommitterMsg;
-use crate::core::fetch_credit::FetchCredit;
+use crate::core::fetch_credit::Budget;
 use crate::core::membership::Generation;
 use crate::event::EventSender;
 use crate::fetchers::FetchersMsg;
@@ -90,12 +91,22 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) events: EventSender,
     pub(crate) slots: Slots,
-    pub(crate) credit: Mutex<FetchCredit>,
+    budget: Budget,
+    /// Bytes of fetched batches that exist, of all partitions.
+    buffered_bytes: AtomicUsize,
+    /// How many partitions are held: each has its share of the budget.
+    held: AtomicUsize,
+    /// Who may handle a partition now. Belongs to the handler itself and ends with it, so that the next one, of
+    /// whatever assignment and whoever starts it, waits for its end. As many as there ever were partitions here.
+    turns: Mutex<BTreeMap<TopicPartition, Turn>>,
     identity: Mutex<Identity>,
     cells: Mutex<BTreeMap<TopicPartition, Arc<Cell>>>,
     totals: Mutex<Totals>,
     unfinished: Mutex<BTreeSet<TopicPartition>>,
 }
+
+/// The right to handle a partition.
+pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,14 +121,17 @@ impl Shared {
     ) -> Self {
         let config = client.config();
         let share = usize::try_from(config.max_partition_fetch_bytes).unwrap_or(usize::MAX);
-        let credit = Mutex::new(FetchCredit::new(config.queued_max_bytes, share.max(1)));
+        let budget = Budget::new(config.queued_max_bytes, share.max(1));
         Self {
             client,
             group_id,
             settings,
             events,
             slots: Slots::default(),
-            credit,
+            budget,
+            buffered_bytes: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            turns: Mutex::default(),
             identity: Mutex::default(),
             cells: Mutex::default(),
             totals: Mutex::default(),
@@ -140,8 +154,9 @@ impl Shared {
     }
 
     pub(crate) fn hold(&self, cell: Arc<Cell>) {
-        lock(&self.credit).open(cell.partition.clone());
-        lock(&self.cells).insert(cell.partition.clone(), cell);
+        let mut cells = lock(&self.cells);
+        cells.insert(cell.partition.clone(), cell);
+        self.held.store(cells.len(), Ordering::Relaxed);
     }
 
     /// Lets go of a partition, unless it was assigned anew meanwhile.
@@ -152,10 +167,9 @@ impl Shared {
             .is_some_and(|held| Arc::ptr_eq(held, cell))
         {
             cells.remove(&cell.partition);
+            self.held.store(cells.len(), Ordering::Relaxed);
             drop(cells);
-            lock(&self.credit).close(&cell.partition);
             self.lag_gauge(&cell.partition).set(0.0);
-            self.show_buffered();
         }
     }
 
@@ -168,27 +182,47 @@ impl Shared {
         }
     }
 
-    /// Records of a partition were worked off or thrown away; tells its fetcher if it waits for that.
-    pub(crate) fn give_back(&self, partition: &TopicPartition, bytes: usize) {
-        let resumes = lock(&self.credit).give_back(partition, bytes);
-        if resumes {
-            self.slots
-                .fetchers
-                .cast(FetchersMsg::Wake(partition.clone()));
-        }
+    /// The bytes that a partition may hold fetched and not worked off.
+    pub(crate) fn share(&self) -> usize {
+        self.budget.share(self.held.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn show_buffered(&self) {
+    /// So many bytes of fetched batches have come to be, and so many are no more.
+    pub(crate) fn buffered(&self, more: usize, less: usize) {
+        self.buffered_bytes.fetch_add(more, Ordering::Relaxed);
+        let before = self.buffered_bytes.fetch_sub(less, Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
-        let bytes = lock(&self.credit).buffered_bytes() as f64;
+        let bytes = before.saturating_sub(less) as f64;
         gauge!(CONSUMER_BUFFERED_BYTES, "group" => self.group_id.to_string()).set(bytes);
     }
 
+    /// Bytes of fetched batches that exist.
+    #[cfg(test)]
+    pub(crate) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Has the supervisor of handlers carry out what the partition's core asks for, if anything. One that is just being
+    /// restarted looks at every partition.
+    pub(crate) fn act(&self, cell: &Arc<Cell>) {
+        if cell.has_effects() {
+            let act = PartitionsMsg::Act(Arc::clone(cell));
+            self.slots.partitions.cast(act);
+        }
+    }
+
+    /// The right to handle `partition`, to be locked by its handler.
+    pub(crate) fn turn(&self, partition: &TopicPartition) -> Turn {
+        Arc::clone(lock(&self.turns).entry(partition.clone()).or_default())
+    }
+
     pub(crate) fn show_lag(&self, cell: &Cell) {
-        let progress = cell.progress();
-        if progress.high_watermark >= 0 && cell.is_owner() {
+        if let Some(progress) = cell.progress()
+            && let Some(high_watermark) = progress.high_watermark
+            && cell.is_owner()
+        {
             #[expect(clippy::cast_precision_loss, reason = "a gauge of records")]
-            let lag = (progress.high_watermark - progress.acknowledged).max(0) as f64;
+            let lag = (high_watermark - progress.acknowledged).max(0) as f64;
             self.lag_gauge(&cell.partition).set(lag);
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::handler::{Factory, HandlerError, Outcome, PartitionContext, PartitionHandler};
-use crate::partition::{Cell, Intake};
+use crate::partition::Cell;
 use crate::record::Record;
 
 /// Records that wait in the stream itself, besides what the fetchers hold. Small: what waits here is not given out yet.
@@ -149,7 +149,7 @@ impl PartitionHandler for Feeder {
             tokio::pin!(changed);
             // Registered before the check, or a change between the two would be missed.
             changed.as_mut().enable();
-            if cell.intake() != Intake::Open {
+            if !cell.is_current(context.incarnation) {
                 return Ok(Outcome::Deferred);
             }
             tokio::select! {

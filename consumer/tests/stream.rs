@@ -5,9 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use callboard_consumer::{Event, ShutdownOptions};
+use callboard_consumer::{Event, HandlerPolicy, ShutdownOptions};
 use callboard_protocol::{ApiKey, ErrorCode};
-use common::{TOPIC, World, event};
+use common::{TOPIC, World, event, tp};
 use futures_util::StreamExt;
 
 #[tokio::test(start_paused = true)]
@@ -97,6 +97,52 @@ async fn a_dropped_stream_keeps_its_member_and_can_be_shut_down() {
     assert!(world.broker.count(ApiKey::HEARTBEAT) > 10);
     let report = consumer.shutdown(ShutdownOptions::default()).await;
     assert!(report.drained, "{report:?}");
-    assert_eq!(world.broker.count(ApiKey::OFFSET_COMMIT), 0);
+    let committed = [0, 1].map(|partition| world.broker.committed(TOPIC, partition));
+    assert_eq!(committed, [Some(0), Some(0)], "what the reset chose");
+    world.stage.finish().await;
+}
+
+/// It stood still without a word.
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_records_are_not_acknowledged_says_so_at_its_bound_and_goes_on_when_they_are()
+ {
+    const MAX: usize = 50;
+    let world = World::new(1, 200).await;
+    let policy = HandlerPolicy {
+        unacknowledged_max: MAX,
+        ..HandlerPolicy::default()
+    };
+    let (consumer, mut stream) = world
+        .consumer()
+        .policy(policy)
+        .start_stream()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let mut records = Vec::new();
+    while records.len() < MAX {
+        records.push(stream.next().await.unwrap());
+    }
+    let said = event(&mut events, |event| {
+        matches!(event, Event::Unacknowledged { .. })
+    })
+    .await;
+    let expected = Event::Unacknowledged {
+        partition: tp(0),
+        first: 0,
+        count: MAX,
+        setting: "unacknowledged_max",
+    };
+    assert_eq!(said, expected);
+    let more = tokio::time::timeout(Duration::from_secs(60), stream.next()).await;
+    assert!(more.is_err(), "{more:?}");
+    for record in records {
+        assert!(record.ack());
+    }
+    for _ in MAX..200 {
+        assert!(stream.next().await.unwrap().ack());
+    }
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    assert_eq!(world.broker.committed(TOPIC, 0), Some(200));
     world.stage.finish().await;
 }

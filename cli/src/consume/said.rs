@@ -59,13 +59,21 @@ impl Said {
                 ))
             }
             // Where nothing was committed, beginning where --from says is what was asked for.
-            Event::OffsetReset { from, .. } if *from < 0 => None,
+            Event::OffsetReset { from: None, .. } => None,
             Event::OffsetReset {
                 partition,
-                from,
+                from: Some(from),
                 to,
             } => Some(format!(
                 "{partition} has no offset {from} any more: it goes on at {to}, as auto.offset.reset says"
+            )),
+            Event::Unacknowledged {
+                partition,
+                first,
+                count,
+                ..
+            } => Some(format!(
+                "{partition} waits: {count} of its records from offset {first} on are not printed yet"
             )),
             // Its user data, or its being told: the group goes on.
             Event::AssignorFailed { call, error, .. } if *call != "assign" => {
@@ -155,7 +163,7 @@ mod tests {
             },
             Event::OffsetReset {
                 partition: partition(),
-                from: -1,
+                from: None,
                 to: 0,
             },
             Event::HandlerStarted {
@@ -180,7 +188,7 @@ mod tests {
         let mut said = Said::default();
         let reset = Event::OffsetReset {
             partition: partition(),
-            from: 5,
+            from: Some(5),
             to: 50,
         };
         let line = said.hear(&reset).unwrap();

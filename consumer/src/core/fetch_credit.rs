@@ -1,104 +1,71 @@
-//! How far fetching may run ahead of the application: a byte budget shared by all partitions of a consumer.
-//! Owned by the consumer and shared by its fetchers and handlers. Counts bytes of fetched record batches; moves nothing.
+//! How far fetching may run ahead of the application: a byte budget of the consumer, shared equally by its partitions,
+//! and the account of one of them, which is part of its [core](super::partition). Counts bytes of fetched record
+//! batches; moves nothing.
 
-use std::collections::BTreeMap;
-
-use callboard_client::TopicPartition;
-
-/// A paused account takes records again when it holds this much of its limit or less.
+/// A paused account takes records again when it holds this much of its share or less.
 const RESUME_PERCENT: usize = 80;
 
-/// Bytes fetched and not yet worked off, by partition.
+/// What all partitions of a consumer may have fetched and not worked off.
 ///
-/// A partition's limit is its equal share of the budget, so that one slow partition can fill its own share and no
-/// more, and the others go on. It is never below one fetch of a partition: progress must be possible.
-#[derive(Clone, Debug)]
-pub struct FetchCredit {
-    budget_bytes: usize,
+/// A partition's limit is its equal share, so that one slow partition can fill its own share and no more, and the
+/// others go on. It is never below one fetch of a partition: progress must be possible.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    bytes: usize,
     share_bytes_min: usize,
-    buffered_bytes: usize,
-    accounts: BTreeMap<TopicPartition, Account>,
 }
 
+impl Budget {
+    /// `bytes` for all partitions; `share_bytes_min` is `max.partition.fetch.bytes`.
+    #[must_use]
+    pub fn new(bytes: usize, share_bytes_min: usize) -> Self {
+        Self {
+            bytes,
+            share_bytes_min,
+        }
+    }
+
+    /// The bytes that each of so many partitions may hold.
+    #[must_use]
+    pub fn share(&self, partitions: usize) -> usize {
+        (self.bytes / partitions.max(1)).max(self.share_bytes_min)
+    }
+}
+
+/// Bytes of one partition that are fetched and not worked off. Whoever holds fetched batches gives back exactly what was
+/// charged for them, once, whatever becomes of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    buffered_bytes: usize,
+pub struct Account {
+    held_bytes: usize,
     paused: bool,
 }
 
-impl FetchCredit {
-    /// `budget_bytes` for all partitions; `share_bytes_min` is `max.partition.fetch.bytes`.
+impl Account {
+    /// Whether more may be fetched.
     #[must_use]
-    pub fn new(budget_bytes: usize, share_bytes_min: usize) -> Self {
-        Self {
-            budget_bytes,
-            share_bytes_min,
-            buffered_bytes: 0,
-            accounts: BTreeMap::new(),
-        }
+    pub fn grants(&self) -> bool {
+        !self.paused
     }
 
-    /// Opens an account.
-    pub fn open(&mut self, partition: TopicPartition) {
-        self.accounts.entry(partition).or_default();
+    /// Records were fetched; `share` is the most that the account should hold.
+    pub fn charge(&mut self, bytes: usize, share: usize) {
+        self.held_bytes += bytes;
+        self.paused |= self.held_bytes >= share;
     }
 
-    /// Closes an account; what it held is free again.
-    pub fn close(&mut self, partition: &TopicPartition) {
-        if let Some(account) = self.accounts.remove(partition) {
-            self.buffered_bytes -= account.buffered_bytes;
-        }
-    }
-
-    /// Empties an account: its buffered records were thrown away.
-    pub fn reset(&mut self, partition: &TopicPartition) {
-        if let Some(account) = self.accounts.get_mut(partition) {
-            self.buffered_bytes -= account.buffered_bytes;
-            *account = Account::default();
-        }
-    }
-
-    /// Whether more may be fetched for `partition`.
-    #[must_use]
-    pub fn grants(&self, partition: &TopicPartition) -> bool {
-        self.accounts
-            .get(partition)
-            .is_some_and(|account| !account.paused)
-    }
-
-    /// Records were fetched and handed on.
-    pub fn charge(&mut self, partition: &TopicPartition, bytes: usize) {
-        let limit = self.limit();
-        if let Some(account) = self.accounts.get_mut(partition) {
-            account.buffered_bytes += bytes;
-            self.buffered_bytes += bytes;
-            account.paused |= account.buffered_bytes >= limit;
-        }
-    }
-
-    /// Records were worked off. Returns whether the partition may be fetched again from now on.
-    pub fn give_back(&mut self, partition: &TopicPartition, bytes: usize) -> bool {
-        let limit = self.limit();
-        let Some(account) = self.accounts.get_mut(partition) else {
-            return false;
-        };
-        // A reset account owes nothing for what was charged before.
-        let bytes = bytes.min(account.buffered_bytes);
-        account.buffered_bytes -= bytes;
-        self.buffered_bytes -= bytes;
-        let resumes = account.paused && account.buffered_bytes <= limit / 100 * RESUME_PERCENT;
-        account.paused &= !resumes;
+    /// Records were worked off or thrown away. Returns whether more may be fetched from now on.
+    pub fn give_back(&mut self, bytes: usize, share: usize) -> bool {
+        debug_assert!(bytes <= self.held_bytes, "more given back than was charged");
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        let resumes = self.paused && self.held_bytes <= share / 100 * RESUME_PERCENT;
+        self.paused &= !resumes;
         resumes
     }
 
-    /// Bytes held by all partitions.
+    /// Bytes held.
     #[must_use]
-    pub fn buffered_bytes(&self) -> usize {
-        self.buffered_bytes
-    }
-
-    fn limit(&self) -> usize {
-        (self.budget_bytes / self.accounts.len().max(1)).max(self.share_bytes_min)
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 }
 
@@ -106,46 +73,32 @@ impl FetchCredit {
 mod tests {
     use super::*;
 
-    fn tp(partition: i32) -> TopicPartition {
-        TopicPartition::new("orders", partition)
+    #[test]
+    fn shares_are_equal_and_never_below_one_fetch() {
+        let budget = Budget::new(1000, 100);
+        assert_eq!(budget.share(0), 1000);
+        assert_eq!(budget.share(2), 500);
+        assert_eq!(budget.share(50), 100);
     }
 
     #[test]
-    fn a_slow_partition_fills_its_share_and_no_other() {
-        let mut credit = FetchCredit::new(1000, 100);
-        credit.open(tp(0));
-        credit.open(tp(1));
-        credit.charge(&tp(0), 500);
-        assert!(!credit.grants(&tp(0)));
-        assert!(credit.grants(&tp(1)));
+    fn pauses_at_the_share_and_resumes_at_four_fifths() {
+        let mut account = Account::default();
+        account.charge(999, 1000);
+        assert!(account.grants());
+        account.charge(101, 1000);
+        assert!(!account.grants());
+        assert!(!account.give_back(200, 1000));
+        assert!(account.give_back(100, 1000));
+        assert!(account.grants());
+        assert_eq!(account.held_bytes(), 800);
     }
 
     #[test]
-    fn pauses_at_the_limit_and_resumes_at_four_fifths() {
-        let mut credit = FetchCredit::new(1000, 100);
-        credit.open(tp(0));
-        credit.charge(&tp(0), 999);
-        assert!(credit.grants(&tp(0)));
-        credit.charge(&tp(0), 101);
-        assert!(!credit.grants(&tp(0)));
-        assert!(!credit.give_back(&tp(0), 200));
-        assert!(credit.give_back(&tp(0), 100));
-        assert!(credit.grants(&tp(0)));
-    }
-
-    #[test]
-    fn a_reset_forgets_debts_and_late_returns_do_not_overdraw() {
-        let mut credit = FetchCredit::new(1000, 100);
-        credit.open(tp(0));
-        credit.charge(&tp(0), 1200);
-        credit.reset(&tp(0));
-        assert!(credit.grants(&tp(0)));
-        assert!(!credit.give_back(&tp(0), 1200));
-        assert_eq!(credit.buffered_bytes(), 0);
-    }
-
-    #[test]
-    fn an_unknown_partition_is_never_granted() {
-        assert!(!FetchCredit::new(1000, 100).grants(&tp(0)));
+    fn an_empty_account_grants_whatever_its_share_has_become() {
+        let mut account = Account::default();
+        account.charge(500, 100);
+        assert!(account.give_back(500, 10));
+        assert!(account.grants());
     }
 }

@@ -4,6 +4,8 @@
 pub mod commit;
 pub mod fetch_credit;
 pub mod fetch_plan;
+pub mod locate;
 pub mod membership;
 pub mod offset_tracker;
+pub mod partition;
 pub mod topic_watch;

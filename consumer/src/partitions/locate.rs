@@ -4,162 +4,128 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use callboard_client::{ClientError, FoundOffset, OffsetReset, OffsetSpec, TopicPartition};
-use callboard_protocol::ErrorCode;
+use callboard_supervision::seldom;
 use futures_util::future::join_all;
-use tracing::debug;
 
 use super::PartitionsMsg;
+use crate::committer::refusal;
+use crate::core::locate::Verdict;
 use crate::core::membership::Refusal;
+use crate::core::partition::Start;
 use crate::membership::MembershipMsg;
+use crate::partition::Cell;
 use crate::shared::Shared;
 
-/// Where a partition begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Start {
-    pub(crate) offset: i64,
-    /// What the group has committed.
-    pub(crate) committed: Option<i64>,
-    /// Set where the reset policy chose: the offset that would not do, -1 if there was none.
-    pub(crate) reset_from: Option<i64>,
-}
+type Cells = BTreeMap<TopicPartition, Arc<Cell>>;
 
-/// Looks up where `partitions` begin, as long as it takes, and tells the supervisor as it finds out. Ends with it.
-pub(super) async fn locate(
-    shared: Arc<Shared>,
-    generation: i32,
-    partitions: BTreeSet<TopicPartition>,
-) {
-    let tell = |found: Vec<Located>| {
-        let located = PartitionsMsg::Located { generation, found };
-        shared.slots.partitions.cast(located);
-    };
-    let committed = match committed(&shared, &partitions).await {
-        Ok(committed) => committed,
-        Err(reason) => {
-            let refused = |partition| (partition, Err(reason.clone()));
-            tell(partitions.into_iter().map(refused).collect());
-            return;
-        }
-    };
-    let start = |(partition, at): (&TopicPartition, &FoundOffset)| {
-        let start = Start {
-            offset: at.offset,
-            committed: Some(at.offset),
-            reset_from: None,
-        };
-        (partition.clone(), Ok(start))
-    };
-    tell(committed.iter().map(start).collect());
+/// Looks up where partitions begin, as long as it takes, and tells the supervisor as it finds out. Ends with it.
+pub(super) async fn locate(shared: Arc<Shared>, cells: Cells) {
+    let without = committed(&shared, cells).await;
     // Topic by topic: one that is just being made, or unmade, holds up no other.
-    let mut without: BTreeMap<Arc<str>, BTreeSet<TopicPartition>> = BTreeMap::new();
-    for partition in partitions {
-        if !committed.contains_key(&partition) {
-            let topic = Arc::clone(&partition.topic);
-            without.entry(topic).or_default().insert(partition);
-        }
+    let mut topics: BTreeMap<Arc<str>, Cells> = BTreeMap::new();
+    for (partition, cell) in without {
+        let topic = Arc::clone(&partition.topic);
+        topics.entry(topic).or_default().insert(partition, cell);
     }
-    let lookups = without
-        .into_values()
-        .map(|partitions| by_policy(&shared, partitions, &tell));
+    let lookups = topics.into_values().map(|cells| by_policy(&shared, cells));
     join_all(lookups).await;
 }
 
-/// Where a partition begins, or why it cannot be known.
-type Located = (TopicPartition, Result<Start, String>);
+fn tell(shared: &Shared, found: Vec<(Arc<Cell>, Result<Start, String>)>) {
+    if !found.is_empty() {
+        let located = PartitionsMsg::Located(found);
+        shared.slots.partitions.cast(located);
+    }
+}
 
-type Committed = BTreeMap<TopicPartition, FoundOffset>;
-
-/// OffsetFetch until the coordinator answers. An error is for good.
-async fn committed(
-    shared: &Shared,
-    partitions: &BTreeSet<TopicPartition>,
-) -> Result<Committed, String> {
+/// OffsetFetch until every partition has an answer, or the member ends. Tells where those begin that have a committed
+/// offset, and returns those that have none.
+async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
     let mut backoff = shared.client.retry_backoff();
+    let mut without = Cells::new();
     loop {
         let identity = shared.identity();
         if let Some(node) = identity.coordinator {
-            let asked = shared
+            let asked = cells.keys().cloned().collect();
+            let answer = shared
                 .client
-                .committed_at(node, &shared.group_id, partitions)
+                .committed_at(node, &shared.group_id, &asked)
                 .await;
-            let error = match asked {
-                Ok(committed) => return Ok(committed),
-                Err(error) => error,
-            };
-            debug!(%error, "cannot fetch committed offsets");
-            let refusal = match error.code() {
-                Some(
-                    code @ (ErrorCode::NOT_COORDINATOR | ErrorCode::COORDINATOR_NOT_AVAILABLE),
-                ) => Some(Refusal::Code(code)),
-                None if error.is_retriable() => Some(Refusal::Disconnected),
-                Some(
-                    ErrorCode::COORDINATOR_LOAD_IN_PROGRESS | ErrorCode::UNSTABLE_OFFSET_COMMIT,
-                ) => None,
-                Some(code) if code.is_retriable() => None,
-                _ => return Err(format!("its committed offset cannot be read: {error}")),
-            };
-            if let Some(code) = refusal {
-                shared.slots.membership.cast(MembershipMsg::CommitRefused {
-                    request: "OffsetFetch",
-                    generation: identity.generation.id,
-                    code,
-                });
+            let mut found = Vec::new();
+            let mut refusals = Vec::new();
+            match answer {
+                Ok(partitions) => {
+                    for (partition, offset) in partitions {
+                        let Some(cell) = cells.remove(&partition) else {
+                            continue;
+                        };
+                        match offset {
+                            Ok(Some(at)) => found.push((
+                                cell,
+                                Ok(Start::Committed {
+                                    offset: at.offset,
+                                    leader_epoch: Some(at.leader_epoch).filter(|epoch| *epoch >= 0),
+                                }),
+                            )),
+                            Ok(None) => {
+                                without.insert(partition, cell);
+                            }
+                            Err(code) => {
+                                let error = code.name();
+                                seldom!(warn, %partition, error, "a committed offset cannot be fetched");
+                                cells.insert(partition.clone(), cell);
+                                refusals.push((Refusal::Code(code), vec![partition]));
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    seldom!(warn, %error, "committed offsets cannot be fetched");
+                    refusals.push((refusal(&error), cells.keys().cloned().collect()));
+                }
             }
+            for (refusal, concerned) in refusals {
+                let verdict = Verdict::of(&refusal);
+                let ends = verdict == Verdict::End;
+                match verdict {
+                    Verdict::Retry => {}
+                    Verdict::RetryAndTell | Verdict::End => {
+                        shared.slots.membership.cast(MembershipMsg::CommitRefused {
+                            request: "OffsetFetch",
+                            generation: identity.generation.id,
+                            code: refusal,
+                        });
+                    }
+                    Verdict::Pause(reason) => {
+                        let cells = concerned.iter().filter_map(|one| cells.remove(one));
+                        found.extend(cells.map(|cell| (cell, Err(reason.clone()))));
+                    }
+                }
+                if ends {
+                    return Cells::new();
+                }
+            }
+            tell(shared, found);
+        }
+        if cells.is_empty() {
+            return without;
         }
         tokio::time::sleep(backoff.next_wait()).await;
     }
 }
 
 /// Tells of each partition where the reset policy has it begin, as soon as that is known.
-async fn by_policy(
-    shared: &Shared,
-    mut partitions: BTreeSet<TopicPartition>,
-    mut tell: impl FnMut(Vec<Located>),
-) {
-    let Some(spec) = spec(shared) else {
-        let none = "it has no committed offset and auto.offset.reset=none";
-        let refused = |partition| (partition, Err(none.to_owned()));
-        tell(partitions.into_iter().map(refused).collect());
-        return;
-    };
-    let mut backoff = shared.client.retry_backoff();
-    while !partitions.is_empty() {
-        match shared.client.list_offsets(&partitions, spec).await {
-            Ok(listed) => {
-                let found = listed.found.into_iter().map(|(partition, found)| {
-                    let start = Start {
-                        offset: found.offset.max(0),
-                        committed: None,
-                        reset_from: Some(-1),
-                    };
-                    (partition, Ok(start))
-                });
-                let refused = listed
-                    .missing
-                    .into_iter()
-                    .filter(|(_, error)| is_for_good(error))
-                    .map(|(partition, error)| (partition, Err(not_found(&error))));
-                let located: Vec<Located> = found.chain(refused).collect();
-                for (partition, _) in &located {
-                    partitions.remove(partition);
-                }
-                tell(located);
-            }
-            Err(error) if is_for_good(&error) => {
-                let refused = |partition| (partition, Err(not_found(&error)));
-                tell(partitions.into_iter().map(refused).collect());
-                return;
-            }
-            Err(error) => debug!(%error, "cannot look up offsets"),
-        }
-        if !partitions.is_empty() {
-            tokio::time::sleep(backoff.next_wait()).await;
-        }
-    }
-}
-
-fn not_found(error: &ClientError) -> String {
-    format!("its first offset cannot be looked up: {error}")
+async fn by_policy(shared: &Shared, cells: Cells) {
+    let partitions = cells.keys().cloned().collect();
+    let none = "it has no committed offset and auto.offset.reset=none";
+    ask_policy(shared, partitions, none, |found| {
+        let found = found.into_iter().filter_map(|(partition, offset)| {
+            let cell = cells.get(&partition)?;
+            Some((Arc::clone(cell), offset.map(Start::Reset)))
+        });
+        tell(shared, found.collect());
+    })
+    .await;
 }
 
 /// Where to go on when the log has no record at the position.
@@ -167,15 +133,70 @@ pub(super) async fn reset_offset(
     shared: &Shared,
     partition: &TopicPartition,
 ) -> Result<i64, String> {
-    let mut located = Vec::new();
     let only = BTreeSet::from([partition.clone()]);
-    by_policy(shared, only, |found| located.extend(found)).await;
-    match located.pop() {
-        Some((_, Ok(start))) => Ok(start.offset),
-        Some((_, Err(_))) | None => {
-            Err("its position is not in the log and auto.offset.reset=none".to_owned())
+    let none = "its position is not in the log and auto.offset.reset=none";
+    let mut to = Err(none.to_owned());
+    ask_policy(shared, only, none, |found| {
+        for (_, offset) in found {
+            to = offset;
         }
+    })
+    .await;
+    to
+}
+
+type Found = Vec<(TopicPartition, Result<i64, String>)>;
+
+/// Asks until there is an answer for each of `partitions`, and tells as answers come. Without a policy the answer is
+/// `none`.
+async fn ask_policy(
+    shared: &Shared,
+    mut partitions: BTreeSet<TopicPartition>,
+    none: &str,
+    mut tell: impl FnMut(Found),
+) {
+    let refuse = |partitions: BTreeSet<_>, reason: &str| {
+        let refused = |partition| (partition, Err(reason.to_owned()));
+        partitions.into_iter().map(refused).collect()
+    };
+    let Some(spec) = spec(shared) else {
+        tell(refuse(partitions, none));
+        return;
+    };
+    let mut backoff = shared.client.retry_backoff();
+    loop {
+        match shared.client.list_offsets(&partitions, spec).await {
+            Ok(listed) => {
+                let offset =
+                    |(partition, found): (_, FoundOffset)| (partition, Ok(found.offset.max(0)));
+                let mut found: Found = listed.found.into_iter().map(offset).collect();
+                for (partition, error) in listed.missing {
+                    if is_for_good(&error) {
+                        found.push((partition, Err(not_found(&error))));
+                    } else {
+                        seldom!(warn, %partition, %error, "it is not known yet where a partition begins");
+                    }
+                }
+                for (partition, _) in &found {
+                    partitions.remove(partition);
+                }
+                tell(found);
+            }
+            Err(error) if is_for_good(&error) => {
+                tell(refuse(partitions, &not_found(&error)));
+                return;
+            }
+            Err(error) => seldom!(warn, %error, "it is not known yet where partitions begin"),
+        }
+        if partitions.is_empty() {
+            return;
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
     }
+}
+
+fn not_found(error: &ClientError) -> String {
+    format!("its first offset cannot be looked up: {error}")
 }
 
 fn spec(shared: &Shared) -> Option<OffsetSpec> {

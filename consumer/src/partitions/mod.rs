@@ -1,6 +1,7 @@
 //! The supervisor of partition handlers, a child of the consumer: seats a handler for every assigned partition, brings
-//! it back after a failure, and empties the seats when partitions are revoked or lost. Never runs user code itself and
-//! never waits: whatever takes time answers with a message.
+//! it back after a failure, and empties the seats when partitions are revoked or lost. What becomes of a partition its
+//! [core](crate::core::partition) decides; here it is carried out. Never runs user code itself and never waits: whatever
+//! takes time answers with a message.
 
 mod locate;
 mod release;
@@ -13,13 +14,14 @@ use std::time::Duration;
 use callboard_client::TopicPartition;
 use callboard_supervision::{Addr, Envelope, RestartCore, RpcReplyPort, Timer};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::core::membership::{Generation, LossCause, Ticket};
+use crate::core::partition::{Input, PauseCause, ResetTicket, Start};
 use crate::partition::Cell;
 use crate::shared::Shared;
-pub(crate) use locate::Start;
 use release::Release;
 use seats::Seat;
 
@@ -33,10 +35,14 @@ pub(crate) enum PartitionsMsg {
         generation: Generation,
         owned: BTreeSet<TopicPartition>,
     },
-    /// The start offsets of partitions assigned in this generation are known, or cannot be.
-    Located {
-        generation: i32,
-        found: Vec<(TopicPartition, Result<Start, String>)>,
+    /// Where partitions begin is known, or cannot be.
+    Located(Vec<(Arc<Cell>, Result<Start, String>)>),
+    /// Carry out what the core of this partition asks for.
+    Act(Arc<Cell>),
+    /// No handler of this partition is alive any more: the next one may start.
+    Start {
+        cell: Arc<Cell>,
+        turn: OwnedMutexGuard<()>,
     },
     /// The wait before a handler's restart is over.
     Restart { cell: Arc<Cell>, incarnation: u64 },
@@ -61,23 +67,10 @@ pub(crate) enum PartitionsMsg {
         ticket: Ticket,
         uncommitted: Vec<TopicPartition>,
     },
-    /// A partition cannot go on: its records cannot be read, or its broker refuses.
-    Stuck {
-        partition: TopicPartition,
-        incarnation: u64,
-        reason: String,
-    },
-    /// The broker has no record at this offset.
-    OutOfRange {
-        partition: TopicPartition,
-        incarnation: u64,
-        offset: i64,
-    },
-    /// Where to go on instead.
+    /// What `auto.offset.reset` says about a position that is not in the log.
     Reset {
         cell: Arc<Cell>,
-        incarnation: u64,
-        from: i64,
+        ticket: ResetTicket,
         to: Result<i64, String>,
     },
     /// The application wants a paused partition consumed again. Answers whether it was paused.
@@ -93,16 +86,28 @@ pub(crate) struct State {
     myself: Addr<PartitionsMsg>,
     supervisor: ActorCell,
     seats: BTreeMap<TopicPartition, Seat>,
+    /// Those of them that nobody consumes.
+    paused: BTreeMap<TopicPartition, PauseCause>,
     /// Revocations under way. More than one only where a leave overtakes a rebalance.
     releases: Vec<Release>,
-    /// Handlers without a seat that were asked to end, and when they are killed.
-    leaving: HashMap<ActorId, (ActorCell, Timer)>,
+    /// Handlers that nobody has asked to end.
+    handlers: HashMap<ActorId, Arc<Cell>>,
+    /// Handlers that were asked to end.
+    leaving: HashMap<ActorId, Leaving>,
     restarts: RestartCore<TopicPartition>,
     /// How far handlers of this consumer have ever seen each partition; tells a redelivery after a rebalance.
     seen: BTreeMap<TopicPartition, i64>,
     /// Lookups under way; they end with this actor.
     tasks: JoinSet<()>,
     origin: Instant,
+}
+
+/// A handler that was asked to end.
+struct Leaving {
+    cell: Arc<Cell>,
+    actor: ActorCell,
+    /// When it is killed.
+    _kill: Timer,
 }
 
 #[ractor::async_trait]
@@ -120,7 +125,9 @@ impl Actor for Partitions {
             supervisor: myself.get_cell(),
             myself: Addr::new(myself, KIND),
             seats: BTreeMap::new(),
+            paused: BTreeMap::new(),
             releases: Vec::new(),
+            handlers: HashMap::new(),
             leaving: HashMap::new(),
             restarts: RestartCore::default(),
             seen: BTreeMap::new(),
@@ -142,7 +149,12 @@ impl Actor for Partitions {
         while state.tasks.try_join_next().is_some() {}
         match message.open() {
             PartitionsMsg::Assign { generation, owned } => state.assign(&generation, &owned),
-            PartitionsMsg::Located { generation, found } => state.located(generation, found).await,
+            PartitionsMsg::Located(found) => state.located(found).await,
+            PartitionsMsg::Act(cell) => state.act(&cell).await,
+            PartitionsMsg::Start { cell, turn } => {
+                state.start(&cell, turn).await;
+                state.act(&cell).await;
+            }
             PartitionsMsg::Restart { cell, incarnation } => state.restart(&cell, incarnation).await,
             PartitionsMsg::Revoke {
                 ticket,
@@ -157,33 +169,18 @@ impl Actor for Partitions {
                 ticket,
                 uncommitted,
             } => state.flushed(ticket, uncommitted),
-            PartitionsMsg::Stuck {
-                partition,
-                incarnation,
-                reason,
-            } => state.stuck(&partition, incarnation, reason),
-            PartitionsMsg::OutOfRange {
-                partition,
-                incarnation,
-                offset,
-            } => state.out_of_range(&partition, incarnation, offset),
-            PartitionsMsg::Reset {
-                cell,
-                incarnation,
-                from,
-                to,
-            } => state.reset(&cell, incarnation, from, to).await,
+            PartitionsMsg::Reset { cell, ticket, to } => {
+                cell.step(Input::ResetFound { ticket, to });
+                state.act(&cell).await;
+            }
             PartitionsMsg::Resume(partition, reply) => {
                 let was_paused = state.resume(&partition).await;
                 // The caller may have stopped waiting; the partition is resumed all the same.
                 let _ = reply.send(was_paused);
             }
-            PartitionsMsg::Kill(actor) => {
-                if let Some((actor, _timer)) = state.leaving.remove(&actor) {
-                    actor.kill();
-                }
-            }
+            PartitionsMsg::Kill(actor) => state.kill(actor),
         }
+        state.show();
         Ok(())
     }
 
@@ -194,12 +191,16 @@ impl Actor for Partitions {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorFailed(actor, error) => state.ended(&actor, &error.to_string()),
+            SupervisionEvent::ActorFailed(actor, error) => {
+                state.ended(actor.get_id(), &error.to_string()).await;
+            }
             SupervisionEvent::ActorTerminated(actor, _last_state, reason) => {
-                state.ended(&actor, reason.as_deref().unwrap_or("it stopped"));
+                let reason = reason.as_deref().unwrap_or("it stopped");
+                state.ended(actor.get_id(), reason).await;
             }
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
+        state.show();
         Ok(())
     }
 }

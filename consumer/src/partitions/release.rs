@@ -12,7 +12,6 @@ use ractor::ActorCell;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::seats::Seat;
 use super::{PartitionsMsg, State};
 use crate::committer::CommitterMsg;
 use crate::core::membership::{LossCause, Ticket};
@@ -20,7 +19,7 @@ use crate::event::Event;
 use crate::fetchers::FetchersMsg;
 use crate::membership::MembershipMsg;
 use crate::metrics::{CONSUMER_REBALANCES_TOTAL, CONSUMER_REVOKE_DRAIN_DURATION_SECONDS};
-use crate::partition::{Cell, Intake};
+use crate::partition::Cell;
 use crate::partition_handler::HandlerMsg;
 
 /// How much longer than the committer this supervisor waits: it may be just restarting.
@@ -80,33 +79,25 @@ impl State {
                 .slots
                 .fetchers
                 .cast(FetchersMsg::Remove(partition.clone()));
-            match self.seats.remove(partition) {
-                Some(Seat::Running {
-                    cell,
-                    actor,
-                    handler,
-                }) => {
-                    cell.set_intake(Intake::Draining);
+            self.paused.remove(partition);
+            let Some(seat) = self.seats.remove(partition) else {
+                continue;
+            };
+            let (cell, actor) = (seat.cell, seat.actor);
+            if cell.progress().is_none() {
+                // Not begun: there is nothing to finish and nothing to commit.
+                cell.release();
+                continue;
+            }
+            if cell.revoke() {
+                if let Some(handler) = cell.handler() {
                     // One that has just failed is heard of as a supervision event.
                     let _ = handler.cast(HandlerMsg::Drain(deadline));
-                    release.draining.insert(partition.clone());
-                    release
-                        .leaving
-                        .insert(partition.clone(), (cell, Some(actor)));
                 }
-                Some(
-                    Seat::Waiting { cell, .. }
-                    | Seat::Paused {
-                        cell: Some(cell), ..
-                    },
-                ) => {
-                    cell.set_intake(Intake::Draining);
-                    release.leaving.insert(partition.clone(), (cell, None));
-                }
-                Some(Seat::Locating { .. } | Seat::Paused { cell: None, .. }) | None => {}
+                release.draining.insert(partition.clone());
             }
+            release.leaving.insert(partition.clone(), (cell, actor));
         }
-        self.show();
         self.releases.push(release);
         self.commit_if_drained();
     }
@@ -127,29 +118,23 @@ impl State {
         self.commit_if_drained();
     }
 
-    /// A handler failed at its last record: what it had acknowledged is committed all the same.
-    pub(super) fn draining_handler_ended(&mut self, actor: &ActorCell, reason: &str) -> bool {
-        let mut found = false;
+    /// A handler ended before it was asked to. If that was at its last record, what it had acknowledged is committed all
+    /// the same.
+    pub(super) fn draining_handler_ended(&mut self, cell: &Arc<Cell>, reason: &str) {
+        let partition = &cell.partition;
         for release in &mut self.releases {
-            for (partition, (cell, leaving)) in &mut release.leaving {
-                if leaving
-                    .as_ref()
-                    .is_some_and(|leaving| leaving.get_id() == actor.get_id())
-                {
-                    found = true;
-                    *leaving = None;
-                    if release.draining.remove(partition) {
-                        warn!(%partition, reason, "handler failed while its partition was revoked");
-                        cell.crash();
-                        release.unfinished.insert(partition.clone());
-                    }
+            let Some((leaving, actor)) = release.leaving.get_mut(partition) else {
+                continue;
+            };
+            if Arc::ptr_eq(leaving, cell) {
+                *actor = None;
+                if release.draining.remove(partition) {
+                    warn!(%partition, reason, "handler failed while its partition was revoked");
+                    release.unfinished.insert(partition.clone());
                 }
             }
         }
-        if found {
-            self.commit_if_drained();
-        }
-        found
+        self.commit_if_drained();
     }
 
     fn commit_if_drained(&mut self) {
@@ -198,11 +183,11 @@ impl State {
         let mut release = self.releases.remove(at);
         release.unfinished.extend(uncommitted);
         for (partition, (cell, actor)) in release.leaving {
-            cell.set_intake(Intake::Released);
+            cell.release();
             self.seen.insert(partition, cell.seen());
             self.shared.let_go(&cell);
             if let Some(actor) = actor {
-                self.dismiss(actor);
+                self.dismiss(&cell, actor);
             }
         }
         let group = || self.shared.group_id.to_string();
@@ -228,30 +213,28 @@ impl State {
                 .slots
                 .fetchers
                 .cast(FetchersMsg::Remove(partition.clone()));
+            self.paused.remove(partition);
             let (cell, actor) = match self.seats.remove(partition) {
-                Some(Seat::Running { cell, actor, .. }) => (Some(cell), Some(actor)),
-                Some(Seat::Waiting { cell, .. }) => (Some(cell), None),
-                Some(Seat::Paused { cell, .. }) => (cell, None),
-                Some(Seat::Locating { .. }) => (None, None),
-                None => self.lost_in_release(partition),
+                Some(seat) => (seat.cell, seat.actor),
+                None => match self.lost_in_release(partition) {
+                    Some(found) => found,
+                    None => continue,
+                },
             };
-            if let Some(cell) = cell {
-                let handler = cell.handler();
-                cell.set_intake(Intake::Released);
-                self.seen.insert(partition.clone(), cell.seen());
-                self.shared.let_go(&cell);
-                if let Some(handler) = handler {
-                    // A handler that has just failed has nothing to say about a loss.
-                    let _ = handler.cast(HandlerMsg::Lost);
-                }
+            let handler = cell.forget_handler();
+            cell.release();
+            self.seen.insert(partition.clone(), cell.seen());
+            self.shared.let_go(&cell);
+            if let Some(handler) = handler {
+                // A handler that has just failed has nothing to say about a loss.
+                let _ = handler.cast(HandlerMsg::Lost);
             }
             if let Some(actor) = actor {
-                self.see_off(actor);
+                self.see_off(&cell, actor);
             }
         }
         self.releases
             .retain(|release| !release.partitions.is_empty());
-        self.show();
         let group = self.shared.group_id.to_string();
         counter!(CONSUMER_REBALANCES_TOTAL, "group" => group, "kind" => "lost").increment(1);
         warn!(partitions = partitions.len(), %cause, "partitions lost");
@@ -266,14 +249,13 @@ impl State {
     fn lost_in_release(
         &mut self,
         partition: &TopicPartition,
-    ) -> (Option<Arc<Cell>>, Option<ActorCell>) {
+    ) -> Option<(Arc<Cell>, Option<ActorCell>)> {
+        let mut found = None;
         for release in &mut self.releases {
             release.partitions.remove(partition);
             release.draining.remove(partition);
-            if let Some((cell, actor)) = release.leaving.remove(partition) {
-                return (Some(cell), actor);
-            }
+            found = found.or(release.leaving.remove(partition));
         }
-        (None, None)
+        found
     }
 }

@@ -281,6 +281,9 @@ impl Story {
             );
         }
         self.nothing_unhandled_is_committed();
+        while self.consumer.shared.buffered_bytes() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let report = self.consumer.shutdown(ShutdownOptions::default()).await;
         assert!(report.drained, "{report:?} after {:#?}", self.log);
         for failure in self.stage.failures() {

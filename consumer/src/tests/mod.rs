@@ -1,6 +1,7 @@
 //! The consumer's own actors are killed one after the other, under records and rebalances, and nothing is lost.
 
 mod chaos;
+mod credit;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -221,4 +222,40 @@ async fn what_is_lost_is_not_committed_in_the_next_generation() {
         .until(|broker| broker.committed(TOPIC, 0) == Some(2))
         .await;
     world.finish().await;
+}
+
+/// What a reset chose is committed; beyond that it would be what nobody acknowledged.
+#[tokio::test(start_paused = true)]
+async fn a_committer_that_begins_anew_commits_what_the_reset_chose_and_nothing_else() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic(TOPIC, 1);
+    broker.append(TOPIC, 0, ["0", "1"]);
+    let stage = Stage::new().await;
+    let mut config = ClientConfig::default();
+    config.set("auto.commit.interval.ms", "100").unwrap();
+    let client = Client::connect_with(config, broker.connector())
+        .await
+        .unwrap();
+    let consumer = ConsumerGroup::builder(&client)
+        .supervisor(stage.cell())
+        .group_id("billing")
+        .topics([TOPIC])
+        .handle(|_record: Record, _context| async {
+            std::future::pending::<()>().await;
+            Ok::<_, HandlerError>(())
+        })
+        .start()
+        .await
+        .unwrap();
+    let chosen = |broker: &ScriptedBroker| broker.committed(TOPIC, 0) == Some(2);
+    broker.until(chosen).await;
+    broker.append(TOPIC, 0, ["2"]);
+    for _ in 0..2 {
+        cell(&consumer.shared.slots.committer).kill();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(chosen(&broker));
+    }
+    assert_eq!(broker.count(ApiKey::OFFSET_COMMIT), 1);
+    drop(consumer);
+    stage.finish().await;
 }

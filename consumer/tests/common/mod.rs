@@ -10,6 +10,7 @@ use callboard_consumer::{
     ConsumerGroup, ConsumerGroupBuilder, ConsumerHandle, Event, Events, HandlerError, Record,
     TopicPartition,
 };
+use callboard_protocol::ApiKey;
 use callboard_supervision::testing::Stage;
 
 /// The topic of every test.
@@ -90,6 +91,13 @@ impl World {
             .supervisor(self.stage.cell())
             .group_id("billing")
             .topics([TOPIC])
+    }
+
+    /// Every commit so far: partitions and offsets.
+    pub(crate) fn commits(&self) -> Vec<String> {
+        let seen = self.broker.seen().into_iter();
+        let commits = seen.filter(|seen| seen.api == ApiKey::OFFSET_COMMIT);
+        commits.map(|commit| commit.detail).collect()
     }
 
     /// The consumer that notes every record and acknowledges it.

@@ -38,8 +38,10 @@ pub enum CommitInput {
         /// By partition.
         offsets: Offsets,
     },
-    /// A partition is owned from here on and this offset of it is committed already.
-    Known(TopicPartition, i64),
+    /// What is committed of partitions already, as far as they know; comes before their progress.
+    Known(BTreeMap<TopicPartition, Option<i64>>),
+    /// Something is to be committed before the interval is over.
+    Soon,
     /// Commit what there is now, by then at the latest, and tell when it is done.
     Flush {
         /// For the answer.
@@ -150,8 +152,17 @@ impl CommitCore {
     /// Takes one input at `now` and says what to do about it.
     pub fn step(&mut self, now: Duration, input: CommitInput, effects: &mut Vec<CommitEffect>) {
         match input {
-            CommitInput::Known(partition, offset) => {
-                self.committed.insert(partition, offset);
+            CommitInput::Known(known) => {
+                for (partition, committed) in known {
+                    match committed {
+                        Some(offset) => self.committed.insert(partition, offset),
+                        None => self.committed.remove(&partition),
+                    };
+                }
+            }
+            CommitInput::Soon => {
+                self.due = self.due.min(now);
+                self.read_if_due(now, effects);
             }
             CommitInput::Progress {
                 generation,
@@ -179,11 +190,7 @@ impl CommitCore {
                     effects.push(CommitEffect::ReadProgress);
                 }
             }
-            CommitInput::Tick => {
-                if self.in_flight.is_none() && self.wake() <= now {
-                    effects.push(CommitEffect::ReadProgress);
-                }
-            }
+            CommitInput::Tick => self.read_if_due(now, effects),
         }
         self.settle(now, effects);
     }
@@ -194,6 +201,12 @@ impl CommitCore {
         let flush = self.flushes.iter().map(|flush| flush.until).min();
         let send = self.in_flight.is_none().then(|| self.wake());
         send.into_iter().chain(flush).min()
+    }
+
+    fn read_if_due(&self, now: Duration, effects: &mut Vec<CommitEffect>) {
+        if self.in_flight.is_none() && self.wake() <= now {
+            effects.push(CommitEffect::ReadProgress);
+        }
     }
 
     /// When the next commit may go out.

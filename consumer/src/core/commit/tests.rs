@@ -333,7 +333,11 @@ fn each_code_of_an_offset_commit_has_its_reaction() {
 fn a_flush_of_nothing_new_is_done_at_once() {
     let mut core = core();
     let mut effects = Vec::new();
-    core.step(SECOND, CommitInput::Known(tp(0), 10), &mut effects);
+    core.step(
+        SECOND,
+        CommitInput::Known([(tp(0), Some(10))].into()),
+        &mut effects,
+    );
     let flush = CommitInput::Flush {
         id: 3,
         until: 9 * SECOND,
@@ -367,5 +371,38 @@ fn a_flush_that_gets_no_answer_ends_at_its_deadline() {
             id: 3,
             uncommitted: vec![tp(0)]
         }]
+    );
+}
+
+#[test]
+fn a_position_that_a_reset_chose_is_committed_at_once_though_it_lies_below_the_last_commit() {
+    let mut core = core();
+    let mut effects = Vec::new();
+    core.step(
+        SECOND,
+        CommitInput::Known([(tp(0), Some(100))].into()),
+        &mut effects,
+    );
+    let soon = |core: &mut CommitCore, committed, progress: &Offsets| {
+        let known = CommitInput::Known([(tp(0), committed)].into());
+        core.step(SECOND, known, &mut Vec::new());
+        step(core, SECOND, CommitInput::Soon, progress)
+    };
+    assert_eq!(soon(&mut core, Some(100), &at(&[(0, 100)])), []);
+    // Nothing is known to be committed of the log that begins anew.
+    let reset = at(&[(0, 50)]);
+    assert_eq!(
+        soon(&mut core, None, &reset),
+        [CommitEffect::Send(reset.clone())]
+    );
+    // Another one while that is in flight goes out when it is answered.
+    let other = at(&[(0, 50), (1, 7)]);
+    assert_eq!(step(&mut core, SECOND, CommitInput::Soon, &other), []);
+    let answered = CommitInput::Answered(Ok(BTreeMap::new()));
+    step(&mut core, SECOND, answered, &other);
+    assert_eq!(core.next_deadline(), Some(SECOND));
+    assert_eq!(
+        step(&mut core, SECOND, CommitInput::Tick, &other),
+        [CommitEffect::Send(at(&[(1, 7)]))]
     );
 }
