@@ -159,6 +159,7 @@ mod tests {
         let view = |id| TopicView {
             id: Uuid([id; 16]),
             partitions: 1,
+            racks: 0,
         };
         names
             .iter()

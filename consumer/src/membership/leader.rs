@@ -2,7 +2,7 @@
 //! make a plan, check it, and encode it for SyncGroup; all but the metadata on threads that may be left behind. Keeps
 //! nothing between rebalances.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,8 +12,9 @@ use callboard_protocol::consumer_protocol::{Assignment, Subscription};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::watch::view;
 use crate::assignment::{Assignors, Listed, RunError};
-use crate::core::membership::{EncodedPlan, JoinMember, PlanFailure};
+use crate::core::membership::{EncodedPlan, JoinMember, PlanFailure, TopicView, Topics};
 use crate::shared::Shared;
 
 /// Makes the plan for `members` with the assignor that the group chose. With `skip` the assignment stands (KIP-814):
@@ -37,18 +38,18 @@ pub(super) async fn plan(
         .flat_map(|info| info.topics.iter().cloned())
         .collect();
     let cluster = metadata(shared, &topics).await?;
-    // A topic that is not there yet has none: when it comes that is a change.
-    let counts: BTreeMap<String, i32> = topics
+    // A topic that is not there yet is noted too: when it comes that is a change.
+    let over: Topics = topics
         .into_iter()
         .map(|topic| {
-            let count = cluster.partition_count(&topic).unwrap_or(0);
-            (topic, count)
+            let view = view(shared, &cluster, &topic);
+            (topic, view)
         })
         .collect();
     if skip {
         return Ok(EncodedPlan {
             assignments: Vec::new(),
-            counts,
+            over,
         });
     }
     let Some(Listed { assignor, .. }) = assignors.get(name) else {
@@ -58,18 +59,15 @@ pub(super) async fn plan(
     };
     let started = Instant::now();
     let (assignor, named) = (Arc::clone(assignor), name.to_owned());
-    let (topics, said) = (topic_infos(&counts, &cluster), Arc::clone(&members));
+    let (topics, said) = (topic_infos(&over, &cluster), Arc::clone(&members));
     let made = assignors.run(name, move || {
         let group = Group::new(topics, infos);
         let plan = assign(&*assignor, named, &group, protocol)?;
         Ok(encode(&group, &plan, &said))
     });
     let assignments = made.await.map_err(failed)?;
-    info!(assignor = name, members = members.len(), topics = counts.len(), took = ?started.elapsed(), "group assigned");
-    Ok(EncodedPlan {
-        assignments,
-        counts,
-    })
+    info!(assignor = name, members = members.len(), topics = over.len(), took = ?started.elapsed(), "group assigned");
+    Ok(EncodedPlan { assignments, over })
 }
 
 /// What each member told of itself. Newer versions of the format, and what their writers add at its end, are read as far
@@ -131,13 +129,13 @@ async fn fresh(shared: &Shared, topics: &BTreeSet<String>) -> Result<Arc<Cluster
     shared.client.refresh().await
 }
 
-fn topic_infos(counts: &BTreeMap<String, i32>, cluster: &Cluster) -> Vec<TopicInfo> {
-    let info = |(name, partitions): (&String, &i32)| TopicInfo {
+fn topic_infos(over: &Topics, cluster: &Cluster) -> Vec<TopicInfo> {
+    let info = |(name, view): (&String, &TopicView)| TopicInfo {
         name: name.clone(),
-        partitions: *partitions,
+        partitions: view.partitions,
         racks: cluster.racks(name),
     };
-    counts.iter().map(info).collect()
+    over.iter().map(info).collect()
 }
 
 /// A plan that holds what a plan has to.

@@ -1,11 +1,12 @@
 //! The watch on metadata: tells membership of every change of topics, asks for those that are missing, and tells the
 //! application when one goes or comes. A task of the membership shell; it ends with it.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use callboard_client::Cluster;
-use callboard_client::core::cluster::TopicMetadata;
-use callboard_protocol::ErrorCode;
+use callboard_protocol::{ErrorCode, Uuid};
 use callboard_supervision::Addr;
 use metrics::counter;
 use tokio::sync::watch;
@@ -60,7 +61,7 @@ pub(super) async fn watch_metadata(shared: Arc<Shared>, membership: Addr<Members
     }
 }
 
-type Refused = std::collections::BTreeMap<Arc<str>, ErrorCode>;
+type Refused = BTreeMap<Arc<str>, ErrorCode>;
 
 /// Reads the cluster as it is now and passes on what is new. False once membership is gone.
 fn hear(
@@ -70,7 +71,7 @@ fn hear(
     look: impl FnOnce(&Topics, &Refused) -> Vec<TopicNews>,
 ) -> bool {
     let cluster = Arc::clone(&cluster.borrow_and_update());
-    let heard = views(&cluster);
+    let heard = views(shared, &cluster);
     for news in look(&heard, &cluster.refused) {
         tell(shared, news);
     }
@@ -78,13 +79,42 @@ fn hear(
     membership.cast(changed).is_ok()
 }
 
-fn views(cluster: &Cluster) -> Topics {
-    let view = |(name, topic): (&Arc<str>, &TopicMetadata)| {
-        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
-        let id = topic.id;
-        (name.to_string(), TopicView { id, partitions })
+/// The topics as the core sees them.
+fn views(shared: &Shared, cluster: &Cluster) -> Topics {
+    let names = cluster.topics.keys();
+    names
+        .map(|name| (name.to_string(), view(shared, cluster, name)))
+        .collect()
+}
+
+/// One of them; without partitions if it is not there.
+pub(super) fn view(shared: &Shared, cluster: &Cluster, name: &str) -> TopicView {
+    let Some(topic) = cluster.topics.get(name) else {
+        return TopicView {
+            id: Uuid::ZERO,
+            partitions: 0,
+            racks: 0,
+        };
     };
-    cluster.topics.iter().map(view).collect()
+    TopicView {
+        id: topic.id,
+        partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
+        racks: match shared.client.config().client_rack {
+            Some(_) => racks(cluster.racks(name)),
+            None => 0,
+        },
+    }
+}
+
+/// The order in which replicas are listed says nothing.
+fn racks(mut racks: Vec<Vec<String>>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for of_partition in &mut racks {
+        of_partition.sort_unstable();
+        of_partition.dedup();
+    }
+    racks.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn tell(shared: &Shared, news: TopicNews) {
@@ -114,5 +144,21 @@ fn tell(shared: &Shared, news: TopicNews) {
             info!(group_id = %shared.group_id, topic, "a topic that was not there has come");
             shared.events.send(Event::TopicBack { topic });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_rack_tells_and_another_order_of_replicas_does_not() {
+        let placed = |replicas: &[&[&str]]| {
+            let named = |one: &&[&str]| one.iter().map(|&rack| rack.to_owned()).collect();
+            racks(replicas.iter().map(named).collect())
+        };
+        assert_eq!(placed(&[&["a", "b"]]), placed(&[&["b", "a", "b"]]));
+        assert_ne!(placed(&[&["a", "b"]]), placed(&[&["a", "c"]]));
+        assert_ne!(placed(&[&["a"], &["b"]]), placed(&[&["a", "b"]]));
     }
 }

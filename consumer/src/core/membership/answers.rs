@@ -168,7 +168,7 @@ impl Membership {
         }
         match plan {
             Ok(plan) => {
-                self.planned_over = Some(plan.counts);
+                self.planned_over = Some(plan.over);
                 self.sync(plan.assignments, effects);
             }
             Err(failure) => self.plan_failed(now, failure, effects),

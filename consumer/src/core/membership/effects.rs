@@ -1,6 +1,6 @@
 //! What the membership core hears and what it asks for. Plain values; the shell owns every answer port and socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -79,8 +79,8 @@ pub struct SyncAnswer {
 pub struct EncodedPlan {
     /// Encoded assignments by member id.
     pub assignments: Vec<(String, Bytes)>,
-    /// The partition counts of the topics it was made over.
-    pub counts: BTreeMap<String, i32>,
+    /// The topics it was made over; without partitions where one is not there.
+    pub over: Topics,
 }
 
 /// Why the leader has no plan.

@@ -12,7 +12,7 @@ mod rebalance;
 mod tests;
 mod topics;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(in crate::core) use answers::ends_the_member;
@@ -141,8 +141,8 @@ pub struct Membership {
     session_until: Duration,
     lookup_backoff: Backoff,
     join_backoff: Backoff,
-    /// Leader: what the plan was computed over. Partition counts by topic.
-    planned_over: Option<BTreeMap<String, i32>>,
+    /// Leader: what the plan was computed over.
+    planned_over: Option<Topics>,
     /// The topics as last heard of.
     heard: Option<Topics>,
     /// Assigned to us in this generation, but their topic was deleted since.

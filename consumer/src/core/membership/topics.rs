@@ -16,6 +16,8 @@ pub struct TopicView {
     pub id: Uuid,
     /// How many partitions it has.
     pub partitions: i32,
+    /// Tells one placement of replicas over racks from another; 0 for a member without a rack (KIP-881).
+    pub racks: u64,
 }
 
 impl TopicView {
@@ -114,15 +116,16 @@ impl Membership {
         self.apply(now, owned, effects);
     }
 
-    /// Leader: whether the topics' partitions are other ones than the plan was made over, as far as was heard.
+    /// Leader: whether the topics are other ones than the plan was made over, as far as was heard.
     pub(super) fn plan_is_outdated(&self) -> bool {
         let (true, Some(planned), Some(heard)) = (self.leader, &self.planned_over, &self.heard)
         else {
             return false;
         };
         // A topic that is gone has no partitions, like one that is not there yet.
-        planned.iter().any(|(topic, partitions)| {
-            heard.get(topic).map_or(0, |view| view.partitions) != *partitions
-        })
+        let matters = |view: &TopicView| (view.partitions, view.racks);
+        planned
+            .iter()
+            .any(|(topic, planned)| heard.get(topic).map_or((0, 0), matters) != matters(planned))
     }
 }

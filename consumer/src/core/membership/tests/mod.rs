@@ -1,6 +1,6 @@
 //! Transcripts of the member: given, when, then. Named after the rule each shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -144,11 +144,20 @@ fn orders(partitions: i32) -> Input {
 
 /// The same, of the topic with this id.
 fn orders_of(id: u8, partitions: i32) -> Input {
-    let view = TopicView {
+    Input::MetadataChanged(topics(id, &[("orders", partitions)]))
+}
+
+/// Topics with so many partitions, all with one id.
+fn topics(id: u8, counts: &[(&str, i32)]) -> Topics {
+    let view = |partitions| TopicView {
         id: Uuid([id; 16]),
         partitions,
+        racks: 0,
     };
-    Input::MetadataChanged(Topics::from([("orders".to_owned(), view)]))
+    counts
+        .iter()
+        .map(|(topic, partitions)| ((*topic).to_owned(), view(*partitions)))
+        .collect()
 }
 
 /// Leave within half a minute.
@@ -252,7 +261,7 @@ fn a_rejoined_static_leader_makes_no_assignments_when_told_to_skip_and_still_see
         panic!("{effects:?}");
     };
     let noted = EncodedPlan {
-        counts: BTreeMap::from([("orders".to_owned(), 4)]),
+        over: topics(1, &[("orders", 4)]),
         ..EncodedPlan::default()
     };
     let effects = story.step(Input::Planned(ticket, Ok(noted)));
@@ -559,11 +568,11 @@ fn only_the_leader_asks_for_a_rebalance_when_a_topic_grows() {
     let [Effect::Plan { ticket, .. }] = effects[..] else {
         panic!("{effects:?}");
     };
-    let over = BTreeMap::from([("orders".to_owned(), 4)]);
+    let over = topics(1, &[("orders", 4)]);
     let effects = story.step(Input::Planned(
         ticket,
         Ok(EncodedPlan {
-            counts: over,
+            over,
             ..EncodedPlan::default()
         }),
     ));
@@ -585,9 +594,8 @@ fn a_topic_that_is_gone_is_a_change_and_one_that_never_was_is_none() {
     let [Effect::Plan { ticket, .. }] = effects[..] else {
         panic!("{effects:?}");
     };
-    let counts = BTreeMap::from([("orders".to_owned(), 1), ("later".to_owned(), 0)]);
     let plan = EncodedPlan {
-        counts: counts.clone(),
+        over: topics(1, &[("orders", 1), ("later", 0)]),
         ..EncodedPlan::default()
     };
     let effects = story.step(Input::Planned(ticket, Ok(plan)));

@@ -94,7 +94,7 @@ fn random_stories_keep_the_invariants() {
                             Err(PlanFailure::Assignor("no".to_owned()))
                         } else {
                             Ok(EncodedPlan {
-                                counts: BTreeMap::from([("orders".to_owned(), over)]),
+                                over: topics(1, &[("orders", over)]),
                                 ..EncodedPlan::default()
                             })
                         },

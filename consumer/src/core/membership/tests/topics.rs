@@ -15,7 +15,7 @@ fn planning() -> (Story, Ticket) {
 /// A plan over so many partitions of `orders`.
 fn planned(ticket: Ticket, partitions: i32) -> Input {
     let plan = EncodedPlan {
-        counts: BTreeMap::from([("orders".to_owned(), partitions)]),
+        over: super::topics(1, &[("orders", partitions)]),
         ..EncodedPlan::default()
     };
     Input::Planned(ticket, Ok(plan))
@@ -166,4 +166,18 @@ fn a_topic_that_is_deleted_while_it_is_given_up_holds_nobody_up() {
     let effects = story.step(Input::MetadataChanged(Topics::new()));
     assert_eq!(lost(&effects), set(&[0, 1]));
     assert!(matches!(&effects[1..], [Effect::Join(..)]), "{effects:?}");
+}
+
+#[test]
+fn replicas_in_other_racks_are_a_change_to_whoever_looks_at_racks() {
+    let (mut story, ticket) = planning();
+    story.step(orders(4));
+    let synced_at = sync(&story.step(planned(ticket, 4)));
+    story.step(Input::Synced(synced_at, Ok(synced(&[]))));
+    let mut moved = super::topics(1, &[("orders", 4)]);
+    for view in moved.values_mut() {
+        view.racks = 7;
+    }
+    let (_, question) = only_join(story.step(Input::MetadataChanged(moved)));
+    assert_eq!(question.reason, "cached metadata has changed");
 }
