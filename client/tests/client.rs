@@ -246,6 +246,8 @@ async fn a_listener_that_speaks_something_else_is_told_by_what_it_speaks() {
         let connector = move |_: &str, _| {
             let (ours, mut theirs) = tokio::io::duplex(1024);
             tokio::spawn(async move {
+                // Like every server of these, it is spoken to first.
+                theirs.read_u8().await.unwrap();
                 theirs.write_all(bytes).await.unwrap();
                 // Until the client closes it.
                 let _ = theirs.read_to_end(&mut Vec::new()).await;
