@@ -31,6 +31,8 @@ pub(crate) enum FetchersMsg {
     Misplaced(TopicPartition, i32),
     /// Metadata was refreshed, successfully or not: place what has no place.
     Place,
+    /// What is known of the cluster has changed.
+    ClusterChanged,
 }
 
 pub(crate) struct Fetchers;
@@ -48,6 +50,8 @@ pub(crate) struct State {
     fetchers: BTreeMap<i32, Addr<FetcherMsg>>,
     /// The metadata refresh under way.
     refresh: JoinSet<()>,
+    /// Listens for changes of the cluster; ends with this actor.
+    _watch: JoinSet<()>,
     backoff: Backoff,
     timer: Option<Timer>,
 }
@@ -68,9 +72,12 @@ impl Actor for Fetchers {
             .into_iter()
             .map(|(partition, cell)| (partition, Placed { cell, node: None }))
             .collect();
+        let supervisor = myself.get_cell();
+        let myself = Addr::new(myself, KIND);
         let state = State {
-            supervisor: myself.get_cell(),
-            myself: Addr::new(myself, KIND),
+            supervisor,
+            _watch: watch(&shared, myself.clone()),
+            myself,
             partitions,
             fetchers: BTreeMap::new(),
             refresh: JoinSet::new(),
@@ -99,6 +106,7 @@ impl Actor for Fetchers {
             FetchersMsg::Wake(partition) => state.wake(&partition),
             FetchersMsg::Misplaced(partition, node) => state.misplaced(&partition, node),
             FetchersMsg::Place => state.place_all().await,
+            FetchersMsg::ClusterChanged => state.follow_leaders().await,
         }
         Ok(())
     }
@@ -178,6 +186,29 @@ impl State {
         self.tell(node, FetcherMsg::Remove(partition.clone()));
         let wait = self.backoff.next_wait();
         self.refresh_later(wait);
+    }
+
+    /// Takes partitions from nodes that do not lead them any more. The node itself may be the last to say so: one that
+    /// hangs holds a request for `request.timeout.ms`.
+    async fn follow_leaders(&mut self) {
+        let cluster = self.shared.client.cluster();
+        let mut moved = Vec::new();
+        for (partition, placed) in &mut self.partitions {
+            let leader = cluster.leader(&partition.topic, partition.partition);
+            if let Some(node) = placed.node
+                && leader.is_some_and(|(leader, _epoch)| leader != node)
+            {
+                placed.node = None;
+                moved.push((node, partition.clone()));
+            }
+        }
+        for (node, partition) in moved {
+            self.tell(node, FetcherMsg::Remove(partition.clone()));
+            if !self.place(&partition).await {
+                let wait = self.backoff.next_wait();
+                self.refresh_later(wait);
+            }
+        }
     }
 
     /// Refreshes metadata after a wait, then places. One refresh at a time serves everybody.
@@ -270,4 +301,18 @@ impl State {
         let wait = self.backoff.next_wait();
         self.refresh_later(wait);
     }
+}
+
+/// Tells the router of every change of the cluster.
+fn watch(shared: &Shared, myself: Addr<FetchersMsg>) -> JoinSet<()> {
+    let mut changes = shared.client.watch_cluster();
+    let mut watch = JoinSet::new();
+    watch.spawn(async move {
+        while changes.changed().await.is_ok() {
+            if myself.cast(FetchersMsg::ClusterChanged).is_err() {
+                return;
+            }
+        }
+    });
+    watch
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use callboard_client::testing::NODE;
 use callboard_consumer::{
     AckHandle, Event, Exhausted, HandlerError, HandlerPolicy, Outcome, PartitionContext,
     PartitionHandler, Record, ShutdownOptions,
@@ -376,4 +377,35 @@ async fn a_member_whose_commits_are_refused_for_good_ends_and_says_why() {
         assert_eq!(ended, format!("OffsetCommit was refused: {}", code.name()));
         world.stage.finish().await;
     }
+}
+
+/// Nobody resets the connection, so the old leader's silence would hold the partition for `request.timeout.ms`.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_hangs_holds_its_partition_no_longer_than_it_leads() {
+    let world = World::with(1, 3, &[("metadata.max.age.ms", "1000")]).await;
+    let seen = Seen::default();
+    let consumer = world.noting(&seen).await;
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(3))
+        .await;
+    let fetches = world.broker.count(ApiKey::FETCH);
+    world.broker.hang_fetches_of(NODE);
+    world
+        .broker
+        .until(|broker| broker.count(ApiKey::FETCH) > fetches)
+        .await;
+    world.broker.move_leader(TOPIC, 0, NODE + 1);
+    world.broker.append(TOPIC, 0, ["after"]);
+    let began = tokio::time::Instant::now();
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(4))
+        .await;
+    let took = began.elapsed();
+    // A refresh of metadata, and the interval of commits.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(seen.offsets(0), [0, 1, 2, 3]);
+    consumer.shutdown(ShutdownOptions::default()).await;
+    world.stage.finish().await;
 }

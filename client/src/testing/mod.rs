@@ -1,4 +1,4 @@
-//! A scripted broker for tests: one node that speaks Kafka's bytes over in-memory streams, so that clients run under a
+//! A scripted broker for tests: one node, or more with the same logs, that speaks Kafka's bytes over in-memory streams, so that clients run under a
 //! paused clock. It keeps topics, one group of one member, and committed offsets, in as few words as the protocol
 //! allows; on request it answers with errors, holds answers back, or cuts its connections. Not a broker: no member ever
 //! meets another one here.
@@ -21,6 +21,8 @@ use crate::transport::{Connecting, Connector, Stream};
 
 /// The node id of the only broker.
 pub const NODE: i32 = 1;
+/// Its port; the port of another node lies as far from it as the nodes' ids do.
+const PORT: u16 = 9092;
 /// How much an in-memory stream holds before its writer waits.
 const PIPE_BYTES: usize = 256 * 1024;
 /// Frames of tests are small.
@@ -45,6 +47,8 @@ struct Log {
     leader_epoch: i32,
     /// It has no leader.
     leaderless: bool,
+    /// The node that leads it, where that is another than [`NODE`].
+    leader: Option<i32>,
     /// Producer id and the sequence expected next.
     producer: Option<(i64, i32)>,
 }
@@ -83,6 +87,8 @@ struct World {
     group: Group,
     faults: Vec<Fault>,
     held: BTreeSet<i16>,
+    /// Nodes that answer no Fetch.
+    hung: BTreeSet<i32>,
     max_versions: BTreeMap<i16, i16>,
     seen: Vec<Seen>,
     next_producer: i64,
@@ -242,6 +248,19 @@ impl ScriptedBroker {
             .change(|world| world.refused.insert(name.to_owned(), code));
     }
 
+    /// Another node leads a partition, in the next epoch. It has the same log.
+    pub fn move_leader(&self, topic: &str, partition: usize, node: i32) {
+        self.change_log(topic, partition, |log| {
+            log.leader = Some(node);
+            log.leader_epoch += 1;
+        });
+    }
+
+    /// A node answers no Fetch any more, and keeps its connections.
+    pub fn hang_fetches_of(&self, node: i32) {
+        self.shared.change(|world| world.hung.insert(node));
+    }
+
     /// The next `times` requests of this API are answered with `code`.
     pub fn fail(&self, api: ApiKey, code: ErrorCode, times: u32) {
         self.shared.change(|world| {
@@ -397,7 +416,8 @@ impl ScriptedBroker {
 }
 
 impl Connector for ScriptedBroker {
-    fn connect<'a>(&'a self, _host: &'a str, _port: u16) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _host: &'a str, port: u16) -> Connecting<'a> {
+        let node = node_at(port);
         Box::pin(async move {
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
             let cut = CancellationToken::new();
@@ -408,7 +428,7 @@ impl Connector for ScriptedBroker {
             tokio::spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => {}
-                    _ended = serve(shared, ours) => {}
+                    _ended = serve(shared, node, ours) => {}
                 }
             });
             let stream: Box<dyn Stream> = Box::new(theirs);
@@ -417,8 +437,16 @@ impl Connector for ScriptedBroker {
     }
 }
 
+fn node_at(port: u16) -> i32 {
+    NODE + i32::from(port) - i32::from(PORT)
+}
+
+fn port_of(node: i32) -> u16 {
+    u16::try_from(i32::from(PORT) + node - NODE).unwrap_or(PORT)
+}
+
 /// Reads, answers and writes one request after the other, as Kafka does on one connection.
-async fn serve(shared: Arc<Shared>, mut stream: DuplexStream) -> io::Result<()> {
+async fn serve(shared: Arc<Shared>, node: i32, mut stream: DuplexStream) -> io::Result<()> {
     let mut frames = FrameReader::new(FRAME_BYTES_MAX);
     let mut buffer = BytesMut::new();
     loop {
@@ -438,7 +466,7 @@ async fn serve(shared: Arc<Shared>, mut stream: DuplexStream) -> io::Result<()> 
                 });
             });
             let answer = if api == ApiKey::FETCH {
-                while_held(&shared, api).await;
+                while_held(&shared, node, api).await;
                 answers::fetch(&shared, &head, body).await?
             } else {
                 let turn = Turn::new(&shared, api);
@@ -450,13 +478,16 @@ async fn serve(shared: Arc<Shared>, mut stream: DuplexStream) -> io::Result<()> 
     }
 }
 
-async fn while_held(shared: &Shared, api: ApiKey) {
+async fn while_held(shared: &Shared, node: i32, api: ApiKey) {
     loop {
         let changed = shared.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        if !shared.world().held.contains(&api.0) {
-            return;
+        {
+            let world = shared.world();
+            if !world.held.contains(&api.0) && !world.hung.contains(&node) {
+                return;
+            }
         }
         changed.await;
     }

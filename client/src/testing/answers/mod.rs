@@ -3,6 +3,7 @@
 mod group;
 mod log;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use callboard_protocol::messages::offset_commit::OffsetCommitRequest;
 use callboard_protocol::records::BatchBuilder;
 use callboard_protocol::{ApiKey, ErrorCode, Message, Uuid, frame};
 
-use super::{NODE, Shared, World};
+use super::{NODE, Shared, World, port_of};
 pub(super) use log::fetch;
 
 /// What is offered, with the highest version; versions below the lowest the tables know are never asked for.
@@ -182,7 +183,11 @@ fn metadata(world: &World, version: i16, id: i32, body: &[u8]) -> io::Result<Byt
                         } else {
                             ErrorCode::NONE.0
                         },
-                        leader_id: if log.leaderless { -1 } else { NODE },
+                        leader_id: if log.leaderless {
+                            -1
+                        } else {
+                            log.leader.unwrap_or(NODE)
+                        },
                         leader_epoch: log.leader_epoch,
                         ..MetadataResponsePartition::default()
                     })
@@ -196,13 +201,18 @@ fn metadata(world: &World, version: i16, id: i32, body: &[u8]) -> io::Result<Byt
             },
         })
         .collect();
+    let leaders = world.topics.values().flatten();
+    let nodes: BTreeSet<i32> = leaders.filter_map(|log| log.leader).chain([NODE]).collect();
     let answer = MetadataResponse {
-        brokers: vec![MetadataResponseBroker {
-            node_id: NODE,
-            host: "scripted".into(),
-            port: 9092,
-            ..MetadataResponseBroker::default()
-        }],
+        brokers: nodes
+            .into_iter()
+            .map(|node| MetadataResponseBroker {
+                node_id: node,
+                host: "scripted".into(),
+                port: port_of(node).into(),
+                ..MetadataResponseBroker::default()
+            })
+            .collect(),
         controller_id: NODE,
         topics,
         ..MetadataResponse::default()
