@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod random;
+
 const SECOND: Duration = Duration::from_secs(1);
 const GENERATION: i32 = 7;
 
