@@ -8,18 +8,18 @@ use std::time::Duration;
 use crate::core::RequestId;
 use crate::owed::Owed;
 
-/// What is owed to commits on their way to the disk. Two may give an answer: the writer when the commit lands, the
-/// coordinator when that takes too long. Who comes first, takes it.
+/// What is owed to commits on their way to the disk, by the first of those that go there together. Two may give the
+/// answers: the writer when the commits land, the coordinator when that takes too long. Who comes first, takes them.
 #[derive(Clone, Default)]
-pub(super) struct Landing(Arc<Mutex<BTreeMap<RequestId, Owed>>>);
+pub(super) struct Landing(Arc<Mutex<BTreeMap<RequestId, Vec<Owed>>>>);
 
 impl Landing {
-    /// None if it is given.
-    pub(super) fn take(&self, id: RequestId) -> Option<Owed> {
-        self.lock().remove(&id)
+    /// In the order they were given; nothing if the coordinator has them.
+    pub(super) fn take(&self, first: RequestId) -> Vec<Owed> {
+        self.lock().remove(&first).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Owed>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Vec<Owed>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,28 +53,26 @@ impl Debts {
         std::mem::take(&mut self.asked).into_values().collect()
     }
 
-    /// A commit goes to the disk: the writer can answer it from now on, and [`overdue`](Self::overdue) after `deadline`.
-    /// False if nothing is owed to it.
-    pub(super) fn lands(&mut self, id: RequestId, deadline: Duration) -> bool {
-        let Some(owed) = self.asked.remove(&id) else {
-            return false;
-        };
-        self.landing.lock().insert(id, owed);
-        self.deadlines.push_back((deadline, id));
-        true
-    }
-
-    pub(super) fn landing(&self) -> &Landing {
-        &self.landing
+    /// Commits go to the disk together: the writer can answer them from now on, and [`overdue`](Self::overdue) after
+    /// `deadline`.
+    pub(super) fn land(
+        &mut self,
+        first: RequestId,
+        owed: Vec<Owed>,
+        deadline: Duration,
+    ) -> Landing {
+        self.landing.lock().insert(first, owed);
+        self.deadlines.push_back((deadline, first));
+        self.landing.clone()
     }
 
     /// Answers nobody has given in time.
     pub(super) fn overdue(&mut self, now: Duration) -> Vec<Owed> {
         let mut overdue = Vec::new();
-        while let Some((deadline, id)) = self.deadlines.front()
+        while let Some((deadline, first)) = self.deadlines.front()
             && *deadline <= now
         {
-            overdue.extend(self.landing.take(*id));
+            overdue.extend(self.landing.take(*first));
             self.deadlines.pop_front();
         }
         overdue
@@ -83,8 +81,8 @@ impl Debts {
     /// When [`overdue`](Self::overdue) has something.
     pub(super) fn next_deadline(&mut self) -> Option<Duration> {
         let landing = self.landing.lock();
-        while let Some((_, id)) = self.deadlines.front()
-            && !landing.contains_key(id)
+        while let Some((_, first)) = self.deadlines.front()
+            && !landing.contains_key(first)
         {
             self.deadlines.pop_front();
         }

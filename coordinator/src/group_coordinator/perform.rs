@@ -45,19 +45,18 @@ impl State {
                 records,
                 outcome,
             } => {
-                let deadline = self.origin.elapsed() + self.node.config.offsets_commit_timeout;
-                if self.debts.lands(id, deadline) {
-                    let durable = append_id.map(|append_id| {
-                        Box::new(self.when_durable(append_id, &group_id))
-                            as Box<dyn FnOnce(_) + Send>
-                    });
-                    let commit = Commit {
-                        id,
-                        outcome,
-                        durable,
-                    };
-                    self.put_together(group_id, records, commit);
-                }
+                let Some(owed) = self.debts.take(id) else {
+                    return;
+                };
+                let durable = append_id.map(|append_id| {
+                    Box::new(self.when_durable(append_id, &group_id)) as Box<dyn FnOnce(_) + Send>
+                });
+                let commit = Commit {
+                    owed,
+                    outcome,
+                    durable,
+                };
+                self.put_together(group_id, records, id, commit);
             }
             Effect::Fetch {
                 id,

@@ -9,6 +9,7 @@ use callboard_offsets::writer::{AppendError, Writer};
 use super::State;
 use super::perform::code;
 use crate::core::{CommitOutcome, RequestId, Response};
+use crate::owed::Owed;
 
 /// Bytes of the records of one append, about, and which part of what the engine takes it may be: what is too large is so
 /// by itself.
@@ -21,7 +22,7 @@ type DurableFn = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 /// One commit on its way.
 pub(super) struct Commit {
-    pub(super) id: RequestId,
+    pub(super) owed: Owed,
     pub(super) outcome: CommitOutcome,
     /// The core's, if it waits for it.
     pub(super) durable: Option<DurableFn>,
@@ -32,7 +33,12 @@ pub(super) struct Together {
     group_id: Arc<str>,
     records: Vec<Record>,
     bytes: usize,
-    commits: Vec<Commit>,
+    /// The first of them.
+    first: RequestId,
+    owed: Vec<Owed>,
+    outcomes: Vec<CommitOutcome>,
+    /// Of those that the core waits for.
+    durable: Vec<DurableFn>,
 }
 
 impl Together {
@@ -48,27 +54,30 @@ impl State {
         &mut self,
         group_id: Arc<str>,
         mut records: Vec<Record>,
+        id: RequestId,
         commit: Commit,
     ) {
         let bytes = records.iter().map(size).sum();
         let engines = self.node.log.capabilities().batch_bytes_max;
         let bytes_max = BYTES_MAX.min(engines / PART_OF_ENGINE);
-        match &mut self.together {
-            Some(together) if together.takes(&group_id, bytes, bytes_max) => {
-                together.records.append(&mut records);
-                together.bytes += bytes;
-                together.commits.push(commit);
-            }
-            _ => {
-                self.send_together();
-                self.together = Some(Together {
-                    group_id,
-                    records,
-                    bytes,
-                    commits: vec![commit],
-                });
-            }
+        if !matches!(&self.together, Some(together) if together.takes(&group_id, bytes, bytes_max))
+        {
+            self.send_together();
         }
+        let together = self.together.get_or_insert_with(|| Together {
+            group_id,
+            records: Vec::new(),
+            bytes: 0,
+            first: id,
+            owed: Vec::new(),
+            outcomes: Vec::new(),
+            durable: Vec::new(),
+        });
+        together.records.append(&mut records);
+        together.bytes += bytes;
+        together.owed.push(commit.owed);
+        together.outcomes.push(commit.outcome);
+        together.durable.extend(commit.durable);
     }
 
     /// The writer, for all but what is put together, which goes before it.
@@ -79,31 +88,30 @@ impl State {
 
     /// Hands what was put together to the writer, which answers it once it has landed.
     pub(super) fn send_together(&mut self) {
-        let Some(Together {
-            group_id,
-            records,
-            commits,
-            ..
-        }) = self.together.take()
-        else {
+        let Some(together) = self.together.take() else {
             return;
         };
-        let landing = self.debts.landing().clone();
+        let Together {
+            group_id,
+            records,
+            first,
+            owed,
+            outcomes,
+            durable,
+            ..
+        } = together;
+        let deadline = self.origin.elapsed() + self.node.config.offsets_commit_timeout;
+        let landing = self.debts.land(first, owed, deadline);
         self.writer.append(group_id, records, move |landed| {
-            for commit in commits {
-                if let Some(owed) = landing.take(commit.id) {
-                    match &landed {
-                        Ok(()) => owed.answer(Response::Commit(commit.outcome)),
-                        Err(AppendError::Poisoned { .. }) => owed.abandon(),
-                        Err(error) => {
-                            let failed = commit.outcome.failed(code(error));
-                            owed.answer(Response::Commit(failed));
-                        }
-                    }
+            for (owed, outcome) in landing.take(first).into_iter().zip(outcomes) {
+                match &landed {
+                    Ok(()) => owed.answer(Response::Commit(outcome)),
+                    Err(AppendError::Poisoned { .. }) => owed.abandon(),
+                    Err(error) => owed.answer(Response::Commit(outcome.failed(code(error)))),
                 }
-                if let Some(durable) = commit.durable {
-                    durable(landed.clone());
-                }
+            }
+            for durable in durable {
+                durable(landed.clone());
             }
         });
     }
