@@ -68,7 +68,7 @@ pub enum ClientError {
         max: usize,
     },
     /// The record was not stored within `delivery.timeout.ms`.
-    #[error("not stored within delivery.timeout.ms={}{}", .timeout.as_millis(), .last.as_ref().map(|last| format!("; the last try: {last}")).unwrap_or_default())]
+    #[error("delivery.timeout.ms={} is over{}", .timeout.as_millis(), .last.as_ref().map(|last| format!("; the last try: {last}")).unwrap_or_default())]
     NotDelivered {
         /// `delivery.timeout.ms`.
         timeout: Duration,

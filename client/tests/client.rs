@@ -606,7 +606,7 @@ async fn what_cannot_be_delivered_fails_in_the_end() {
     let error = delivery.await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "not stored within delivery.timeout.ms=120000; the last try: NOT_LEADER_OR_FOLLOWER"
+        "delivery.timeout.ms=120000 is over; the last try: NOT_LEADER_OR_FOLLOWER"
     );
     assert!(started.elapsed() >= Duration::from_secs(120));
 }

@@ -9,7 +9,7 @@ mod said;
 
 use std::time::Duration;
 
-use callboard_client::{Client, ClientConfig, ClientError, Role};
+use callboard_client::{Client, ClientConfig, ClientError, Role, check_topic_name};
 use callboard_consumer::{
     ConsumerError, ConsumerGroup, ConsumerHandle, Event, Events, Record, RecordStream,
     ShutdownOptions, ShutdownReport, StreamRecord,
@@ -37,6 +37,9 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Consumes until told to stop, in order.
 pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let format = Format::new(&args)?;
+    for topic in &args.topics {
+        check_topic_name(topic).map_err(|error| Failure::client("cannot consume", &error))?;
+    }
     let config = config(&args)?;
     let mut signals = Signals::listen()?;
     let work = consume(args, format, config, &mut signals);

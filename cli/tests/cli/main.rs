@@ -11,6 +11,7 @@ mod help;
 mod records;
 mod requests;
 mod roundtrip;
+mod settings;
 mod signals;
 mod support;
 mod topics;
