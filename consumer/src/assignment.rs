@@ -198,9 +198,12 @@ impl Assignors {
                 })
                 .await
             }
-            None => Err(self.failed(RunError::AtWork {
-                assignor: name.clone(),
-            })),
+            None => {
+                let assignor = name.clone();
+                let error = RunError::AtWork { assignor };
+                count_failure(name, &error);
+                Err(error)
+            }
         };
         match made {
             Ok(made) => (made, Ok(())),
@@ -256,25 +259,14 @@ impl Assignors {
         #[expect(clippy::cast_precision_loss, reason = "a gauge of a few threads")]
         gauge!(ASSIGNOR_THREADS_LEFT_BEHIND, "assignor" => name.to_owned())
             .set(self.threads.left_behind() as f64);
-        done.map_err(|error| self.failed(error))
+        done.inspect_err(|error| count_failure(name, error))
     }
+}
 
-    /// Counts a run that brought nothing.
-    fn failed(&self, error: RunError) -> RunError {
-        let assignor = match &error {
-            RunError::Panicked { assignor, .. }
-            | RunError::TookTooLong { assignor, .. }
-            | RunError::TooManyLeft { assignor, .. }
-            | RunError::AtWork { assignor }
-            | RunError::NoThread { assignor, .. }
-            | RunError::Refused { assignor, .. }
-            | RunError::Invalid { assignor, .. } => assignor.as_str(),
-            RunError::Subscription { .. } => "",
-        };
-        counter!(ASSIGNOR_FAILURES_TOTAL, "assignor" => assignor.to_owned(), "kind" => error.kind())
-            .increment(1);
-        error
-    }
+/// Counts a run that brought nothing.
+fn count_failure(assignor: &str, error: &RunError) {
+    counter!(ASSIGNOR_FAILURES_TOTAL, "assignor" => assignor.to_owned(), "kind" => error.kind())
+        .increment(1);
 }
 
 /// An assignor is making user data, until this is dropped: by the thread that does it.

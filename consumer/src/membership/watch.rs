@@ -31,20 +31,25 @@ pub(super) async fn watch_metadata(shared: Arc<Shared>, membership: Addr<Members
     );
     // The refresh under way.
     let mut refresh = JoinSet::new();
+    let mut is_news = true;
     loop {
-        let told = hear(&shared, &mut cluster, &membership, |heard, refused| {
-            let mut news = Vec::new();
-            topics.heard(origin.elapsed(), heard, refused, &mut news);
-            news
-        });
-        if !told {
-            return;
+        if is_news {
+            let told = hear(&shared, &mut cluster, &membership, |heard, refused| {
+                let mut news = Vec::new();
+                topics.heard(origin.elapsed(), heard, refused, &mut news);
+                news
+            });
+            if !told {
+                return;
+            }
         }
+        is_news = false;
         let due = topics.next_deadline();
         let waits = due.is_some() && refresh.is_empty();
         tokio::select! {
-            changed = cluster.changed() => if changed.is_err() {
-                return;
+            changed = cluster.changed() => match changed {
+                Ok(()) => is_news = true,
+                Err(_closed) => return,
             },
             Some(_ended) = refresh.join_next() => {}
             () = tokio::time::sleep_until(origin + due.unwrap_or_default()), if waits => {
