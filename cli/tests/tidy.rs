@@ -253,6 +253,7 @@ const LIMITED: &[(&str, &str)] = &[
     ("Limit::start", "supervision/src/testing/limit.rs"),
     ("Stage::new", "supervision/src/testing.rs"),
     ("Bench::start", "broker/src/testing/bench.rs"),
+    ("Bench::begin", "broker/src/testing/bench.rs"),
     ("with_topic(\"t\")", "broker/src/testing/bench.rs"),
     ("World::", "consumer/tests/common/mod.rs"),
     ("World::", "consumer/src/tests/mod.rs"),
