@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use callboard_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use callboard_protocol::{ApiKey, ErrorCode, Message};
+use callboard_supervision::seldom;
 use metrics::counter;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use crate::config::ClientConfig;
 use crate::connection::Connection;
@@ -148,7 +149,7 @@ impl Pool {
                 slot.backoff.reset();
                 slot.not_before = None;
                 if slot.failed.take().is_some() && place.0 >= 0 {
-                    info!(node = place.0, purpose = ?place.1, "a broker is reached again");
+                    seldom!(info, node = place.0, purpose = ?place.1, "a broker is reached again");
                 }
                 slot.link = Some((address, Arc::clone(&link)));
                 self.open
@@ -162,7 +163,7 @@ impl Pool {
                 slot.not_before = Some(Instant::now() + slot.backoff.next_wait());
                 // A bootstrap server is told by whoever connects; of a broker nobody else may tell.
                 if slot.failed.is_none() && place.0 >= 0 {
-                    warn!(node = place.0, purpose = ?place.1, %error, "a broker cannot be reached, trying again");
+                    seldom!(warn, node = place.0, purpose = ?place.1, %error, "a broker cannot be reached, trying again");
                 }
                 slot.failed = Some((address, error.clone()));
                 counter!(CLIENT_CONNECTIONS_TOTAL, "result" => "failed").increment(1);

@@ -12,11 +12,12 @@ use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 use callboard_protocol::records::{BatchBuilder, Compression};
+use callboard_supervision::seldom;
 use metrics::{counter, histogram};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::{Command, Placed, Waiter};
 use crate::TopicPartition;
@@ -352,7 +353,7 @@ impl Driver {
                     .resolved(&partition, batch.id, Some(batch.records.len()));
                 deliver(batch, partition.partition, base_offset);
                 if let Some(since) = self.refused_since.take() {
-                    info!(%partition, refused_for = ?now.saturating_sub(since), "records are stored again");
+                    seldom!(info, %partition, refused_for = ?now.saturating_sub(since), "records are stored again");
                 }
                 false
             }
@@ -418,7 +419,7 @@ impl Driver {
         if self.refused_since.is_none() {
             self.refused_since = Some(self.now());
             let timeout = self.config.delivery_timeout;
-            warn!(%error, ?timeout, "records are not stored; trying until delivery.timeout.ms is over");
+            seldom!(warn, %error, ?timeout, "records are not stored; trying until delivery.timeout.ms is over");
         }
     }
 }
