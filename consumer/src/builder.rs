@@ -13,6 +13,7 @@ use ractor::ActorCell;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::assigned::{self, Assignment, StartAt, Starts};
 use crate::assignment::{AssignorLimits, Assignors};
 use crate::committer::{self, Committer};
 use crate::core::membership::{FatalError, MembershipConfig};
@@ -51,6 +52,7 @@ impl ConsumerGroup {
             assignor_timeout: None,
             factory: None,
             supervisor: None,
+            assigned: None,
         }
     }
 }
@@ -69,6 +71,7 @@ pub struct ConsumerGroupBuilder {
     assignor_timeout: Option<Duration>,
     factory: Option<Factory>,
     supervisor: Option<ActorCell>,
+    assigned: Option<Starts>,
 }
 
 impl fmt::Debug for ConsumerGroupBuilder {
@@ -90,6 +93,17 @@ impl ConsumerGroupBuilder {
     /// The topics. At least one is required.
     pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.topics.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// These partitions and no others, each from where it says, without a group: in place of
+    /// [`group_id`](Self::group_id) and [`topics`](Self::topics). Nothing is committed, nobody else is kept from them, and
+    /// what an acknowledgement says is how far they are. Partitions that a topic gets later are not among them.
+    pub fn assign(
+        mut self,
+        partitions: impl IntoIterator<Item = (TopicPartition, StartAt)>,
+    ) -> Self {
+        self.assigned.get_or_insert_default().extend(partitions);
         self
     }
 
@@ -186,21 +200,32 @@ impl ConsumerGroupBuilder {
         Ok((handle, stream))
     }
 
+    /// The topics that it needs to know of.
+    fn checked_topics(&self) -> Result<BTreeSet<String>, ConsumerError> {
+        let refused = |why: &str| Err(ConsumerError::Config(why.to_owned()));
+        match &self.assigned {
+            Some(_) if !self.group_id.is_empty() || !self.topics.is_empty() => {
+                refused("a consumer has partitions assigned, or a group and topics, not both")
+            }
+            Some(starts) if starts.is_empty() => refused("no partition is assigned"),
+            Some(starts) => {
+                let topics = starts.keys().map(|partition| partition.topic.to_string());
+                Ok(topics.collect())
+            }
+            None if self.group_id.is_empty() => refused("a consumer needs a group id"),
+            None if self.topics.is_empty() => refused("a consumer needs a topic"),
+            None => Ok(self.topics.clone()),
+        }
+    }
+
     async fn raise(
         self,
         factory: Factory,
         closed: CancellationToken,
         is_stream: bool,
     ) -> Result<ConsumerHandle, ConsumerError> {
-        if self.group_id.is_empty() {
-            return Err(ConsumerError::Config(
-                "a consumer needs a group id".to_owned(),
-            ));
-        }
-        if self.topics.is_empty() {
-            return Err(ConsumerError::Config("a consumer needs a topic".to_owned()));
-        }
-        for topic in &self.topics {
+        let topics = self.checked_topics()?;
+        for topic in &topics {
             check_topic_name(topic)?;
         }
         let config = self
@@ -220,7 +245,7 @@ impl ConsumerGroupBuilder {
         };
         let membership = MembershipConfig {
             instance_id: config.group_instance_id.clone(),
-            topics: self.topics.clone(),
+            topics: topics.clone(),
             session_timeout: config.session_timeout,
             rebalance_timeout,
             heartbeat_interval: config.heartbeat_interval,
@@ -236,16 +261,17 @@ impl ConsumerGroupBuilder {
             client,
             self.group_id.into(),
             crate::shared::Settings {
-                topics: self.topics.clone(),
+                topics: topics.clone(),
                 policy: self.policy,
                 factory,
                 is_stream,
                 drain_timeout: self.drain_timeout,
+                assigned: self.assigned,
             },
             events,
         ));
         // A topic that is not there yet is asked for again whenever metadata is.
-        shared.client.track(self.topics).await?;
+        shared.client.track(topics).await?;
         let spawned = match self.supervisor {
             Some(supervisor) => Supervisor::spawn_linked(KIND, supervisor).await,
             None => Supervisor::spawn(KIND).await,
@@ -253,11 +279,16 @@ impl ConsumerGroupBuilder {
         let (root, root_join) =
             spawned.map_err(|error| ConsumerError::Failed(error.to_string()))?;
         let member_ended = Arc::new(watch::Sender::new(None));
+        let driver = if shared.settings.assigned.is_some() {
+            assignment_spec(&shared, &member_ended)
+        } else {
+            membership_spec(&shared, membership, Arc::new(assignors), &member_ended)
+        };
         let specs = [
             partitions_spec(&shared),
             fetchers_spec(&shared),
             committer_spec(&shared),
-            membership_spec(&shared, membership, Arc::new(assignors), &member_ended),
+            driver,
         ];
         for spec in specs {
             start_child(&root, spec).await?;
@@ -386,6 +417,29 @@ fn membership_spec(
             async move {
                 let (address, _join) =
                     spawn_linked(membership::KIND, MembershipActor, args, supervisor).await?;
+                let cell = address.actor().get_cell();
+                shared.slots.membership.set(address);
+                Ok(cell)
+            }
+        },
+    )
+}
+
+/// Stands where membership does for a member.
+fn assignment_spec(shared: &Arc<Shared>, ended: &Arc<watch::Sender<MemberEnded>>) -> ChildSpec {
+    let (shared, ended) = (Arc::clone(shared), Arc::clone(ended));
+    ChildSpec::new(
+        assigned::KIND,
+        assigned::KIND,
+        move |supervisor, _incarnation| {
+            let shared = Arc::clone(&shared);
+            let args = assigned::Args {
+                shared: Arc::clone(&shared),
+                ended: Arc::clone(&ended),
+            };
+            async move {
+                let (address, _join) =
+                    spawn_linked(assigned::KIND, Assignment, args, supervisor).await?;
                 let cell = address.actor().get_cell();
                 shared.slots.membership.set(address);
                 Ok(cell)

@@ -143,6 +143,14 @@ impl State {
     fn flush(&mut self, waiter: Waiter, timeout: Duration, partitions: Vec<TopicPartition>) {
         self.next_flush += 1;
         self.waiters.insert(self.next_flush, waiter);
+        if self.shared.settings.assigned.is_some() {
+            // Without a group there is nothing to wait for.
+            self.act(CommitEffect::Flushed {
+                id: self.next_flush,
+                uncommitted: Vec::new(),
+            });
+            return;
+        }
         let until = self.origin.elapsed() + timeout;
         self.step(CommitInput::Flush {
             id: self.next_flush,

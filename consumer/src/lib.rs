@@ -26,7 +26,8 @@
 //!
 //! Three levels of API: a closure per record ([`ConsumerGroupBuilder::handle`]); a [`PartitionHandler`] with state and
 //! hooks ([`ConsumerGroupBuilder::handler`]); one raw [`RecordStream`] with explicit acknowledgement
-//! ([`ConsumerGroupBuilder::start_stream`]). None of them has to be polled to stay a member.
+//! ([`ConsumerGroupBuilder::start_stream`]). None of them has to be polled to stay a member. Without a group,
+//! [`ConsumerGroupBuilder::assign`] names partitions and where they begin.
 //!
 //! # What is promised
 //! * Only acknowledged offsets, and positions that a reset chose, are ever committed: of each partition the longest
@@ -47,9 +48,10 @@
 //! ├─ fetchers              follows leaders
 //! │   └─ fetcher           × broker: one request in flight, ahead within the budget
 //! ├─ committer             at most one commit in flight
-//! └─ membership            the group's protocol; never runs user code
+//! └─ membership            the group's protocol; never runs user code (without a group: assignment, which assigns once)
 //! ```
 
+mod assigned;
 mod assignment;
 mod builder;
 mod chunk;
@@ -73,6 +75,7 @@ mod stream;
 mod tests;
 mod threads;
 
+pub use assigned::StartAt;
 pub use builder::{ConsumerGroup, ConsumerGroupBuilder};
 pub use callboard_client::TopicPartition;
 pub use core::membership::FatalError;

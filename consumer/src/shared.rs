@@ -10,6 +10,7 @@ use callboard_client::{Client, TopicPartition};
 use callboard_supervision::Addr;
 use metrics::gauge;
 
+use crate::assigned::Starts;
 use crate::committer::CommitterMsg;
 use crate::core::fetch_credit::Budget;
 use crate::core::membership::Generation;
@@ -83,6 +84,8 @@ pub(crate) struct Settings {
     /// Records go to one stream instead of handlers; what it has not given out needs no waiting for.
     pub(crate) is_stream: bool,
     pub(crate) drain_timeout: Duration,
+    /// What the application assigned; none for a member of a group.
+    pub(crate) assigned: Option<Starts>,
 }
 
 pub(crate) struct Shared {

@@ -4,7 +4,7 @@
 mod leader;
 mod member;
 mod requests;
-mod watch;
+pub(crate) mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ use crate::metrics::CONSUMER_TOPICS_MISSED_TOTAL;
 use crate::shared::Shared;
 
 /// Runs until nobody is there to be told.
-pub(super) async fn watch_metadata(shared: Arc<Shared>, membership: Addr<MembershipMsg>) {
+pub(crate) async fn watch_metadata(shared: Arc<Shared>, membership: Addr<MembershipMsg>) {
     let origin = Instant::now();
     let mut cluster = shared.client.watch_cluster();
     let mut topics = TopicWatch::new(

@@ -8,6 +8,7 @@ use callboard_supervision::seldom;
 use futures_util::future::join_all;
 
 use super::PartitionsMsg;
+use crate::assigned::Starts;
 use crate::committer::refusal;
 use crate::core::locate::Verdict;
 use crate::core::membership::Refusal;
@@ -16,10 +17,17 @@ use crate::membership::MembershipMsg;
 use crate::partition::Cell;
 use crate::shared::Shared;
 
+/// What ListOffsets answers where no record is at or after a time.
+const NO_OFFSET: i64 = -1;
+
 type Cells = BTreeMap<TopicPartition, Arc<Cell>>;
 
 /// Looks up where partitions begin, as long as it takes, and tells the supervisor as it finds out. Ends with it.
 pub(super) async fn locate(shared: Arc<Shared>, cells: Cells) {
+    if let Some(starts) = &shared.settings.assigned {
+        as_assigned(&shared, starts, cells).await;
+        return;
+    }
     let without = committed(&shared, cells).await;
     // Topic by topic: one that is just being made, or unmade, holds up no other.
     let mut topics: BTreeMap<Arc<str>, Cells> = BTreeMap::new();
@@ -36,6 +44,47 @@ fn tell(shared: &Shared, found: Vec<(Arc<Cell>, Result<Start, String>)>) {
         let located = PartitionsMsg::Located(found);
         shared.slots.partitions.cast(located);
     }
+}
+
+/// Tells where the application has partitions begin.
+async fn as_assigned(shared: &Shared, starts: &Starts, cells: Cells) {
+    let mut lookups: Vec<(OffsetSpec, Cells)> = Vec::new();
+    for (partition, cell) in cells {
+        match starts.get(&partition).map(|start| start.lookup()) {
+            Some(Err(spec)) => match lookups.iter_mut().find(|(of, _)| *of == spec) {
+                Some((_, cells)) => {
+                    cells.insert(partition, cell);
+                }
+                None => lookups.push((spec, Cells::from([(partition, cell)]))),
+            },
+            Some(Ok(offset)) => tell(shared, vec![(cell, Ok(Start::Assigned(offset)))]),
+            None => {}
+        }
+    }
+    let lookups = lookups.into_iter().map(|(spec, cells)| async move {
+        let without = locate_at(shared, cells, spec).await;
+        // No record is of that time or later: it begins with the next to come.
+        locate_at(shared, without, OffsetSpec::Latest).await;
+    });
+    join_all(lookups).await;
+}
+
+/// Tells where partitions begin that have such an offset, and returns those that have none.
+async fn locate_at(shared: &Shared, mut cells: Cells, spec: OffsetSpec) -> Cells {
+    let partitions = cells.keys().cloned().collect();
+    ask(shared, partitions, spec, |found| {
+        let mut located = Vec::new();
+        for (partition, offset) in found {
+            if offset != Ok(NO_OFFSET)
+                && let Some(cell) = cells.remove(&partition)
+            {
+                located.push((cell, offset.map(Start::Assigned)));
+            }
+        }
+        tell(shared, located);
+    })
+    .await;
+    cells
 }
 
 /// OffsetFetch until every partition has an answer, or the member ends. Tells where those begin that have a committed
@@ -121,7 +170,7 @@ async fn by_policy(shared: &Shared, cells: Cells) {
     ask_policy(shared, partitions, none, |found| {
         let found = found.into_iter().filter_map(|(partition, offset)| {
             let cell = cells.get(&partition)?;
-            Some((Arc::clone(cell), offset.map(Start::Reset)))
+            Some((Arc::clone(cell), offset.map(|to| Start::Reset(to.max(0)))))
         });
         tell(shared, found.collect());
     })
@@ -138,7 +187,7 @@ pub(super) async fn reset_offset(
     let mut to = Err(none.to_owned());
     ask_policy(shared, only, none, |found| {
         for (_, offset) in found {
-            to = offset;
+            to = offset.map(|to| to.max(0));
         }
     })
     .await;
@@ -147,28 +196,36 @@ pub(super) async fn reset_offset(
 
 type Found = Vec<(TopicPartition, Result<i64, String>)>;
 
-/// Asks until there is an answer for each of `partitions`, and tells as answers come. Without a policy the answer is
-/// `none`.
+/// Asks as the policy says; without a policy the answer is `none`.
 async fn ask_policy(
     shared: &Shared,
-    mut partitions: BTreeSet<TopicPartition>,
+    partitions: BTreeSet<TopicPartition>,
     none: &str,
     mut tell: impl FnMut(Found),
 ) {
-    let refuse = |partitions: BTreeSet<_>, reason: &str| {
-        let refused = |partition| (partition, Err(reason.to_owned()));
-        partitions.into_iter().map(refused).collect()
-    };
-    let Some(spec) = spec(shared) else {
-        tell(refuse(partitions, none));
-        return;
-    };
+    match spec(shared) {
+        Some(spec) => ask(shared, partitions, spec, tell).await,
+        None => tell(refuse(partitions, none)),
+    }
+}
+
+fn refuse(partitions: BTreeSet<TopicPartition>, reason: &str) -> Found {
+    let refused = |partition| (partition, Err(reason.to_owned()));
+    partitions.into_iter().map(refused).collect()
+}
+
+/// Asks until there is an answer for each of `partitions`, and tells as answers come.
+async fn ask(
+    shared: &Shared,
+    mut partitions: BTreeSet<TopicPartition>,
+    spec: OffsetSpec,
+    mut tell: impl FnMut(Found),
+) {
     let mut backoff = shared.client.retry_backoff();
-    loop {
+    while !partitions.is_empty() {
         match shared.client.list_offsets(&partitions, spec).await {
             Ok(listed) => {
-                let offset =
-                    |(partition, found): (_, FoundOffset)| (partition, Ok(found.offset.max(0)));
+                let offset = |(partition, found): (_, FoundOffset)| (partition, Ok(found.offset));
                 let mut found: Found = listed.found.into_iter().map(offset).collect();
                 for (partition, error) in listed.missing {
                     if is_for_good(&error) {

@@ -11,11 +11,12 @@ use callboard_client::testing::ScriptedBroker;
 use callboard_client::{Client, ClientConfig, TopicPartition};
 use callboard_protocol::{ApiKey, ErrorCode};
 use callboard_supervision::testing::Stage;
+use futures_util::StreamExt;
 use ractor::ActorCell;
 
 use crate::core::membership::Generation;
-use crate::shared::{Identity, Slot};
-use crate::{ConsumerGroup, ConsumerHandle, HandlerError, Record, ShutdownOptions};
+use crate::shared::{Identity, Slot, Slots};
+use crate::{ConsumerGroup, ConsumerHandle, HandlerError, Record, ShutdownOptions, StartAt};
 
 const TOPIC: &str = "orders";
 
@@ -102,6 +103,45 @@ async fn every_actor_may_be_killed_and_consumption_goes_on() {
         }
     }
     world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_group_every_actor_may_be_killed_as_well() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic(TOPIC, 1);
+    let client = Client::connect_with(ClientConfig::default(), broker.connector())
+        .await
+        .unwrap();
+    let stage = Stage::new().await;
+    let (consumer, mut stream) = ConsumerGroup::builder(&client)
+        .supervisor(stage.cell())
+        .assign([(TopicPartition::new(TOPIC, 0), StartAt::Earliest)])
+        .start_stream()
+        .await
+        .unwrap();
+    let slots = &consumer.shared.slots;
+    let kills: [fn(&Slots) -> ActorCell; 4] = [
+        |slots| cell(&slots.partitions),
+        |slots| cell(&slots.fetchers),
+        |slots| cell(&slots.committer),
+        |slots| cell(&slots.membership),
+    ];
+    for (offset, victim) in (0..).zip(kills) {
+        broker.append(TOPIC, 0, ["one"]);
+        let record = stream.next().await.unwrap();
+        assert_eq!(record.offset, offset);
+        assert!(record.ack());
+        victim(slots).kill();
+        // Far enough apart for the restart budgets.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    broker.append(TOPIC, 0, ["last"]);
+    let last = stream.next().await.unwrap();
+    assert_eq!(last.offset, 4);
+    assert!(last.ack());
+    let report = consumer.shutdown(ShutdownOptions::default()).await;
+    assert!(report.drained, "{report:?}");
+    stage.finish().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use callboard_protocol::ErrorCode;
 use super::{Generation, Topics};
 
 /// Ties an answer to its question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(super) u64);
 
 /// Why a request came to nothing.

@@ -65,6 +65,8 @@ pub enum Start {
     },
     /// The group has committed nothing: where `auto.offset.reset` says.
     Reset(i64),
+    /// Where the application wants it, without a group.
+    Assigned(i64),
 }
 
 /// What a fetcher asks for.

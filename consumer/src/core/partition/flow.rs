@@ -40,7 +40,7 @@ impl Flow {
                 offset,
                 leader_epoch,
             } => (offset, leader_epoch, Some(offset)),
-            Start::Reset(offset) => (offset, None, None),
+            Start::Reset(offset) | Start::Assigned(offset) => (offset, None, None),
         };
         Self {
             tracker: OffsetTracker::new(offset),
