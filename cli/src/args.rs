@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
+use crate::when::From;
 
 /// Kafka consumer groups as a troupe of supervised actors.
 #[derive(Debug, Parser)]
@@ -24,7 +25,7 @@ pub(crate) enum Command {
     Topic(TopicArgs),
     /// Produce lines of stdin or a file, one record a line; says on stderr how many are stored.
     Produce(ProduceArgs),
-    /// Consume topics as a member of a group; prints a record a line and commits what is printed.
+    /// Print the records of topics, a line each: as a member of a group that commits what is printed, or from any place.
     Consume(ConsumeArgs),
     /// Watch a group read real data, lose a member, rebalance and finish with the right answer.
     Demo(DemoArgs),
@@ -187,13 +188,37 @@ pub(crate) struct ProduceArgs {
     pub(crate) cluster: ClusterArgs,
 }
 
-/// Where a group without a committed offset begins.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum From {
-    /// At the first record there is.
+/// Where in each partition to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offset {
+    /// At this one.
+    At(i64),
+    /// So many before the end.
+    BeforeEnd(i64),
+    /// At the first there is.
     Earliest,
-    /// At the next record to come.
+    /// At the next to come.
     Latest,
+}
+
+impl Offset {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let offset = match text {
+            "earliest" => Some(Self::Earliest),
+            "latest" => Some(Self::Latest),
+            text => match text.strip_prefix('-') {
+                Some(digits) => number(digits).map(Self::BeforeEnd),
+                None => number(text).map(Self::At),
+            },
+        };
+        offset.ok_or_else(|| {
+            "expected earliest, latest, an offset, or -N for N before the end".to_owned()
+        })
+    }
 }
 
 /// How `consume` prints records.
@@ -211,19 +236,27 @@ pub(crate) enum OutputFormat {
 #[derive(Debug, Args)]
 #[command(after_help = help::of("consume"), after_long_help = help::with_keys("consume"))]
 pub(crate) struct ConsumeArgs {
-    /// Topics to subscribe to.
+    /// Topics to read.
     #[arg(required = true)]
     pub(crate) topics: Vec<String>,
-    /// The consumer group to be a member of.
+    /// Be a member of this consumer group: it shares out the partitions, and what is printed is committed. Without it
+    /// nothing is committed, and all partitions are read, or those of --partition.
     #[arg(long, value_name = "GROUP")]
-    pub(crate) group: String,
-    /// Where to begin when the group has no committed offset. Default latest; the same as --set auto.offset.reset=….
-    #[arg(long, value_enum)]
+    pub(crate) group: Option<String>,
+    /// Where to begin: earliest, latest (default), or, without a group, @SECONDS since 1970, a time as in
+    /// 2026-11-29T05:30:00Z, or how long ago as in 2h or 1d12h. A group begins there where it has no committed offset.
+    #[arg(long, value_name = "WHERE", value_parser = From::parse)]
     pub(crate) from: Option<From>,
+    /// Read only these partitions of the topic; commas, or repeated. Not with a group.
+    #[arg(long = "partition", value_name = "N", value_delimiter = ',', conflicts_with = "group", value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) partitions: Vec<i32>,
+    /// Begin at this offset of each partition: a number, -N for N before the end, earliest or latest. Not with a group.
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true, conflicts_with_all = ["group", "from"], value_parser = Offset::parse)]
+    pub(crate) offset: Option<Offset>,
     /// End after so many records.
     #[arg(long, value_name = "N")]
     pub(crate) max: Option<u64>,
-    /// End when every assigned partition has been read to the end it had when it was assigned.
+    /// End when every partition has been read to the end it had when reading it began.
     #[arg(long)]
     pub(crate) exit_at_end: bool,
     /// How records are printed.
@@ -261,4 +294,29 @@ pub(crate) struct DemoMemberArgs {
     /// The demo's broker.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) bootstrap: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_a_number_a_distance_or_an_end() {
+        for (text, offset) in [
+            ("0", Some(Offset::At(0))),
+            ("9223372036854775807", Some(Offset::At(i64::MAX))),
+            ("-5", Some(Offset::BeforeEnd(5))),
+            ("-0", Some(Offset::BeforeEnd(0))),
+            ("earliest", Some(Offset::Earliest)),
+            ("latest", Some(Offset::Latest)),
+            ("", None),
+            ("-", None),
+            ("--5", None),
+            ("+5", None),
+            ("9223372036854775808", None),
+            ("end", None),
+        ] {
+            assert_eq!(Offset::parse(text).ok(), offset, "{text}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use callboard_client::ClientError;
 use crate::advice;
 
 /// The exit codes, as every `--help` says them.
-pub(crate) const EXIT_CODES: &str = "Exit codes:\n  0    done, or ended in order as asked (SIGINT, SIGTERM, SIGQUIT, a reader that has gone)\n  1    failed\n  2    the request has to change\n  129  ended in order by SIGHUP";
+pub(crate) const EXIT_CODES: &str = "Exit codes:\n  0    done; broker, produce and consume also where SIGINT, SIGTERM, SIGQUIT or a reader that has gone ended them in order\n  1    failed\n  2    the request has to change\n  129  ended in order by SIGHUP";
 
 /// What a command answers when it did not succeed.
 #[derive(Debug)]
@@ -93,7 +93,9 @@ impl Failure {
 }
 
 fn line(what: impl fmt::Display, why: impl fmt::Display, remedy: impl fmt::Display) -> String {
-    // One line, whatever a broker puts into its messages.
+    // A broker's own words may be sentences, and more than a line.
+    let why = why.to_string();
+    let why = why.trim_end_matches('.');
     format!("{what}: {why}; {remedy}").replace(['\n', '\r'], " ")
 }
 

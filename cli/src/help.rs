@@ -55,6 +55,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "consume",
         &[
             "callboard consume orders --group billing --from earliest --exit-at-end",
+            "callboard consume orders --from earliest --exit-at-end",
+            "callboard consume orders --partition 0,1 --offset -5 --exit-at-end",
+            "callboard consume orders --from 2h --max 1 --output json",
             "callboard consume orders --group audit --from earliest --print-timestamp --print-headers --max 2",
             "callboard consume orders --group copy --from earliest --exit-at-end --output json > orders.json",
             "callboard produce orders --input json --file orders.json",

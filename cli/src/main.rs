@@ -13,6 +13,7 @@ mod produce;
 mod progress;
 mod signals;
 mod topic;
+mod when;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -32,11 +33,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    // The demo and the client commands speak for themselves; a broker tells its operator what changes.
+    // The demo and the client commands speak for themselves, of a consumer by its events; a broker tells its operator what
+    // changes.
     let default_level = if matches!(command_line.command, Command::Broker(_)) {
         "info"
     } else {
-        "error,callboard_client::producer=info"
+        "error,callboard_client::producer=info,callboard_consumer=off"
     };
     tracing_subscriber::fmt()
         .with_env_filter(

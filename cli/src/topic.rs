@@ -34,7 +34,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             client
                 .create_topic(&topic)
                 .await
-                .map_err(|error| about(&name, &error))?;
+                .map_err(|error| cannot("create", &name, &error))?;
             print(format_args!("created {name} with {partitions} partitions"))
         }
         TopicAction::List { cluster } => {
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             let client = cluster::connect(cluster::config(&cluster, Role::Client)?).await?;
             let mut text = describe(&client, &name)
                 .await
-                .map_err(|error| about(&name, &error))?;
+                .map_err(|error| cannot("describe", &name, &error))?;
             match client.topic_configs(&name).await {
                 Ok(settings) => text += &shown(settings, all_configs),
                 // An old broker, or one that does not tell everybody: what it said so far is worth having.
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: TopicArgs) -> Result<(), Failure> {
             client
                 .delete_topic(&name)
                 .await
-                .map_err(|error| about(&name, &error))?;
+                .map_err(|error| cannot("delete", &name, &error))?;
             print(format_args!("deleted {name}"))
         }
     }
@@ -98,7 +98,7 @@ async fn alter(args: AlterArgs) -> Result<(), Failure> {
         client
             .alter_topic_configs(name, &changes)
             .await
-            .map_err(|error| about(name, &error))?;
+            .map_err(|error| cannot("alter", name, &error))?;
         for (key, value) in changes {
             match value {
                 Some(value) => print(format_args!("{name} has {key}={value}"))?,
@@ -110,7 +110,7 @@ async fn alter(args: AlterArgs) -> Result<(), Failure> {
         client
             .create_partitions(name, partitions)
             .await
-            .map_err(|error| about(name, &error))?;
+            .map_err(|error| cannot("alter", name, &error))?;
         print(format_args!("{name} has {partitions} partitions"))?;
     }
     Ok(())
@@ -170,6 +170,6 @@ fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
         .map_err(Failure::stdout)
 }
 
-fn about(name: &str, error: &ClientError) -> Failure {
-    Failure::client(format_args!("topic {name}"), error)
+fn cannot(act: &str, name: &str, error: &ClientError) -> Failure {
+    Failure::client(format_args!("cannot {act} topic {name}"), error)
 }

@@ -1,8 +1,10 @@
-//! `callboard consume`: prints the records of a group member's partitions, and commits what it printed. A record counts
-//! as printed once stdout has taken it; whatever ends the command, nothing beyond that is committed.
+//! `callboard consume`: prints the records of a group member's partitions and commits what it printed, or of partitions
+//! that are named, without a group. A record counts as printed once stdout has taken it; whatever ends the command,
+//! nothing beyond that is committed.
 
 mod closed;
 mod ends;
+mod place;
 mod plain;
 mod printer;
 mod said;
@@ -11,13 +13,13 @@ use std::time::Duration;
 
 use callboard_client::{Client, ClientConfig, ClientError, Role, check_topic_name};
 use callboard_consumer::{
-    ConsumerError, ConsumerGroup, ConsumerHandle, Event, Events, Record, RecordStream,
-    ShutdownOptions, ShutdownReport, StreamRecord,
+    ConsumerError, ConsumerGroup, ConsumerGroupBuilder, ConsumerHandle, Event, Events, Record,
+    RecordStream, ShutdownOptions, ShutdownReport, StreamRecord,
 };
 use futures_util::{FutureExt, StreamExt};
 
 use crate::advice;
-use crate::args::{ConsumeArgs, From, OutputFormat};
+use crate::args::{ConsumeArgs, OutputFormat};
 use crate::cluster;
 use crate::consume::ends::Ends;
 use crate::consume::plain::Plain;
@@ -26,6 +28,7 @@ use crate::consume::said::Said;
 use crate::failure::{Failure, say};
 use crate::json;
 use crate::signals::{Signal, Signals};
+use crate::when::From;
 
 /// How often the end of partitions is looked at: control batches and empty partitions reach it without a record.
 const END_CHECK: Duration = Duration::from_millis(50);
@@ -49,13 +52,28 @@ pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
 
 fn config(args: &ConsumeArgs) -> Result<ClientConfig, Failure> {
     let mut config = cluster::config(&args.cluster, Role::Consumer)?;
-    let reset = match args.from {
-        Some(From::Earliest) => "earliest",
-        Some(From::Latest) => "latest",
-        None => return Ok(config),
+    let key = "auto.offset.reset";
+    let is_set = args
+        .cluster
+        .set
+        .iter()
+        .any(|pair| pair.trim_start().starts_with(key));
+    let reset = match (&args.group, args.from) {
+        (Some(_), Some(From::Earliest)) => "earliest",
+        (Some(_), Some(From::Latest)) => "latest",
+        (Some(_), Some(From::Time(_) | From::Ago(_))) => {
+            return Err(Failure::usage(
+                "--from with a time and --group",
+                "a group begins at what it has committed, or else at an end of the log",
+                "leave --group out, or give earliest or latest",
+            ));
+        }
+        // Where retention overtakes us, what is there still is wanted.
+        (None, _) if !is_set => "earliest",
+        (None, _) | (Some(_), None) => return Ok(config),
     };
     config
-        .set("auto.offset.reset", reset)
+        .set(key, reset)
         .map_err(|error| cluster::refused("--from", &error))?;
     Ok(config)
 }
@@ -70,14 +88,11 @@ async fn consume(
         client = cluster::connect(config) => client?,
         signal = signals.next() => return signal.ending(),
     };
-    tokio::select! {
-        missing = missing_topics(&args, &client) => missing?,
+    let builder = tokio::select! {
+        builder = consumer(&args, &client) => builder?,
         signal = signals.next() => return signal.ending(),
-    }
-    let started = ConsumerGroup::builder(&client)
-        .group_id(&args.group)
-        .topics(&args.topics)
-        .start_stream();
+    };
+    let started = builder.start_stream();
     let (consumer, stream) = started.await.map_err(|error| {
         let (what, remedy) = ("cannot consume", advice::of_consumer(&error));
         match error {
@@ -104,6 +119,18 @@ async fn consume(
     }
     say_uncommitted(&report, &client).await?;
     asked.map_or(Ok(()), Signal::ending)
+}
+
+/// A member of the group, or a reader of partitions that are named.
+async fn consumer(args: &ConsumeArgs, client: &Client) -> Result<ConsumerGroupBuilder, Failure> {
+    let builder = ConsumerGroup::builder(client);
+    match &args.group {
+        Some(group) => {
+            missing_topics(args, client).await?;
+            Ok(builder.group_id(group).topics(&args.topics))
+        }
+        None => Ok(builder.assign(place::places(args, client).await?)),
+    }
 }
 
 /// Commits and leaves the group. Who asked before and asks again does not wait for it.

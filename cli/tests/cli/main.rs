@@ -8,6 +8,8 @@ mod broker;
 mod demo;
 mod events;
 mod help;
+mod places;
+mod positions;
 mod records;
 mod requests;
 mod roundtrip;

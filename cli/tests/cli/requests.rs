@@ -205,7 +205,7 @@ fn a_configuration_file_is_checked_like_the_command_line() {
 #[test]
 fn commands_that_do_not_exist_are_exit_2() {
     assert_eq!(run(&["dance"]).code, Some(2));
-    assert_eq!(run(&["consume", "t"]).code, Some(2), "a group is required");
+    assert_eq!(run(&["consume"]).code, Some(2), "a topic is required");
     assert_eq!(
         run(&["topic", "create", "t", "--partitions", "0"]).code,
         Some(2)

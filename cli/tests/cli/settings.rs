@@ -108,13 +108,15 @@ fn a_record_larger_than_may_be_received_is_told_with_the_key() {
 #[test]
 fn a_topic_written_as_a_pattern_is_refused_as_one() {
     let house = House::open("orders", 1);
-    let ended = run(&house.with(&["consume", "^orders.*", "--group", "g"]));
-    assert_eq!(ended.code, Some(2));
-    assert!(
-        ended.errors.contains("^orders.* reads as a pattern"),
-        "{}",
-        ended.errors
-    );
+    for group in [&["--group", "g"][..], &[]] {
+        let ended = run(&house.with(&[&["consume", "^orders.*"][..], group].concat()));
+        assert_eq!(ended.code, Some(2));
+        assert!(
+            ended.errors.contains("^orders.* reads as a pattern"),
+            "{}",
+            ended.errors
+        );
+    }
 }
 
 #[test]
@@ -148,4 +150,33 @@ fn refusals_are_told_when_they_begin_and_a_timeout_says_the_last_answer() {
         "{ended}"
     );
     runtime.block_on(broker.stop()).unwrap();
+}
+
+#[test]
+fn a_group_that_will_not_have_it_says_what_to_change() {
+    let house = House::open("t", 1);
+    let consume = ["consume", "t", "--group", "g", "--from", "earliest"];
+    let short = house.with(&[&consume[..], &["--set", "session.timeout.ms=100"]].concat());
+    let ended = run(&short);
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    for part in [
+        "group.min.session.timeout.ms",
+        "group.max.session.timeout.ms",
+    ] {
+        assert!(ended.errors.contains(part), "{}", ended.errors);
+    }
+    assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
+    house.produce("t", "a=1\n");
+    let member = Process::start(&house.with(&consume));
+    assert_eq!(member.line(), "t/0@0 a 1");
+    let other = ["--set", "partition.assignment.strategy=roundrobin"];
+    let ended = run(&house.with(&[&consume[..], &other].concat()));
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    assert!(
+        ended.errors.contains("partition.assignment.strategy"),
+        "{}",
+        ended.errors
+    );
+    assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
+    assert_eq!(member.terminate().code, Some(0));
 }
