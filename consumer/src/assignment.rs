@@ -37,7 +37,21 @@ pub(crate) struct Assignors {
 #[derive(Clone)]
 pub(crate) struct Listed {
     pub(crate) name: String,
+    /// The most advanced rebalance protocol that it can work under, whatever this member's own is: in the second bounce of
+    /// a change to it, members that use it so are led by ones that do not yet.
+    pub(crate) style: RebalanceProtocol,
     pub(crate) assignor: Arc<dyn Assignor>,
+}
+
+impl Listed {
+    fn new(assignor: Arc<dyn Assignor>) -> Self {
+        let styles = assignor.protocols().iter().max();
+        Self {
+            name: assignor.name().to_owned(),
+            style: styles.copied().unwrap_or(RebalanceProtocol::Eager),
+            assignor,
+        }
+    }
 }
 
 /// How long calls into an assignor may take.
@@ -124,13 +138,7 @@ impl Assignors {
         }
         Ok(Self {
             protocol: common_protocol(&list)?,
-            list: list
-                .into_iter()
-                .map(|assignor| Listed {
-                    name: assignor.name().to_owned(),
-                    assignor,
-                })
-                .collect(),
+            list: list.into_iter().map(Listed::new).collect(),
             threads: Threads::default(),
             limits,
             last: Mutex::new(None),
@@ -185,7 +193,7 @@ impl Assignors {
         listed: &Listed,
         topics: &BTreeSet<String>,
     ) -> (Option<Vec<u8>>, Result<(), RunError>) {
-        let Listed { name, assignor } = listed;
+        let Listed { name, assignor, .. } = listed;
         let made = match AtWork::begin(&self.at_work, name) {
             Some(at_work) => {
                 let (topics, last) = (topics.clone(), lock(&self.last).clone());

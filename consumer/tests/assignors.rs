@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use callboard_assignor::{
-    AssignError, Assignment, Assignor, Group, MemberIndex, Plan, RebalanceProtocol,
-};
+use callboard_assignor::{AssignError, Assignment, Assignor, Group, Need, Plan, RebalanceProtocol};
 use callboard_consumer::{Event, HandlerError, Record, ShutdownOptions};
 use callboard_protocol::consumer_protocol;
 use callboard_protocol::{ApiKey, ErrorCode};
@@ -231,7 +229,7 @@ async fn a_strategy_that_nobody_knows_is_refused_at_the_start() {
     world.stage.finish().await;
 }
 
-/// Partition n belongs to member n modulo the members, once whoever owns it has given it up.
+/// Partition n belongs to member n modulo the members. When it may have it is not this one's business.
 #[derive(Default)]
 struct InTurn {
     /// Generation and number of partitions owned, as the last member told each time.
@@ -244,7 +242,7 @@ impl Assignor for InTurn {
     }
 
     fn protocols(&self) -> &[RebalanceProtocol] {
-        &[RebalanceProtocol::Cooperative]
+        &[RebalanceProtocol::Cooperative, RebalanceProtocol::Eager]
     }
 
     fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
@@ -257,11 +255,7 @@ impl Assignor for InTurn {
         let mut plan = Plan::new(group);
         for topic in group.topic_indices() {
             for (partition, turn) in group.partitions(topic).zip((0..members.len()).cycle()) {
-                let owns = |one: &MemberIndex| group.member(*one).owned().contains(&partition);
-                let owner = members.iter().find(|one| owns(one));
-                if owner.is_none_or(|owner| *owner == members[turn]) {
-                    plan.give(members[turn], partition);
-                }
+                plan.give(members[turn], partition);
             }
         }
         Ok(plan)
@@ -310,6 +304,111 @@ async fn a_cooperative_member_gives_up_only_what_moves_and_joins_again_for_it() 
     );
     assert_eq!(given(&world, "another"), [(TOPIC.to_owned(), vec![0])]);
     assert_eq!(*told.lock().unwrap(), [(-1, 0), (1, 2), (2, 1)]);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// Eager as most assignors are.
+struct Eager;
+
+impl Assignor for Eager {
+    fn name(&self) -> &str {
+        "eager"
+    }
+
+    fn assign(&self, _group: &Group) -> Result<Plan, AssignError> {
+        Err(AssignError::new("nobody chose it"))
+    }
+}
+
+/// What a cooperative member sends that owns these partitions.
+fn subscription(owned: &[i32], generation_id: i32) -> Bytes {
+    let subscription = consumer_protocol::Subscription {
+        topics: vec![TOPIC.to_owned()],
+        user_data: None,
+        owned_partitions: vec![(TOPIC.to_owned(), owned.to_vec())],
+        generation_id,
+        rack_id: None,
+    };
+    subscription.encode()
+}
+
+/// In the second bounce of a change from eager to cooperative. It gave the peer's partitions away while the peer went on
+/// with them.
+#[tokio::test(start_paused = true)]
+async fn an_eager_leader_withholds_what_cooperative_members_own() {
+    let world = World::new(4, 0).await;
+    world.broker.add_peer("another", subscription(&[0, 1], 5));
+    let assignors = [
+        Arc::new(InTurn::default()) as Arc<dyn Assignor>,
+        Arc::new(Eager),
+    ];
+    let consumer = world
+        .consumer()
+        .assignors(assignors)
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let assigned = event(&mut events, |event| matches!(event, Event::Assigned { .. }));
+    let Event::Assigned { owned, .. } = assigned.await else {
+        unreachable!()
+    };
+    // Of its own in turn, 1 and 3, it does not get what the other holds; that keeps one and gives up the other.
+    assert_eq!(owned, [tp(3)]);
+    assert_eq!(given(&world, "another"), [(TOPIC.to_owned(), vec![0, 2])]);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// Reads what members own and gives them that back; needs it as Java's `sticky` does, being eager.
+#[derive(Default)]
+struct Keeps(Arc<Mutex<Vec<(i32, usize)>>>);
+
+impl Assignor for Keeps {
+    fn name(&self) -> &str {
+        "keeps"
+    }
+
+    fn needs(&self) -> &[Need] {
+        &[Need::Owned]
+    }
+
+    fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+        let mut plan = Plan::new(group);
+        let last = group.member_indices().last();
+        if let Some(last) = last {
+            let member = group.member(last);
+            let told = (member.generation(), member.owned().len());
+            self.0.lock().unwrap().push(told);
+            for topic in group.topic_indices() {
+                plan.give_all(last, group.partitions(topic));
+            }
+        }
+        Ok(plan)
+    }
+}
+
+/// It owned nothing whatever it said: an eager member gives everything up before it joins.
+#[tokio::test(start_paused = true)]
+async fn what_an_eager_member_owned_travels_in_user_data() {
+    let world = World::new(2, 0).await;
+    let keeps = Keeps::default();
+    let told = Arc::clone(&keeps.0);
+    let consumer = world
+        .consumer()
+        .assignors([Arc::new(keeps) as Arc<dyn Assignor>])
+        .handle(|_record: Record, _context| async { Ok::<_, HandlerError>(()) })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let assigned = |event: &Event| matches!(event, Event::Assigned { .. });
+    event(&mut events, assigned).await;
+    consumer.enforce_rebalance("again");
+    event(&mut events, assigned).await;
+    assert_eq!(*told.lock().unwrap(), [(-1, 0), (1, 2)]);
     assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
     world.stage.finish().await;
 }

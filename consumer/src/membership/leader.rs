@@ -1,12 +1,12 @@
 //! The leader's duty: read what the members subscribe to, get metadata of all those topics, have the chosen assignor
-//! make a plan, check it, and encode it for SyncGroup; all but the metadata on threads that may be left behind. Keeps
-//! nothing between rebalances.
+//! make a plan, withhold what moves between cooperative members, check it, and encode it for SyncGroup; all but the
+//! metadata on threads that may be left behind. Keeps nothing between rebalances.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use callboard_assignor::{Assignor, Group, MemberInfo, Plan, RebalanceProtocol, TopicInfo};
+use callboard_assignor::{Group, MemberInfo, Plan, RebalanceProtocol, TopicInfo};
 use callboard_client::{ClientError, Cluster};
 use callboard_protocol::consumer_protocol::{Assignment, Subscription};
 use tokio::time::Instant;
@@ -27,11 +27,16 @@ pub(super) async fn plan(
     skip: bool,
 ) -> Result<EncodedPlan, PlanFailure> {
     let failed = |error: RunError| PlanFailure::Assignor(error.to_string());
-    let protocol = assignors.protocol();
+    let Some(listed) = assignors.get(name) else {
+        return Err(PlanFailure::Assignor(format!(
+            "the group chose the assignor {name}, which this member did not offer"
+        )));
+    };
+    let style = listed.style;
     let members = Arc::new(members);
     let said = Arc::clone(&members);
     // All that is made of what members say, or by an assignor, has its limit: a group may be as large as it likes.
-    let read = assignors.run(name, move || subscriptions(&said, protocol));
+    let read = assignors.run(name, move || subscriptions(&said, style));
     let infos = read.await.map_err(failed)?;
     let topics: BTreeSet<String> = infos
         .iter()
@@ -52,32 +57,27 @@ pub(super) async fn plan(
             over,
         });
     }
-    let Some(Listed { assignor, .. }) = assignors.get(name) else {
-        return Err(PlanFailure::Assignor(format!(
-            "the group chose the assignor {name}, which this member did not offer"
-        )));
-    };
     let started = Instant::now();
-    let (assignor, named) = (Arc::clone(assignor), name.to_owned());
-    let (topics, said) = (topic_infos(&over, &cluster), Arc::clone(&members));
+    let (listed, said) = (listed.clone(), Arc::clone(&members));
+    let topics = topic_infos(&over, &cluster);
     let made = assignors.run(name, move || {
-        let group = Group::new(topics, infos);
-        let plan = assign(&*assignor, named, &group, protocol)?;
-        Ok(encode(&group, &plan, &said))
+        let group = Group::for_assignor(&*listed.assignor, topics, infos);
+        let plan = assign(listed, &group)?;
+        Ok((encode(&group, &plan, &said), plan.left_out().len()))
     });
-    let assignments = made.await.map_err(failed)?;
-    info!(assignor = name, members = members.len(), topics = over.len(), took = ?started.elapsed(), "group assigned");
+    let (assignments, withheld) = made.await.map_err(failed)?;
+    info!(assignor = name, members = members.len(), topics = over.len(), withheld, took = ?started.elapsed(), "group assigned");
     Ok(EncodedPlan { assignments, over })
 }
 
 /// What each member told of itself. Newer versions of the format, and what their writers add at its end, are read as far
 /// as they are known.
 ///
-/// A member whose bytes cannot be read is assigned nothing and the others go on; except under the cooperative protocol,
-/// where it may still own what would be given to them.
+/// A member whose bytes cannot be read is assigned nothing and the others go on; except where the assignor can be
+/// cooperative, for then it may still own what would be given to them.
 fn subscriptions(
     members: &[JoinMember],
-    protocol: RebalanceProtocol,
+    style: RebalanceProtocol,
 ) -> Result<Vec<MemberInfo>, RunError> {
     let mut infos = Vec::with_capacity(members.len());
     for member in members {
@@ -91,7 +91,7 @@ fn subscriptions(
                 generation: subscription.generation_id,
                 user_data: subscription.user_data.map(|bytes| bytes.to_vec()),
             }),
-            Err(error) if protocol == RebalanceProtocol::Eager => {
+            Err(error) if style == RebalanceProtocol::Eager => {
                 warn!(member_id = member.member_id, %error, "subscription cannot be read, assigning nothing to its member");
             }
             Err(error) => {
@@ -138,14 +138,14 @@ fn topic_infos(over: &Topics, cluster: &Cluster) -> Vec<TopicInfo> {
     over.iter().map(info).collect()
 }
 
-/// A plan that holds what a plan has to.
-fn assign(
-    assignor: &dyn Assignor,
-    name: String,
-    group: &Group,
-    protocol: RebalanceProtocol,
-) -> Result<Plan, RunError> {
-    let plan = match assignor.assign(group) {
+/// A plan that holds what a plan has to, without what its owners have to give up first.
+fn assign(listed: Listed, group: &Group) -> Result<Plan, RunError> {
+    let Listed {
+        name,
+        style,
+        assignor,
+    } = listed;
+    let mut plan = match assignor.assign(group) {
         Ok(plan) => plan,
         Err(error) => {
             return Err(RunError::Refused {
@@ -154,7 +154,10 @@ fn assign(
             });
         }
     };
-    match plan.check(group, protocol) {
+    if style == RebalanceProtocol::Cooperative {
+        plan.withhold(group);
+    }
+    match plan.check(group, style) {
         Ok(()) => Ok(plan),
         Err(error) => Err(RunError::Invalid {
             assignor: name,
