@@ -24,6 +24,11 @@ pub enum Need {
     /// [`Member::generation`](crate::Member::generation). Cooperative members say it in their subscription; eager ones in
     /// user data, as Java's `sticky` does, which [`Assignor::user_data`] writes where an assignor needs this.
     Owned,
+    /// How far the group is behind on each partition: [`Group::lag`]. Whoever leads asks for committed and end offsets before
+    /// the assignor runs; what it does not hear in time is not known, so a plan has to come out without any of it.
+    ///
+    /// The consumer's leader does not ask for them yet: under it no lag is known. The simulation takes it as input.
+    Lag,
 }
 
 /// Decides which member of a group consumes which partitions.

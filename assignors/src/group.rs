@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
-use crate::assignor::Assignor;
+use crate::assignor::{Assignor, Need};
 use crate::order::java_order;
 use crate::ownership::recall;
 
@@ -59,6 +59,8 @@ pub struct TopicInfo {
     pub partitions: i32,
     /// The racks of each partition's replicas, by partition number. May be shorter; what is missing has no known rack.
     pub racks: Vec<Vec<String>>,
+    /// The [lag](Group::lag) of each partition, by partition number. May be shorter; what is missing is not known.
+    pub lag: Vec<Option<u64>>,
 }
 
 /// What is known of a member, before it is part of a group.
@@ -106,6 +108,8 @@ pub struct Topic {
     partitions: i32,
     /// By partition number, ascending and without repetition; empty if no rack of any partition is known.
     racks: Vec<Vec<RackIndex>>,
+    /// By partition number; may be shorter.
+    lag: Vec<Option<u64>>,
     /// Ascending.
     subscribers: Vec<MemberIndex>,
 }
@@ -133,7 +137,8 @@ pub struct Group {
 
 impl Group {
     /// The group as `assignor` is to see it: [`new`](Self::new), with what members own and since when taken from where this
-    /// assignor has them say it ([`Need::Owned`](crate::Need::Owned)), be it user data.
+    /// assignor has them say it ([`Need::Owned`](crate::Need::Owned)), be it user data; without the lag of partitions, if it
+    /// does not say that it [needs](crate::Need::Lag) it.
     #[must_use]
     pub fn for_assignor(
         assignor: &dyn Assignor,
@@ -143,6 +148,13 @@ impl Group {
         let members = members.into_iter().map(|mut member| {
             recall(assignor, &mut member);
             member
+        });
+        let lag = assignor.needs().contains(&Need::Lag);
+        let topics = topics.into_iter().map(|mut topic| {
+            if !lag {
+                topic.lag.clear();
+            }
+            topic
         });
         Self::new(topics, members)
     }
@@ -321,6 +333,15 @@ impl Group {
             .and_then(|number| self.topic(partition.topic).racks.get(number))
             .map_or(&[], Vec::as_slice)
     }
+
+    /// How many records of a partition the group has not committed: its end offset less the committed one. `None` where
+    /// nobody knows: nothing is committed, somebody did not answer in time, or the assignor does not
+    /// [need](crate::Need::Lag) it.
+    #[must_use]
+    pub fn lag(&self, partition: Partition) -> Option<u64> {
+        let number = usize::try_from(partition.number).ok()?;
+        *self.topic(partition.topic).lag.get(number)?
+    }
 }
 
 impl Topic {
@@ -419,6 +440,7 @@ fn known_topics(infos: impl IntoIterator<Item = TopicInfo>, racks: &mut Racks) -
                     indices.into_iter().collect()
                 })
                 .collect(),
+            lag: info.lag,
             subscribers: Vec::new(),
         })
         .collect()
@@ -445,14 +467,14 @@ fn keep_last<T>(sorted: &mut Vec<T>, equal: impl Fn(&T, &T) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assignor::{AssignError, Assignment, Need, RebalanceProtocol};
+    use crate::assignor::{AssignError, Assignment, RebalanceProtocol};
     use crate::plan::Plan;
 
     fn topic(name: &str, partitions: i32) -> TopicInfo {
         TopicInfo {
             name: name.to_owned(),
             partitions,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         }
     }
 
@@ -548,6 +570,36 @@ mod tests {
         assert_eq!(seen(Needs(BOTH, OWNED), 9, four()), (vec![0], 9));
         assert_eq!(seen(Needs(BOTH, OWNED), -1, four()), (vec![0], 5));
         assert_eq!(seen(Needs(BOTH, OWNED), -1, None), (vec![0], -1));
+    }
+
+    #[test]
+    fn the_lag_is_for_those_who_say_that_they_need_it() {
+        struct Needs(&'static [Need]);
+        impl Assignor for Needs {
+            fn name(&self) -> &str {
+                "needs"
+            }
+            fn needs(&self) -> &[Need] {
+                self.0
+            }
+            fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+                Ok(Plan::new(group))
+            }
+        }
+        let lags = |needs| {
+            let mut orders = topic("orders", 3);
+            orders.lag = vec![Some(7), None];
+            let group = Group::for_assignor(&Needs(needs), [orders], []);
+            let orders = group.topic_index("orders").unwrap();
+            [0, 1, 2, 3, -1].map(|number| {
+                group.lag(Partition {
+                    topic: orders,
+                    number,
+                })
+            })
+        };
+        assert_eq!(lags(&[Need::Lag]), [Some(7), None, None, None, None]);
+        assert_eq!(lags(&[Need::Owned]), [None; 5]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a partition assignor is: the trait, the group as the leader sees it, the plan it makes, and a kit that tries
-//! an assignor on thousands of groups. Pure: no clock, no I/O, no runtime, so one crate serves a client that leads a
-//! group today and a coordinator tomorrow.
+//! an assignor on thousands of groups. Pure, but for the kit: no clock, no I/O, no runtime, so one crate serves a client that
+//! leads a group today and a coordinator tomorrow.
 //!
 //! An assignor is one function from a [`Group`] to a [`Plan`]:
 //!
@@ -28,9 +28,14 @@
 //! }
 //!
 //! // In its tests:
-//! conformance::Kit::new(7).groups(100).run(&FirstComes)?;
+//! conformance::Kit::new(7)
+//!     .groups(100)
+//!     .without(conformance::Check::Skew, "the first member gets everything")
+//!     .run(&FirstComes)?;
 //! # Ok::<(), Box<conformance::Failure>>(())
 //! ```
+//!
+//! [`conformance!`] is that test in one line.
 //!
 //! Under the cooperative protocol the plan says who owns what in the end; what its owners have to give up first is
 //! [withheld](Plan::withhold) from this round, by the same rule for every assignor. An assignor that builds on what members

@@ -321,7 +321,7 @@ mod tests {
         let orders = TopicInfo {
             name: "orders".to_owned(),
             partitions: ORDERS,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         };
         Group::new([orders], members)
     }
@@ -402,7 +402,7 @@ mod tests {
         let orders = TopicInfo {
             name: "orders".to_owned(),
             partitions: ORDERS,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         };
         let group = Group::new([orders], [stale, newer]);
         let cooperative = RebalanceProtocol::Cooperative;
@@ -463,7 +463,7 @@ mod tests {
             let orders = TopicInfo {
                 name: "orders".to_owned(),
                 partitions: 1,
-                racks: Vec::new(),
+                ..TopicInfo::default()
             };
             let group = Group::new([orders], members);
             for receiver in ["a", "b", "c"] {

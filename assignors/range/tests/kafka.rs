@@ -3,7 +3,6 @@
 #[path = "../../tests/kafka_cases/mod.rs"]
 mod kafka_cases;
 
-use callboard_assignor::conformance::Kit;
 use callboard_assignor::{Assignor, Group, MemberInfo, RebalanceProtocol, TopicInfo};
 use callboard_assignor_range::RangeAssignor;
 
@@ -12,14 +11,12 @@ fn plans_are_those_of_kafka() {
     assert_eq!(kafka_cases::run(&RangeAssignor), (123, 0));
 }
 
-#[test]
-fn random_groups_get_sound_plans() {
-    let seed = std::env::var("CALLBOARD_SEED").map_or(20_260, |seed| seed.parse().unwrap());
-    println!("CALLBOARD_SEED={seed}");
-    if let Err(failure) = Kit::new(seed).groups(3_000).run(&RangeAssignor) {
-        panic!("{failure}");
-    }
-}
+callboard_assignor::conformance!(
+    RangeAssignor,
+    .groups(3_000)
+        .without(Check::Skew, "the first members pile up the surplus of each topic")
+        .without(Check::Movement, "it knows nothing of what members own")
+);
 
 /// A thousand partitions a topic, members in racks: what leads to quadratic work if anything does.
 #[test]
@@ -31,6 +28,7 @@ fn a_large_group_in_racks_is_balanced_per_topic() {
         racks: (0..1_000)
             .map(|one| vec![racks(one), racks(one + 1)])
             .collect(),
+        ..TopicInfo::default()
     });
     let names: Vec<String> = (0..20).map(|number| format!("topic-{number}")).collect();
     let members = (0..300).map(|number| MemberInfo {

@@ -1,5 +1,5 @@
 //! Random groups, small enough to read and odd enough to matter: racks, static members, contradicting claims, topics
-//! that are gone, and user data that means nothing.
+//! that are gone, and user data that no assignor wrote; and large ones.
 
 use crate::assignor::{Assignment, Assignor, RebalanceProtocol};
 use crate::group::{Group, MemberInfo, TopicInfo};
@@ -11,6 +11,19 @@ const MEMBERS_MAX: u64 = 8;
 const RACKS: [&str; 4] = ["a", "b", "c", "d"];
 /// The generation most members are in.
 const GENERATION: i32 = 7;
+
+/// How large a large group is.
+struct Large {
+    topics: usize,
+    partitions: i32,
+    members: usize,
+}
+
+const LARGE: Large = Large {
+    topics: 30,
+    partitions: 1_000,
+    members: 300,
+};
 
 /// SplitMix64: small, and the same everywhere.
 pub(super) struct Random(u64);
@@ -30,12 +43,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
     /// True once in `times`.
-    fn once_in(&mut self, times: u64) -> bool {
+    pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
@@ -60,9 +73,19 @@ impl Random {
                     } else {
                         Vec::new()
                     },
+                    lag: (0..partitions).map(|_| self.lag()).collect(),
                 }
             })
             .collect()
+    }
+
+    /// Mostly a few records, sometimes more than a sum of them holds, sometimes unknown.
+    fn lag(&mut self) -> Option<u64> {
+        match self.below(8) {
+            0 => None,
+            1 => Some(i64::MAX as u64),
+            _ => Some(self.below(1_000)),
+        }
     }
 
     fn racks(&mut self, replicas: u64) -> Vec<String> {
@@ -93,11 +116,7 @@ impl Random {
             self.hand_out(topics, &mut members);
         }
         for member in &mut members {
-            member.user_data = if self.once_in(4) {
-                Some(self.bytes())
-            } else {
-                user_data(member, assignor)
-            };
+            member.user_data = user_data(member, assignor);
         }
         members
     }
@@ -138,12 +157,49 @@ impl Random {
         }
     }
 
-    fn bytes(&mut self) -> Vec<u8> {
-        (0..self.below(40)).map(|_| self.next() as u8).collect()
+    /// What no assignor wrote, in place of what this one did.
+    pub(super) fn hostile(&mut self, own: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let mut own = own.unwrap_or_default();
+        match self.below(7) {
+            0 => return None,
+            1 => own.clear(),
+            2 => own.truncate(self.below(own.len() as u64 + 1) as usize),
+            3 => own = vec![0xff; self.below(40) as usize],
+            // A count, or a length, of more than there is.
+            4 => own = [&[0x7f, 0xff, 0xff, 0xff], own.as_slice()].concat(),
+            5 => own.resize(own.len() + (1 << 16), self.next() as u8),
+            _ => own = (0..self.below(40)).map(|_| self.next() as u8).collect(),
+        }
+        Some(own)
     }
 }
 
-fn user_data(member: &MemberInfo, assignor: &dyn Assignor) -> Option<Vec<u8>> {
+/// A large group, of members that own nothing yet.
+pub(super) fn large(alike: bool, assignor: &dyn Assignor) -> (Vec<TopicInfo>, Vec<MemberInfo>) {
+    let topics: Vec<TopicInfo> = (0..LARGE.topics)
+        .map(|number| TopicInfo {
+            name: format!("topic{number:03}"),
+            partitions: LARGE.partitions,
+            lag: (0..LARGE.partitions)
+                .map(|one| Some(one as u64 % 101))
+                .collect(),
+            ..TopicInfo::default()
+        })
+        .collect();
+    let members = (0..LARGE.members).map(|number| {
+        let skipped = (!alike).then_some(number % LARGE.topics);
+        let names = topics.iter().enumerate();
+        let names = names.filter(|(place, _)| Some(*place) != skipped);
+        let names = names.map(|(_, topic)| topic.name.clone());
+        let mut member = MemberInfo::new(format!("member-{number:04}"), names);
+        member.user_data = user_data(&member, assignor);
+        member
+    });
+    let members = members.collect();
+    (topics, members)
+}
+
+pub(super) fn user_data(member: &MemberInfo, assignor: &dyn Assignor) -> Option<Vec<u8>> {
     let mut last = Assignment {
         generation: member.generation,
         ..Assignment::default()

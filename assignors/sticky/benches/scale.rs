@@ -77,7 +77,7 @@ fn topic_infos(topics: usize, partitions: i32) -> Vec<TopicInfo> {
     let info = |number| TopicInfo {
         name: format!("topic-{number:04}"),
         partitions,
-        racks: Vec::new(),
+        ..TopicInfo::default()
     };
     (0..topics).map(info).collect()
 }

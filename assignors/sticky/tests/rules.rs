@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use callboard_assignor::conformance::Kit;
 use callboard_assignor::{Assignor, Group, MemberInfo, Plan, RebalanceProtocol, TopicInfo};
 use callboard_assignor_sticky::{CooperativeStickyAssignor, StickyAssignor};
 
@@ -10,7 +9,7 @@ fn topic(name: &str, partitions: i32) -> TopicInfo {
     TopicInfo {
         name: name.to_owned(),
         partitions,
-        racks: Vec::new(),
+        ..TopicInfo::default()
     }
 }
 
@@ -37,31 +36,12 @@ fn of_a(assignor: &dyn Assignor, group: &Group) -> Vec<Vec<i32>> {
         .collect()
 }
 
-fn seed() -> u64 {
-    let seed =
-        std::env::var("CALLBOARD_SEED").map_or(20_260, |seed| seed.parse().expect("a number"));
-    println!("CALLBOARD_SEED={seed}");
-    seed
+mod eager {
+    callboard_assignor::conformance!(callboard_assignor_sticky::StickyAssignor);
 }
 
-fn run(kit: Kit) {
-    let assignors: [&dyn Assignor; 2] = [&StickyAssignor, &CooperativeStickyAssignor];
-    for assignor in assignors {
-        if let Err(failure) = kit.run(assignor) {
-            panic!("{}: {failure}", assignor.name());
-        }
-    }
-}
-
-#[test]
-fn random_groups_get_sound_plans() {
-    run(Kit::new(seed()).groups(1_000).expect_balance());
-}
-
-#[test]
-fn nothing_moves_where_nothing_changed() {
-    let kit = Kit::new(seed()).groups(1_000).expect_balance();
-    run(kit.without_racks().expect_stickiness());
+mod cooperative {
+    callboard_assignor::conformance!(callboard_assignor_sticky::CooperativeStickyAssignor);
 }
 
 /// Two members that share a topic, and both claim partition 0 in one generation.

@@ -101,7 +101,7 @@ fn leaders_read_what_java_reads() {
         let foo = TopicInfo {
             name: "foo".to_owned(),
             partitions: 8,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         };
         let group = Group::for_assignor(&*assignor(&case.assignor), [foo], [member]);
         let member = group.member(group.member_index("one").unwrap());

@@ -100,6 +100,7 @@ impl Round {
             name: name.clone(),
             partitions: topic.partitions,
             racks: topic.racks.clone(),
+            ..TopicInfo::default()
         });
         let members = self.members.iter().map(|member| member.info(assignor));
         let group = Group::for_assignor(assignor, topics, members);

@@ -134,6 +134,7 @@ fn topic_infos(over: &Topics, cluster: &Cluster) -> Vec<TopicInfo> {
         name: name.clone(),
         partitions: view.partitions,
         racks: cluster.racks(name),
+        ..TopicInfo::default()
     };
     over.iter().map(info).collect()
 }

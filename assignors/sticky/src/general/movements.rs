@@ -195,7 +195,7 @@ mod tests {
         let topic = TopicInfo {
             name: "orders-é".to_owned(),
             partitions: 64,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         };
         let members = ["a", "b"].map(|id| MemberInfo::new(id, ["orders-é"]));
         let group = Group::new([topic], members);
@@ -224,7 +224,7 @@ mod tests {
         let topic = TopicInfo {
             name: "orders".to_owned(),
             partitions: 2,
-            racks: Vec::new(),
+            ..TopicInfo::default()
         };
         let members = ["a", "b", "c"].map(|id| MemberInfo::new(id, ["orders"]));
         let group = Group::new([topic], members);
