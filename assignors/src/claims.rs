@@ -2,16 +2,19 @@
 
 use crate::group::{Group, MemberIndex, Partition};
 
-/// The highest generation in which a partition is claimed, and the first member that does so. An older claim is of a
-/// member that missed a rebalance and has lost it.
-pub(crate) struct Claims<'a> {
+/// Who owns what by the members' own word ([`Member::owned`](crate::Member::owned)), settled where they contradict each
+/// other: a claim in the highest generation counts, an older one is of a member that missed a rebalance and has lost it.
+pub struct Claims<'a> {
     group: &'a Group,
-    /// By topic, then by number; empty where nobody owns anything.
+    /// The highest generation in which a partition is claimed, and the first member that does so: by topic, then by number;
+    /// empty where nobody owns anything.
     highest: Vec<Vec<Option<(i32, MemberIndex)>>>,
 }
 
 impl<'a> Claims<'a> {
-    pub(crate) fn new(group: &'a Group) -> Self {
+    /// Goes once through what all members own.
+    #[must_use]
+    pub fn new(group: &'a Group) -> Self {
         let mut highest = Vec::new();
         let members = || group.member_indices().map(|one| (one, group.member(one)));
         if members().any(|(_, member)| !member.owned().is_empty()) {
@@ -33,6 +36,13 @@ impl<'a> Claims<'a> {
     fn of(&self, partition: Partition) -> Option<(i32, MemberIndex)> {
         let topic = self.highest.get(partition.topic.position())?;
         *topic.get(usize::try_from(partition.number).ok()?)?
+    }
+
+    /// The member that owns a partition, whether it still subscribes to its topic or not: the first, by member id, of those
+    /// that claim it in the highest generation.
+    #[must_use]
+    pub fn owner(&self, partition: Partition) -> Option<MemberIndex> {
+        self.of(partition).map(|(_, member)| member)
     }
 
     /// Whether anybody claims it.

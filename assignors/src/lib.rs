@@ -57,6 +57,7 @@ mod ownership;
 mod plan;
 
 pub use assignor::{AssignError, Assignment, Assignor, Need, RebalanceProtocol};
+pub use claims::Claims;
 pub use group::{
     Group, Member, MemberIndex, MemberInfo, Partition, RackIndex, Topic, TopicIndex, TopicInfo,
 };

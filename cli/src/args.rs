@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use callboard_assignor_simulate::SimulateArgs;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::help;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Print the records of topics, a line each: as a member of a group that commits what is printed, or from any place.
     Consume(ConsumeArgs),
+    /// List assignors, and simulate what they plan for a group; needs no cluster.
+    Assignor(AssignorArgs),
     /// Watch a group read real data, lose a member, rebalance and finish with the right answer.
     Demo(DemoArgs),
     /// The demo's member that gets killed.
@@ -277,6 +280,26 @@ pub(crate) struct ConsumeArgs {
     /// The cluster.
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
+}
+
+/// Options of `callboard assignor`.
+#[derive(Debug, Args)]
+#[command(after_help = help::of("assignor"))]
+pub(crate) struct AssignorArgs {
+    /// What to do with assignors.
+    #[command(subcommand)]
+    pub(crate) action: AssignorAction,
+}
+
+/// What can be done with assignors.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AssignorAction {
+    /// List the built-in assignors, one a line: name, rebalance protocols and what it needs to know, separated by tabs.
+    #[command(after_help = help::of("assignor list"))]
+    List,
+    /// Print what an assignor plans for a group, how much moves, and how uneven it is.
+    #[command(after_help = help::of("assignor simulate"))]
+    Simulate(SimulateArgs),
 }
 
 /// Options of `callboard demo`.

@@ -64,6 +64,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("topic delete", &["callboard topic delete payments"]),
+    (
+        "assignor",
+        &[
+            "callboard assignor list",
+            "callboard assignor simulate --assignor range --members 5 --topics orders:12",
+        ],
+    ),
+    ("assignor list", &["callboard assignor list"]),
+    (
+        "assignor simulate",
+        &[
+            "callboard assignor simulate --assignor sticky --members 5 --topics orders:12,payments:6 --remove m3",
+            "echo '{\"topics\":{\"orders\":{\"partitions\":4}},\"members\":[{\"id\":\"a\",\"topics\":[\"orders\"],\"owned\":{\"orders\":[0,1,2,3]},\"generation\":3},{\"id\":\"b\",\"topics\":[\"orders\"]}]}' | callboard assignor simulate --assignor cooperative-sticky --input - --output json",
+        ],
+    ),
     ("demo", &["callboard demo"]),
 ];
 

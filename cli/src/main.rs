@@ -2,6 +2,7 @@
 
 mod advice;
 mod args;
+mod assignor;
 mod broker;
 mod cluster;
 mod consume;
@@ -78,6 +79,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Topic(args) => topic::run(args).await,
         Command::Produce(args) => produce::run(args).await,
         Command::Consume(args) => consume::run(args).await,
+        Command::Assignor(args) => assignor::run(args),
         Command::Demo(args) => demo::run(args).await,
         Command::DemoMember(args) => demo::child::run(args).await,
     }

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("assignors/range", &["assignor"]),
     ("assignors/round-robin", &["assignor"]),
     ("assignors/sticky", &["assignor"]),
+    ("assignors/simulate", &["assignor"]),
     ("offsets", &["protocol", "supervision"]),
     ("coordinator", &["offsets", "protocol", "supervision"]),
     ("client", &["protocol", "supervision"]),
@@ -40,6 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assignor",
             "assignor-range",
             "assignor-round-robin",
+            "assignor-simulate",
+            "assignor-sticky",
             "broker",
             "client",
             "consumer",
@@ -62,6 +65,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
+    // As a package that somebody else publishes.
+    ("examples/plugin-lag", &["assignor"]),
     // It speaks to brokers over the wire alone, ours as any other; of the clients it measures ours.
     ("bench", &["client", "consumer", "protocol"]),
 ];

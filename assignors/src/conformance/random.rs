@@ -20,9 +20,9 @@ struct Large {
 }
 
 const LARGE: Large = Large {
-    topics: 30,
+    topics: 20,
     partitions: 1_000,
-    members: 300,
+    members: 200,
 };
 
 /// SplitMix64: small, and the same everywhere.

@@ -209,7 +209,7 @@ fn a_large_group_has_a_plan_in_time() {
     ));
     let failure = kit.run(&Deals(Fault::LeavesOneOut)).unwrap_err();
     assert_eq!(failure.check, Check::Scale);
-    assert!(failure.to_string().ends_with("30 topics, 300 members"));
+    assert!(failure.to_string().ends_with("20 topics, 200 members"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Broker, Process, succeed};
 
 /// Every command, those that make what others use first.
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["topic"],
     &["topic", "create"],
@@ -18,6 +18,9 @@ const COMMANDS: [&[&str]; 11] = [
     &["consume"],
     &["topic", "delete"],
     &["broker"],
+    &["assignor"],
+    &["assignor", "list"],
+    &["assignor", "simulate"],
     &["demo"],
 ];
 
@@ -41,7 +44,7 @@ fn examples(command: &[&str], option: &str) -> Vec<String> {
 
 #[test]
 fn no_command_is_left_out() {
-    for parent in [&[][..], &["topic"]] {
+    for parent in [&[][..], &["topic"], &["assignor"]] {
         let help = succeed(&[parent, &["--help"]].concat());
         let from = help.iter().position(|line| line == "Commands:").unwrap();
         let names = help[from + 1..].iter().take_while(|line| !line.is_empty());
@@ -60,7 +63,7 @@ fn every_example_of_the_help_texts_runs() {
     let callboard = directory.path().join("callboard");
     // The examples are for the default address; here it is another.
     let script = format!(
-        "#!/bin/sh\ncase $1 in\ntopic|produce|consume) exec {} \"$@\" --bootstrap {};;\nesac\nexit 99\n",
+        "#!/bin/sh\ncase $1 in\ntopic|produce|consume) exec {0} \"$@\" --bootstrap {1};;\nassignor) exec {0} \"$@\";;\nesac\nexit 99\n",
         env!("CARGO_BIN_EXE_callboard"),
         broker.listen,
     );

@@ -4,6 +4,7 @@
     reason = "a test ends where something does not go as it should"
 )]
 
+mod assignor;
 mod broker;
 mod demo;
 mod events;
