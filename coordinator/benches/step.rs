@@ -134,6 +134,7 @@ impl Bench {
             reason: None,
             member_id_required: false,
             can_skip_assignment: true,
+            paid: Default::default(),
         }
     }
 

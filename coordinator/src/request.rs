@@ -1,10 +1,44 @@
 //! What a coordinator is asked, without a wire: one struct per API, owning its data. Where a rule depends on what the
 //! client can understand, a field says so by name; wire versions stop at the broker. Built by the broker's handlers.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use callboard_protocol::Uuid;
+
+/// What was paid for the bytes of a request, in an account of whoever made it. It goes with the request and not with the
+/// reply: the answer may take as long as a rebalance does, and the bytes are gone when the group has taken them in. It is
+/// nothing of what is asked, and so equal to any other.
+#[derive(Clone, Default)]
+pub struct Paid {
+    _account: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Paid {
+    /// `account` is dropped with the last of the request.
+    #[must_use]
+    pub fn new(account: impl Any + Send + Sync) -> Self {
+        Self {
+            _account: Some(Arc::new(account)),
+        }
+    }
+}
+
+impl fmt::Debug for Paid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Paid")
+    }
+}
+
+impl PartialEq for Paid {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Paid {}
 
 /// A topic as a client names it: by name, or by id in the newest versions. Answers name it the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +86,8 @@ pub struct JoinGroup {
     pub member_id_required: bool,
     /// The client knows `skip_assignment` (KIP-814, from version 9).
     pub can_skip_assignment: bool,
+    /// What was paid for it.
+    pub paid: Paid,
 }
 
 /// The leader's part of the plan for one member.
@@ -82,6 +118,8 @@ pub struct SyncGroup {
     pub protocol_required: bool,
     /// The plan; empty from followers.
     pub assignments: Vec<SyncAssignment>,
+    /// What was paid for it.
+    pub paid: Paid,
 }
 
 /// Heartbeat: still here.

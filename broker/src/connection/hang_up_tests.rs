@@ -12,6 +12,7 @@ use callboard_protocol::messages::delete_topics::DeleteTopicsRequest;
 use callboard_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
+use callboard_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use callboard_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use callboard_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -19,6 +20,7 @@ use callboard_protocol::messages::offset_commit::{
 use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
+use callboard_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 
 use super::tests::describe_broker;
 use crate::log::{test_batch, test_batch_of};
@@ -248,6 +250,66 @@ async fn what_a_coordinator_works_on_is_paid_for_until_it_is_answered() {
     }
     log.release();
     bench.given_back(whole).await;
+    bench.stop().await;
+}
+
+/// A group waits for its members as long as they say. What one brought is the group's by then, and no request's: others
+/// need the room, and its other members first of all.
+#[tokio::test]
+async fn members_that_wait_for_others_hold_no_room() {
+    const BYTES: usize = 1_000_000;
+    let partitions = crate::BrokerConfig::default().offsets_topic_num_partitions;
+    let log = Arc::new(MemoryLog::new(partitions));
+    let change = |config: &mut crate::BrokerConfig| {
+        config.group_initial_rebalance_delay = std::time::Duration::from_secs(600);
+    };
+    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+    let whole = bench.services.budget.free();
+    let join = |member: &str| JoinGroupRequest {
+        group_id: "g".into(),
+        member_id: member.to_owned().into(),
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 600_000,
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol {
+            name: "range".into(),
+            metadata: vec![7; BYTES].into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let mut wire = bench.connect();
+    wire.send(&join(""), 3).await;
+    bench.given_back(whole).await;
+    assert!(wire.is_silent());
+    drop(wire);
+    bench.stop().await;
+
+    let change = |config: &mut crate::BrokerConfig| {
+        config.group_initial_rebalance_delay = std::time::Duration::ZERO;
+    };
+    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+    let mut wire = bench.connect();
+    let joined = wire.ask(&join(""), 3).await;
+    let sync = SyncGroupRequest {
+        group_id: "g".into(),
+        generation_id: joined.read().generation_id,
+        member_id: joined.read().member_id.to_string().into(),
+        assignments: vec![SyncGroupRequestAssignment {
+            assignment: vec![7; BYTES].into(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    log.hold();
+    wire.send(&sync, 3).await;
+    while log.unsynced() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    bench.given_back(whole).await;
+    assert!(wire.is_silent());
+    log.release();
+    assert!(wire.frame().await.is_some());
     bench.stop().await;
 }
 

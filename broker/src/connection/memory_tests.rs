@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use callboard_protocol::ApiKey;
 use callboard_protocol::messages::api_versions::ApiVersionsRequest;
+use callboard_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 
 use super::tests::describe_broker;
@@ -79,6 +80,72 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
     drop((holders, needs));
     bench.hung_up().await;
     assert_eq!(services.budget.free(), ALL);
+    bench.stop().await;
+}
+
+/// It waits as long as it likes, and the broker does nothing for it meanwhile.
+/// Difference: `pressed-connections`.
+#[tokio::test]
+async fn a_waiting_fetch_keeps_what_it_needs_and_gives_way_for_it() {
+    const ALL: usize = 1_000_000;
+    let mut bench = Bench::start_with(|config| {
+        config.queued_max_request_bytes = ALL;
+        config.connection_max_request_bytes = ALL;
+        config.socket_request_max_bytes = ALL;
+        config.message_max_bytes = ALL / 2;
+    })
+    .await;
+    bench.create("a", 1).await;
+    let services = bench.services.clone();
+    let fetch = |partitions: i32, rack: usize| FetchRequest {
+        max_wait_ms: 60_000,
+        min_bytes: 1,
+        max_bytes: 1_000,
+        rack_id: "r".repeat(rack).into(),
+        topics: vec![FetchTopic {
+            topic: "a".into(),
+            partitions: (0..partitions)
+                .map(|partition| FetchPartition {
+                    partition,
+                    partition_max_bytes: 1_000,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let mut little = bench.connect();
+    little.send(&fetch(1, 20_000), 11).await;
+    let settled = async {
+        while !(1..1_000).contains(&(ALL - services.budget.free())) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), settled)
+        .await
+        .expect("it keeps its frame");
+    assert!(little.is_silent());
+
+    let mut much = bench.connect();
+    much.send(&fetch(20_000, 0), 11).await;
+    while services.budget.free() > ALL / 2 {
+        tokio::task::yield_now().await;
+    }
+    let mut needs = bench.connect();
+    needs
+        .send_body(ApiKey::API_VERSIONS, 99, &vec![0; ALL / 2])
+        .await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(much.is_silent() && needs.is_silent());
+    tokio::time::pause();
+    tokio::time::advance(PRESSURE).await;
+    tokio::time::resume();
+    assert_eq!(much.frame().await, None);
+    assert!(needs.frame().await.is_some());
+    assert!(little.is_silent());
     bench.stop().await;
 }
 

@@ -49,7 +49,9 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let fetch = Fetch::new(&body, &wanted, &services, work.response_bytes);
     let context = Arc::clone(request.context);
-    let responder = request.responder;
+    // What it waits with, as long as its client wants: no more than was paid for its frame.
+    let kept = wanted.len() * (size_of::<Wanted>() + size_of::<Partition>());
+    let responder = request.responder.keeping(kept);
     work.read(async move {
         let (partitions, room) = fetch.run(&context).await;
         let found: Vec<Found> = partitions.iter().map(found).collect();

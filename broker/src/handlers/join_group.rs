@@ -10,7 +10,7 @@ use callboard_protocol::messages::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse, JoinGroupResponseMember,
 };
 
-use super::owned;
+use super::{owned, paid};
 use crate::request::{Request, Work};
 
 const REBALANCE_TIMEOUT: i16 = 1;
@@ -28,6 +28,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         // Copied: it outlives the request, and a slice would pin the whole frame.
         metadata: Bytes::copy_from_slice(&protocol.metadata),
     };
+    let mut responder = request.responder;
     let call = request::JoinGroup {
         group_id: body.group_id.as_ref().into(),
         member_id: body.member_id.into_owned(),
@@ -50,8 +51,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         reason: owned(body.reason),
         member_id_required: version >= MEMBER_ID_REQUIRED,
         can_skip_assignment: version >= SKIP_ASSIGNMENT,
+        paid: paid(&mut responder),
     };
-    let responder = request.responder;
     let reply =
         Reply::new(move |answer: response::JoinGroup| responder.send(&wire(&answer, version)));
     work.calls.push(Call::JoinGroup(call, reply));

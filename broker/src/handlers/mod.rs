@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callboard_coordinator::request::Paid;
 use callboard_protocol::messages as m;
 use callboard_protocol::{ApiKey, ErrorCode, Message};
 use tokio::sync::Semaphore;
 
-use crate::request::{Follow, Request, Work};
+use crate::request::{Follow, Request, Responder, Work};
 use crate::services::Services;
 
 mod api_versions;
@@ -165,6 +166,11 @@ fn once_each<T: Ord + Copy>(all: impl Iterator<Item = T>) -> (Vec<T>, Vec<usize>
 /// A string of the wire that outlives its request.
 fn owned(text: Option<Cow<'_, str>>) -> Option<String> {
     text.map(Cow::into_owned)
+}
+
+/// What was paid for a request that its group takes in long before it is answered.
+fn paid(responder: &mut Responder) -> Paid {
+    responder.hand_over().map_or_else(Paid::default, Paid::new)
 }
 
 /// The line in [`APIS`] of an API.

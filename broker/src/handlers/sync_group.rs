@@ -6,7 +6,7 @@ use callboard_protocol::messages::sync_group::{
     SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse,
 };
 
-use super::owned;
+use super::{owned, paid};
 use crate::request::{Request, Work};
 
 const PROTOCOL_REQUIRED: i16 = 5;
@@ -21,6 +21,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         // Copied: it outlives the request, and a slice would pin the whole frame.
         assignment: Bytes::copy_from_slice(&part.assignment),
     };
+    let mut responder = request.responder;
     let call = request::SyncGroup {
         group_id: body.group_id.as_ref().into(),
         generation_id: body.generation_id,
@@ -30,8 +31,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         protocol_name: owned(body.protocol_name),
         protocol_required: version >= PROTOCOL_REQUIRED,
         assignments: body.assignments.into_iter().map(assignment).collect(),
+        paid: paid(&mut responder),
     };
-    let responder = request.responder;
     let reply = Reply::new(move |answer: response::SyncGroup| {
         responder.send(&SyncGroupResponse {
             error_code: answer.error.0,

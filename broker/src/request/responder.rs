@@ -62,12 +62,20 @@ impl Maker {
         }
     }
 
+    /// Whether there is ever room for so many bytes.
+    fn may_make(&self, bytes: usize) -> bool {
+        let most = self.context.answers.most();
+        if bytes > most {
+            seldom!(warn, client = %self.context.client_host, bytes, most, "an answer is larger than callboard.queued.max.response.bytes");
+        }
+        bytes <= most
+    }
+
     /// Waits, on a thread where that is allowed, for room for an answer that is about to be made. None: there is never
     /// so much.
     fn room(&self, bytes: usize) -> Option<Room> {
         let answers = &self.context.answers;
-        if bytes > answers.most() {
-            seldom!(warn, client = %self.context.client_host, bytes, most = answers.most(), "an answer is larger than callboard.queued.max.response.bytes");
+        if !self.may_make(bytes) {
             return None;
         }
         let small = bytes <= SMALL;
@@ -103,6 +111,21 @@ impl Responder {
         if let Some(held) = &mut self.held {
             held.settle(held.bytes() + bytes);
         }
+        self
+    }
+
+    /// What is paid for the bytes of the request, for whoever takes them on: the answer does not wait with it.
+    pub(crate) fn hand_over(&mut self) -> Option<Room> {
+        self.held.take()
+    }
+
+    /// The request waits for its peer's time, and so many of its bytes are kept meanwhile: they are the peer's to give
+    /// back, by hanging up, and count against it when others find no room.
+    pub(crate) fn keeping(mut self, bytes: usize) -> Self {
+        self.held = self.held.take().map(|mut held| {
+            held.settle(bytes.min(held.bytes()));
+            held.ready()
+        });
         self
     }
 
@@ -175,7 +198,7 @@ impl Responder {
     /// Whether an answer of so many bytes may be made at all.
     pub(crate) fn may_make(&self, bytes: usize) -> bool {
         let maker = self.maker.as_ref();
-        maker.is_none_or(|maker| bytes <= maker.context.answers.most())
+        maker.is_none_or(|maker| maker.may_make(bytes))
     }
 
     /// Sends an answer whose last array has an element for each of `places`, of which many may be the same: each is

@@ -155,6 +155,7 @@ impl House {
             reason: None,
             member_id_required: false,
             can_skip_assignment: true,
+            paid: request::Paid::default(),
         };
         self.ask(Call::JoinGroup, join)
     }
@@ -177,6 +178,7 @@ impl House {
             protocol_name: None,
             protocol_required: false,
             assignments: vec![plan],
+            paid: request::Paid::default(),
         };
         self.ask(Call::SyncGroup, sync)
     }

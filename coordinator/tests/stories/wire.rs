@@ -207,6 +207,7 @@ fn join(send: &Send, ask: &Ask<'_>) -> request::JoinGroup {
         reason: ask.option("reason"),
         member_id_required: send.version >= 4,
         can_skip_assignment: send.version >= 9,
+        paid: request::Paid::default(),
     }
 }
 
@@ -262,6 +263,7 @@ fn sync(ask: &Ask<'_>, version: i16) -> request::SyncGroup {
             member_id: part.text("member_id"),
             assignment: part.bytes("assignment"),
         }),
+        paid: request::Paid::default(),
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn join(member_id: &str) -> request::JoinGroup {
         reason: None,
         member_id_required: true,
         can_skip_assignment: true,
+        paid: request::Paid::default(),
     }
 }
 
@@ -137,6 +138,7 @@ impl House {
             protocol_name: None,
             protocol_required: false,
             assignments: plan.iter().map(part).collect(),
+            paid: request::Paid::default(),
         };
         self.call(Call::SyncGroup(request, reply));
         inbox

@@ -258,6 +258,7 @@ fn sync_request(said: &Words<'_>) -> request::SyncGroup {
         protocol_name: said.text("protocol"),
         protocol_required: said.version() == Some(5),
         assignments: plan.into_iter().flatten().map(part).collect(),
+        paid: request::Paid::default(),
     }
 }
 
