@@ -64,12 +64,7 @@ impl Owed {
 
     /// Answers. A response of another API is a bug; the caller is answered all the same.
     pub(crate) fn answer(mut self, response: Response) {
-        self.meter.answered(self.api, error_of(&response));
-        if let Some(since) = self.since
-            && !self.api.parks()
-        {
-            self.meter.took(self.api, since.elapsed());
-        }
+        self.count(error_of(&response));
         match (self.way.take(), response) {
             (Some(Way::Join(reply)), Response::Join(answer)) => reply.send(answer),
             (Some(Way::Sync(reply)), Response::Sync(answer)) => reply.send(answer),
@@ -96,7 +91,19 @@ impl Owed {
 
     /// Gives the request up without an answer: nobody can say what became of it, and the connection closes.
     pub(crate) fn abandon(mut self) {
-        drop(self.way.take());
+        if self.way.take().is_some() {
+            self.count(ErrorCode::UNKNOWN_SERVER_ERROR);
+        }
+    }
+
+    /// However it ends, it is counted, and how long it took.
+    fn count(&self, error: ErrorCode) {
+        self.meter.answered(self.api, error);
+        if let Some(since) = self.since
+            && !self.api.parks()
+        {
+            self.meter.took(self.api, since.elapsed());
+        }
     }
 
     /// Answers with an error, the log's own or one clients know.
@@ -109,7 +116,7 @@ impl Owed {
         let Some(way) = self.way.take() else {
             return;
         };
-        self.meter.answered(self.api, error);
+        self.count(error);
         let error = remap(error);
         let group_id = self.group_id.take().unwrap_or_default();
         match way {
@@ -189,5 +196,46 @@ fn committed(topics: &[CommitTopic], outcome: &CommitOutcome) -> response::Offse
     });
     response::OffsetCommit {
         topics: topics.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::metrics::{COORDINATOR_REQUEST_DURATION_SECONDS, COORDINATOR_REQUESTS_TOTAL};
+
+    /// What takes longest ends without an answer of the core more often than anything else.
+    #[test]
+    fn however_a_request_ends_it_is_counted_and_so_is_what_it_took() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let meter = RequestMeter::new();
+            let ends: [fn(Owed); 4] = [
+                |owed| owed.answer(Response::Heartbeat(ErrorCode::NONE)),
+                |owed| owed.refuse(ErrorCode::REQUEST_TIMED_OUT),
+                drop,
+                Owed::abandon,
+            ];
+            for end in ends {
+                let mut owed = Owed::new(None, Way::Heartbeat(Reply::new(drop)), &meter);
+                owed.arrived(Instant::now());
+                end(owed);
+            }
+        });
+        let text = recorder.handle().render();
+        let counted = |error: &str| {
+            format!("{COORDINATOR_REQUESTS_TOTAL}{{api=\"Heartbeat\",error=\"{error}\"}} 1")
+        };
+        for series in [
+            counted("NONE"),
+            counted("REQUEST_TIMED_OUT"),
+            counted("COORDINATOR_NOT_AVAILABLE"),
+            counted("UNKNOWN_SERVER_ERROR"),
+            format!("{COORDINATOR_REQUEST_DURATION_SECONDS}_count{{api=\"Heartbeat\"}} 4"),
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series}: {text}");
+        }
     }
 }

@@ -168,7 +168,7 @@ impl FetchedPartition {
             partition,
             committed_offset: -1,
             committed_leader_epoch: -1,
-            metadata: Arc::from(""),
+            metadata: Arc::default(),
             error,
         }
     }

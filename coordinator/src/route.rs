@@ -157,6 +157,8 @@ impl Router<'_> {
         let count = name
             .as_ref()
             .and_then(|name| self.image.topics.partitions(name));
+        // Most have none, and it is one for all of the topic.
+        let no_note: Arc<str> = Arc::from("");
         let partition = |partition: request::CommitPartition| {
             let error = match &name {
                 None => ErrorCode::UNKNOWN_TOPIC_ID,
@@ -167,7 +169,10 @@ impl Router<'_> {
                 partition: partition.partition,
                 offset: partition.committed_offset,
                 leader_epoch: partition.committed_leader_epoch,
-                metadata: partition.metadata.map_or_else(|| Arc::from(""), Arc::from),
+                metadata: match partition.metadata {
+                    Some(note) if !note.is_empty() => note.into(),
+                    _ => Arc::clone(&no_note),
+                },
                 error,
             }
         };
@@ -312,14 +317,17 @@ fn partition_error(count: Option<i32>, partition: i32) -> ErrorCode {
 }
 
 /// What each of so many coordinators owes to a ListGroups: its share. The answer is the lists of all, in order of the group ids;
-/// the first error instead of any list.
+/// the first error instead of any list, but for a partition that is not served (spec 2.9).
 pub(crate) fn list_shares(
     reply: Reply<response::ListGroups>,
     coordinators: usize,
     meter: &RequestMeter,
 ) -> Vec<Owed> {
     let whole = Reply::new(|shares: Vec<response::ListGroups>| {
-        let failed = shares.iter().find(|share| share.error != ErrorCode::NONE);
+        // As in Kafka a partition that is not served here has no groups, and hides nobody else's.
+        let failed = shares
+            .iter()
+            .find(|share| !matches!(share.error, ErrorCode::NONE | ErrorCode::NOT_COORDINATOR));
         let error = failed.map_or(ErrorCode::NONE, |share| share.error);
         let mut groups = Vec::new();
         if error == ErrorCode::NONE {

@@ -100,6 +100,28 @@ pub(crate) fn encode_some(
     Ok((encoded, taken))
 }
 
+/// All of `records` as one batch of at most `bytes_max`. The inner error is how large it had become when that was passed:
+/// what is too large is not encoded to its end.
+///
+/// # Errors
+/// [`RecordError`], and nothing is encoded.
+pub(crate) fn encode_within(
+    records: &[Record],
+    base_offset: i64,
+    timestamp_ms: i64,
+    bytes_max: usize,
+) -> Result<Result<Encoded, usize>, RecordError> {
+    // What a record takes is bounded from above there: what just fits is taken.
+    let bytes = bytes_max.saturating_add(RECORD_BYTES);
+    let (encoded, taken) = encode_some(records, base_offset, timestamp_ms, bytes)?;
+    let fits = taken == records.len() && encoded.len() <= bytes_max;
+    Ok(if fits {
+        Ok(encoded)
+    } else {
+        Err(encoded.len())
+    })
+}
+
 /// Gives `each` every record of a stored batch with its Kafka offset, then the marks (offset of the batch's end).
 /// A type this crate does not know is given as `Err(record_type)`; the caller warns and goes on.
 ///
@@ -242,6 +264,24 @@ mod tests {
         let marks = vec![self::records()[0].clone(); 10];
         let (some, taken) = encode_some(&marks, 0, TIMESTAMP, 10).unwrap();
         assert_eq!((some.records, some.marks.len(), taken), (0, 7, 1));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_encoded_to_its_end() {
+        let records: Vec<_> = (0..1_000)
+            .map(|partition| Record::OffsetCommit {
+                group: "g".into(),
+                topic: "t".into(),
+                partition,
+                value: None,
+            })
+            .collect();
+        let whole = encode(&records, 7, TIMESTAMP).unwrap();
+        let within = |bytes_max| encode_within(&records, 7, TIMESTAMP, bytes_max).unwrap();
+        assert_eq!(within(whole.len()), Ok(whole.clone()));
+        assert!(within(whole.len() - 1).is_err());
+        let given_up_at = within(2_000).unwrap_err();
+        assert!(given_up_at <= 2_000 + RECORD_BYTES, "{given_up_at}");
     }
 
     #[test]

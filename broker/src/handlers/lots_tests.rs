@@ -13,7 +13,9 @@ use callboard_protocol::messages::heartbeat::HeartbeatRequest;
 use callboard_protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
-use callboard_protocol::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
+use callboard_protocol::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 
 use super::*;
 use crate::testing::{Bench, Wire};
@@ -198,6 +200,95 @@ async fn a_description_of_more_groups_than_may_be_told_closes_its_connection() {
     let mut wire = bench.connect();
     wire.send(&describe(&all), 0).await;
     assert!(wire.frame().await.is_none());
+    bench.stop().await;
+}
+
+/// Four bytes that name a partition come to many in the answer and on the way to it.
+#[tokio::test]
+async fn offsets_of_more_partitions_than_may_be_told_are_not_looked_up() {
+    const MIB: usize = 1024 * 1024;
+    const PARTITIONS: usize = 20_000;
+    let partitions = crate::BrokerConfig::default().offsets_topic_num_partitions;
+    let log = Arc::new(MemoryLog::new(partitions));
+    let small = |config: &mut crate::BrokerConfig| {
+        config.queued_max_response_bytes = MIB;
+        config.connection_max_response_bytes = MIB;
+    };
+    let mut bench = Bench::begin(small, Some(Arc::clone(&log))).await;
+    bench.create("a", 1).await;
+    let mut other = bench.connect();
+    make(&mut other, "g").await;
+    // Whoever looks waits for the log.
+    log.hold();
+    other.send(&delete(&["g".to_owned()]), 0).await;
+    while log.unsynced() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for version in [1, 5, 7, 8, 9] {
+        let mut wire = bench.connect();
+        wire.send(&fetch("g", PARTITIONS, version), version).await;
+        assert!(wire.frame().await.is_none(), "version {version}");
+    }
+    log.release();
+    bench.stop().await;
+}
+
+fn fetch(group: &str, partitions: usize, version: i16) -> OffsetFetchRequest<'static> {
+    let all: Vec<i32> = (0..).take(partitions).collect();
+    let group_id = group.to_owned();
+    if version >= 8 {
+        let topic = OffsetFetchRequestTopics {
+            name: "a".into(),
+            partition_indexes: all,
+            ..Default::default()
+        };
+        let group = OffsetFetchRequestGroup {
+            group_id: group_id.into(),
+            topics: Some(vec![topic]),
+            ..Default::default()
+        };
+        return OffsetFetchRequest {
+            groups: vec![group],
+            ..Default::default()
+        };
+    }
+    OffsetFetchRequest {
+        group_id: group_id.into(),
+        topics: Some(vec![OffsetFetchRequestTopic {
+            name: "a".into(),
+            partition_indexes: all,
+            ..Default::default()
+        }]),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn many_partitions_are_answered_as_few_are() {
+    const PARTITIONS: usize = 6_000;
+    assert!(may_be_many(4 * PARTITIONS));
+    let mut bench = Bench::start().await;
+    bench.create("a", 1).await;
+    let mut wire = bench.connect();
+    make(&mut wire, "g").await;
+    for version in 1..=9 {
+        let answer = wire.ask(&fetch("g", PARTITIONS, version), version).await;
+        let read = answer.read();
+        let told: Vec<_> = if version >= 8 {
+            let partitions = read.groups[0].topics[0].partitions.iter();
+            partitions
+                .map(|one| (one.partition_index, one.committed_offset))
+                .collect()
+        } else {
+            let partitions = read.topics[0].partitions.iter();
+            partitions
+                .map(|one| (one.partition_index, one.committed_offset))
+                .collect()
+        };
+        let committed = |partition| (partition, if partition == 0 { 0 } else { -1 });
+        let all: Vec<_> = (0..).take(PARTITIONS).map(committed).collect();
+        assert_eq!(told, all, "version {version}");
+    }
     bench.stop().await;
 }
 

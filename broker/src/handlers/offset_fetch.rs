@@ -22,46 +22,33 @@ use crate::request::{Request, Responder, Work};
 const FEW: usize = 64;
 /// Bytes of the shortest answer about a group, beside its name.
 const GROUP_BYTES: usize = 5;
+/// Bytes of what the answer about a topic is made of and comes to, at least, and about each of its partitions: they take
+/// four in the request.
+const TOPIC_BYTES: usize =
+    size_of::<response::FetchedTopic>() + size_of::<OffsetFetchResponseTopics<'_>>();
+const PARTITION_BYTES: usize =
+    size_of::<response::FetchedPartition>() + size_of::<OffsetFetchResponsePartitions<'_>>() + 15;
 const GROUP_ERROR: i16 = 2;
 const SEVERAL: i16 = 8;
 const BY_ID: i16 = 10;
 
 pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let version = request.version();
-    if version >= SEVERAL && lots::may_be_many(request.frame.len()) {
+    if lots::may_be_many(request.frame.len()) {
         return lots::read(request, work, many);
     }
     let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
         return;
     };
-    let mut places = Vec::new();
-    let groups = if version >= SEVERAL {
-        once_all(body.groups, version, &mut places)
-    } else {
-        let topic = |topic: OffsetFetchRequestTopic<'_>| request::FetchTopic {
-            topic: request::TopicRef::Name(topic.name.as_ref().into()),
-            partitions: topic.partition_indexes,
-        };
-        vec![request::FetchGroup {
-            group_id: body.group_id.as_ref().into(),
-            member_id: None,
-            member_epoch: -1,
-            topics: body
-                .topics
-                .map(|topics| topics.into_iter().map(topic).collect()),
-        }]
-    };
-    // What is wanted of version 1, should its group have an error.
-    let wanted = match version {
-        ..GROUP_ERROR => groups
-            .first()
-            .and_then(|group| group.topics.clone())
-            .unwrap_or_default(),
-        _ => Vec::new(),
-    };
+    let require_stable = body.require_stable;
+    let Asked {
+        groups,
+        places,
+        wanted,
+    } = Asked::new(body, version);
     let call = request::OffsetFetch {
         groups,
-        require_stable: body.require_stable,
+        require_stable,
         answer_by_id: version >= BY_ID,
     };
     let responder = request
@@ -78,25 +65,19 @@ fn many(request: Request<'_>) {
     let Some((body, request)) = request.decode::<OffsetFetchRequest<'_>>() else {
         return;
     };
-    // What is shared because it is large takes a place for each naming.
-    let least = |group: &OffsetFetchRequestGroup<'_>| {
-        (group.group_id.len() + GROUP_BYTES).min(size_of::<Bytes>())
-    };
-    if !request
-        .responder
-        .may_make(body.groups.iter().map(least).sum())
-    {
+    if !request.responder.may_make(least(&body)) {
         return request.responder.close("answer_too_large");
     }
-    let mut places = Vec::new();
+    let require_stable = body.require_stable;
+    let asked = Asked::new(body, version);
     let mut groups = Vec::new();
     let answered = lots::ask(
         request.services(),
-        once_all(body.groups, version, &mut places),
+        asked.groups,
         |groups, reply| {
             let call = request::OffsetFetch {
                 groups,
-                require_stable: body.require_stable,
+                require_stable,
                 answer_by_id: version >= BY_ID,
             };
             Call::OffsetFetch(call, reply)
@@ -106,7 +87,74 @@ fn many(request: Request<'_>) {
     );
     if answered {
         let answer = response::OffsetFetch { groups };
-        send(request.responder, answer, version, &places, Vec::new());
+        send(
+            request.responder,
+            answer,
+            version,
+            &asked.places,
+            asked.wanted,
+        );
+    }
+}
+
+/// Bytes that the answer takes at least, and what it is made of.
+fn least(body: &OffsetFetchRequest<'_>) -> usize {
+    let of_topics = |named: &mut dyn Iterator<Item = usize>| -> usize {
+        named
+            .map(|partitions| TOPIC_BYTES + partitions * PARTITION_BYTES)
+            .sum()
+    };
+    // What is shared because it is large takes a place for each naming.
+    let of_group = |group: &OffsetFetchRequestGroup<'_>| {
+        let of_group = (group.group_id.len() + GROUP_BYTES).min(size_of::<Bytes>());
+        let named = group.topics.iter().flatten();
+        of_group + of_topics(&mut named.map(|topic| topic.partition_indexes.len()))
+    };
+    let of_several: usize = body.groups.iter().map(of_group).sum();
+    let of_one = body.topics.iter().flatten();
+    of_several + of_topics(&mut of_one.map(|topic| topic.partition_indexes.len()))
+}
+
+/// What a request asks for, whatever its version.
+struct Asked {
+    groups: Vec<request::FetchGroup>,
+    /// Of several groups, where each naming has its answer among those.
+    places: Vec<usize>,
+    /// What is wanted of version 1, should its group have an error.
+    wanted: Vec<request::FetchTopic>,
+}
+
+impl Asked {
+    fn new(body: OffsetFetchRequest<'_>, version: i16) -> Self {
+        let mut places = Vec::new();
+        if version >= SEVERAL {
+            return Self {
+                groups: once_all(body.groups, version, &mut places),
+                places,
+                wanted: Vec::new(),
+            };
+        }
+        let topic = |topic: OffsetFetchRequestTopic<'_>| request::FetchTopic {
+            topic: request::TopicRef::Name(topic.name.as_ref().into()),
+            partitions: topic.partition_indexes,
+        };
+        let topics: Option<Vec<_>> = body
+            .topics
+            .map(|topics| topics.into_iter().map(topic).collect());
+        let wanted = match version {
+            ..GROUP_ERROR => topics.clone().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        Self {
+            groups: vec![request::FetchGroup {
+                group_id: body.group_id.as_ref().into(),
+                member_id: None,
+                member_epoch: -1,
+                topics,
+            }],
+            places,
+            wanted,
+        }
     }
 }
 

@@ -87,6 +87,13 @@ impl Groups {
         }
     }
 
+    /// The same over a log that takes batches of so many bytes: of what is larger, no more is made than shows it.
+    #[must_use]
+    pub fn batches_of(mut self, bytes_max: usize) -> Self {
+        self.settings.batches_of(bytes_max);
+        self
+    }
+
     /// Takes one input. Effects are added to `effects`, to be performed in their order.
     pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
         match input {
@@ -461,8 +468,9 @@ impl Groups {
             self.census.change(group.counted, None);
         }
         for (_, id, _) in std::mem::take(&mut self.lists) {
+            // Not 16: the groups are nobody else's, and a list without them would be a wrong one.
             let refused = response::ListGroups {
-                error: ErrorCode::NOT_COORDINATOR,
+                error: ErrorCode::COORDINATOR_NOT_AVAILABLE,
                 groups: Vec::new(),
             };
             effects.push(Effect::Answer {

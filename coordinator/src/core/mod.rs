@@ -29,5 +29,5 @@ pub use input::{
 };
 pub use offsets::expiry::Retention;
 pub use offsets::fetch::fetch;
-pub(crate) use offsets::fetch::tombstones;
+pub(crate) use offsets::fetch::{Committed, tombstones};
 pub use refusal::remap;

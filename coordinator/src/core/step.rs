@@ -20,7 +20,12 @@ pub(super) struct Settings {
     pub(super) group_size_max: usize,
     pub(super) metadata_units_max: usize,
     pub(super) retention_ms: i64,
+    /// Committed offsets of which no more fit in a batch of the log.
+    pub(super) commit_records_max: usize,
 }
+
+/// A committed offset takes more than that in a batch, whatever its names are.
+const RECORD_BYTES_LEAST: usize = 32;
 
 impl Settings {
     pub(super) fn new(config: &CoordinatorConfig) -> Self {
@@ -33,7 +38,13 @@ impl Settings {
             group_size_max: config.group_max_size,
             metadata_units_max: config.offset_metadata_max_bytes,
             retention_ms: signed(config.offsets_retention),
+            commit_records_max: usize::MAX,
         }
+    }
+
+    /// The log takes batches of so many bytes.
+    pub(super) fn batches_of(&mut self, bytes_max: usize) {
+        self.commit_records_max = bytes_max / RECORD_BYTES_LEAST + 1;
     }
 }
 

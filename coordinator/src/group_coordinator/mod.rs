@@ -5,6 +5,7 @@
 //! one group is stepped ends nobody: that group is thrown away and read back from the writer's index.
 
 mod debts;
+mod expiring;
 mod perform;
 mod together;
 
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use self::debts::Debts;
+use self::expiring::Expiring;
 use self::perform::code;
 use self::together::Together;
 use crate::beyond_end::beyond_end;
@@ -36,8 +38,6 @@ use crate::{DeletedTopic, TopicLookup, TopicsImage};
 
 /// The kind coordinators are counted under.
 pub(crate) const KIND: &str = "group_coordinator";
-/// Groups looked at for expired offsets before others get their turn.
-const EXPIRE_AT_ONCE: usize = 256;
 
 /// A timer that fires so much after its time is late, and not just a timer.
 const LATE: Duration = Duration::from_millis(500);
@@ -85,8 +85,7 @@ pub(crate) struct State {
     /// Commits that go to the writer at the end of this message.
     together: Option<Together>,
     next_id: u64,
-    expiry_at: Duration,
-    expiring: Vec<Arc<str>>,
+    expiring: Expiring,
     timer: Option<(Duration, Timer)>,
     timers: u64,
     meter: CoordinatorMeter,
@@ -208,7 +207,8 @@ impl Actor for GroupCoordinator {
             }),
         };
         let writer = Writer::spawn_linked(writer, cell).await?;
-        let core = Groups::new(&node.config, node.told.image());
+        let bytes_max = node.log.capabilities().batch_bytes_max;
+        let core = Groups::new(&node.config, node.told.image()).batches_of(bytes_max);
         let mut state = State {
             partition,
             myself,
@@ -219,8 +219,7 @@ impl Actor for GroupCoordinator {
             debts: Debts::default(),
             together: None,
             next_id: 0,
-            expiry_at: node.config.offsets_retention_check_interval,
-            expiring: Vec::new(),
+            expiring: Expiring::new(node.config.offsets_retention_check_interval),
             timer: None,
             timers: 0,
             meter: CoordinatorMeter::new(),
@@ -452,22 +451,19 @@ impl State {
             // It may still land.
             owed.refuse(ErrorCode::REQUEST_TIMED_OUT);
         }
-        if self.expiry_at <= now {
-            self.expiry_at = now + self.node.config.offsets_retention_check_interval;
-            self.expiring = self.core.group_ids();
+        if self.expiring.begins(now, || self.core.group_ids()) {
             self.expire_some();
         }
     }
 
     fn expire_some(&mut self) {
-        let left = self.expiring.len().saturating_sub(EXPIRE_AT_ONCE);
-        for group_id in self.expiring.split_off(left) {
+        for group_id in self.expiring.turn() {
             let expire = Input::Expire {
                 group_id: Arc::clone(&group_id),
             };
             self.step(Some(&group_id), expire);
         }
-        if !self.expiring.is_empty() {
+        if self.expiring.goes_on() {
             drop(self.myself.cast(CoordinatorMsg::GoOnExpiring));
         }
     }
@@ -495,7 +491,7 @@ impl State {
         let deadlines = [
             self.core.next_deadline(),
             self.debts.next_deadline(),
-            Some(self.expiry_at),
+            Some(self.expiring.next_deadline()),
         ];
         let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return;

@@ -183,7 +183,13 @@ async fn a_corrupt_partition_is_refused_and_the_others_serve() {
     assert_eq!(code(&refused), ErrorCode::NOT_COORDINATOR);
     let well = (0..).map(|number| format!("group-{number}"));
     let mut well = well.filter(|name| house.coordinators.partition_of(name) != 1);
-    house.stable(&well.next().unwrap()).await;
+    let well = well.next().unwrap();
+    house.stable(&well).await;
+    // As in Kafka, where it would be somebody else's.
+    let listed = house.list().await.unwrap();
+    assert_eq!(listed.error, ErrorCode::NONE);
+    let listed: Vec<_> = listed.groups.iter().map(|group| &*group.group_id).collect();
+    assert_eq!(listed, [well]);
     house.stage.finish().await;
 }
 

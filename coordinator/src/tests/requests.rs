@@ -281,6 +281,7 @@ async fn stopping_answers_who_waits_and_sees_what_is_in_flight_land() {
     rest().await;
     house.log.hold();
     let commit = house.commit("other", 0, 5);
+    let list = house.list();
     rest().await;
     let log = std::sync::Arc::clone(&house.log);
     let flush = async {
@@ -289,8 +290,69 @@ async fn stopping_answers_who_waits_and_sees_what_is_in_flight_land() {
     };
     tokio::join!(house.stop(), flush);
     assert_eq!(waiting.await.unwrap().error, ErrorCode::NOT_COORDINATOR);
+    assert_eq!(
+        list.await.unwrap().error,
+        ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        "no groups would be a wrong answer"
+    );
     assert_eq!(code(&commit.await.unwrap()), ErrorCode::NONE);
     let late = house.join("g", "").await.unwrap();
     assert_eq!(late.error, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+    house.stage.finish().await;
+}
+
+/// A client may name partitions without end; the writer is there for others meanwhile. What it hands out is of one moment.
+#[tokio::test(start_paused = true)]
+async fn many_partitions_are_looked_up_elsewhere_and_answered_like_few() {
+    const PARTITIONS: i32 = 5_000;
+    let house = House::new().await;
+    for partition in 0..8 {
+        house.commit("g", partition, 7).await.unwrap();
+    }
+    let named = |topic: &str| request::FetchTopic {
+        topic: TopicRef::Name(topic.into()),
+        partitions: (0..PARTITIONS).collect(),
+    };
+    let fetch = request::OffsetFetch {
+        groups: vec![request::FetchGroup {
+            topics: Some(vec![named("t"), named("other")]),
+            ..request::FetchGroup::all_of("g")
+        }],
+        ..request::OffsetFetch::default()
+    };
+    house.log.hold();
+    let landing = house.commit("g", 1, 8);
+    let fetched = house.ask(Call::OffsetFetch, fetch);
+    rest().await;
+    house.log.release();
+    let fetched = fetched.await.unwrap();
+    assert_eq!(code(&landing.await.unwrap()), ErrorCode::NONE);
+    let told = committed(&fetched);
+    assert_eq!(told.len(), 2 * PARTITIONS as usize, "each naming");
+    for (place, (partition, offset)) in told.into_iter().enumerate() {
+        let expected = match place {
+            1 => 8,
+            0..8 => 7,
+            _ => -1,
+        };
+        assert_eq!((partition, offset), (place as i32 % PARTITIONS, expected));
+    }
+    house.stage.finish().await;
+}
+
+/// One batch in Kafka: all of it is refused, and said so at every naming.
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_more_than_a_batch_holds_is_refused_at_every_naming() {
+    const TIMES: usize = 1_000;
+    let log = MemoryLog::new(PARTITIONS).batch_bytes_max(2_048);
+    let house = House::over(Arc::new(log)).await;
+    rest().await;
+    let mut large = commit("g", 0, 5);
+    let again = large.topics[0].partitions[0].clone();
+    large.topics[0].partitions = vec![again; TIMES];
+    let answer = house.ask(Call::OffsetCommit, large).await.unwrap();
+    let refused = (0, ErrorCode::UNKNOWN_SERVER_ERROR);
+    assert_eq!(answer.topics[0].partitions, vec![refused; TIMES]);
+    assert_eq!(committed(&house.fetch(&["g"]).await.unwrap()), []);
     house.stage.finish().await;
 }

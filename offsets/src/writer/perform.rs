@@ -92,35 +92,39 @@ impl State {
         };
         let base_offset = serving.pipeline.next_end().offset;
         let bytes_max = self.log.capabilities().batch_bytes_max;
-        let part_bytes_max = match pieces {
-            Pieces::One => usize::MAX,
-            Pieces::Many => PART_BYTES_MAX.min(bytes_max),
-        };
         let now_ms = self.clock.now_ms();
-        let (encoded, taken) = match batch::encode_some(
-            &records,
-            base_offset,
-            now_ms,
-            part_bytes_max,
-        ) {
-            Ok(encoded) => encoded,
+        let encoded = match pieces {
+            Pieces::One => batch::encode_within(&records, base_offset, now_ms, bytes_max)
+                .map(|whole| whole.map(|encoded| (encoded, records.len()))),
+            Pieces::Many => {
+                let part = PART_BYTES_MAX.min(bytes_max);
+                let part = batch::encode_some(&records, base_offset, now_ms, part);
+                part.map(|(encoded, taken)| match encoded.len() {
+                    bytes if bytes > bytes_max => Err(bytes),
+                    _ => Ok((encoded, taken)),
+                })
+            }
+        };
+        let (encoded, taken) = match encoded {
+            Ok(Ok(encoded)) => encoded,
+            // Found before it is sent, it does not disturb what is in flight.
+            Ok(Err(bytes)) => {
+                seldom!(warn,
+                    partition = self.partition,
+                    %group,
+                    records = records.len(),
+                    bytes,
+                    bytes_max,
+                    key = BATCH_BYTES_MAX_KEY,
+                    "the records of a group do not fit in one batch and were not written"
+                );
+                return done.call(Err(AppendError::TooLarge { bytes_max }));
+            }
             Err(error) => {
                 seldom!(warn, partition = self.partition, %group, %error, "records cannot be written");
                 return done.call(Err(AppendError::Unwritable(error)));
             }
         };
-        // Found before it is sent, it does not disturb what is in flight.
-        if encoded.len() > bytes_max {
-            seldom!(warn,
-                partition = self.partition,
-                %group,
-                bytes = encoded.len(),
-                bytes_max,
-                key = BATCH_BYTES_MAX_KEY,
-                "the records of a group do not fit in one batch and were not written"
-            );
-            return done.call(Err(AppendError::TooLarge { bytes_max }));
-        }
         let rest = records.split_off(taken);
         // A part answers nobody: what is left of the change does.
         let (done, rest) = if rest.is_empty() {

@@ -50,7 +50,9 @@ pub(in crate::core) fn commit_to(
         .iter()
         .map(|topic| topic.partitions.len())
         .sum();
-    let mut records = Vec::with_capacity(partitions);
+    // One more than fits, and the writer refuses it.
+    let most = step.settings.commit_records_max;
+    let mut records = Vec::with_capacity(partitions.min(most));
     let mut codes = Vec::new();
     let expire_timestamp_ms = match commit.retention_time_ms {
         Some(retention_ms) if retention_ms >= 0 => Some(step.wall_ms.saturating_add(retention_ms)),
@@ -68,7 +70,7 @@ pub(in crate::core) fn commit_to(
                 codes.push(code);
             }
             seen += 1;
-            if code != ErrorCode::NONE {
+            if code != ErrorCode::NONE || records.len() == most {
                 continue;
             }
             let value = OffsetCommitValue {

@@ -1,6 +1,7 @@
 //! DeleteGroups and OffsetDelete (spec 2.7, 2.10). What there is to delete is found by the writer, behind the commits
 //! that were sent before.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use callboard_protocol::ErrorCode;
@@ -36,13 +37,17 @@ pub(in crate::core) fn delete_offsets(
         return (None, OffsetDelete::refused(ErrorCode::NON_EMPTY_GROUP));
     }
     let mut doomed = Vec::new();
+    // One tombstone, however often it is named.
+    let mut named = BTreeSet::new();
     let mut topics = delete.topics;
     for DeletedTopicOffsets { topic, partitions } in &mut topics {
         let subscribed = reads.may_be(topic);
         for (partition, error) in partitions {
             match *error {
                 ErrorCode::NONE if subscribed => *error = ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
-                ErrorCode::NONE => doomed.push((Arc::clone(topic), *partition)),
+                ErrorCode::NONE if named.insert((Arc::clone(topic), *partition)) => {
+                    doomed.push((Arc::clone(topic), *partition));
+                }
                 _ => {}
             }
         }

@@ -1,6 +1,7 @@
 //! What the writer's index says to an OffsetFetch, and what of it a removal means. Pure functions over the index; the
 //! writer runs them behind the group's appends.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use crate::core::input::{Fetch, FetchTopic};
 use crate::request::TopicRef;
 use crate::response::{FetchedGroup, FetchedPartition, FetchedTopic};
 
+/// Partitions that are looked up where nobody else can meanwhile.
+const FEW: usize = 1024;
+
 /// The answer to a fetch. A group that does not exist has committed nothing.
 #[must_use]
 pub fn fetch(
@@ -22,13 +26,15 @@ pub fn fetch(
     fetch: &Fetch,
     lookup: &dyn TopicLookup,
 ) -> FetchedGroup {
+    let committed = |topic: &str, partition| index.committed(group_id, topic, partition);
     let topics = match &fetch.topics {
-        Some(topics) => topics
-            .iter()
-            .map(|topic| asked(index, group_id, topic))
-            .collect(),
+        Some(topics) => topics.iter().map(|topic| asked(topic, committed)).collect(),
         None => all(index, group_id, fetch.answer_by_id, lookup),
     };
+    fetched(group_id, topics)
+}
+
+fn fetched(group_id: &Arc<str>, topics: Vec<FetchedTopic>) -> FetchedGroup {
     FetchedGroup {
         group_id: Arc::clone(group_id),
         error: ErrorCode::NONE,
@@ -36,13 +42,47 @@ pub fn fetch(
     }
 }
 
-fn asked(index: &Index, group_id: &str, asked: &FetchTopic) -> FetchedTopic {
+/// What a group has committed at one moment, to look up in it what is asked: how much that is only its client bounds, and
+/// the index is its writer's.
+#[derive(Debug)]
+pub(crate) struct Committed(BTreeMap<Arc<str>, TopicOffsets>);
+
+impl Committed {
+    /// A copy, if many partitions are asked for by name.
+    pub(crate) fn of(index: &Index, group_id: &str, fetch: &Fetch) -> Option<Self> {
+        let mut left = FEW;
+        let named = fetch.topics.as_ref()?;
+        let few = named.iter().all(|topic| {
+            let names = topic.partitions.len() + 1;
+            left.checked_sub(names).map(|less| left = less).is_some()
+        });
+        let topics = index.topics(group_id);
+        (!few).then(|| {
+            let copied = topics.map(|(name, offsets)| (Arc::clone(name), offsets.clone()));
+            Self(copied.collect())
+        })
+    }
+
+    /// What [`fetch`] would have answered.
+    pub(crate) fn fetch(&self, group_id: &Arc<str>, fetch: &Fetch) -> FetchedGroup {
+        let committed = |topic: &str, partition| Some(self.0.get(topic)?.get(partition)?.value);
+        let topics = fetch.topics.iter().flatten();
+        fetched(
+            group_id,
+            topics.map(|topic| asked(topic, committed)).collect(),
+        )
+    }
+}
+
+fn asked(
+    asked: &FetchTopic,
+    committed: impl Fn(&str, i32) -> Option<OffsetCommitValue>,
+) -> FetchedTopic {
     let partition = |partition: i32| {
         let Some(name) = &asked.name else {
             return FetchedPartition::nothing(partition, ErrorCode::UNKNOWN_TOPIC_ID);
         };
-        let committed = index.committed(group_id, name, partition);
-        match committed.filter(|value| is_of(value, &asked.topic)) {
+        match committed(name, partition).filter(|value| is_of(value, &asked.topic)) {
             Some(value) => found(partition, value),
             None => FetchedPartition::nothing(partition, ErrorCode::NONE),
         }

@@ -1,6 +1,18 @@
 //! OffsetCommit: what is checked, in which order, and what each state takes (2.5).
 
+use std::sync::Arc;
+
+use callboard_protocol::{ErrorCode, Uuid};
+
+use super::super::house::TestTopics;
+use super::super::kit::config;
 use super::super::tale::{completing, empty, nothing, preparing, stable};
+use crate::TopicsImage;
+use crate::core::{
+    Commit, CommitOutcome, CommitPartition, CommitTopic, Effect, GroupRequest, Groups, Input, Now,
+    RequestId,
+};
+use crate::request::TopicRef;
 
 #[test]
 fn s2_5_2_an_unknown_topic_id_is_refused_for_its_partitions() {
@@ -364,4 +376,59 @@ fn s2_5_clients_of_old_say_how_long_an_offset_is_kept() {
         0 < D committed [t/2:0]
         ",
     );
+}
+
+/// The writer refuses it. What shows it to be too large is enough for that.
+#[test]
+fn s2_5_9_of_a_commit_that_no_batch_holds_no_more_is_made_than_that() {
+    const TIMES: usize = 1_000;
+    const BATCH_BYTES: usize = 2_048;
+    let topic: Arc<str> = "t".into();
+    let partition = |error| CommitPartition {
+        partition: 0,
+        offset: 1,
+        leader_epoch: -1,
+        metadata: Arc::default(),
+        error,
+    };
+    let mut partitions = vec![partition(ErrorCode::NONE); TIMES];
+    partitions.push(partition(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    let image = Arc::new(TopicsImage::of(Arc::new(TestTopics::default())));
+    let commit = Commit {
+        generation_id: -1,
+        member_id: String::new(),
+        group_instance_id: None,
+        retention_time_ms: None,
+        knows_group_id_not_found: true,
+        image: Arc::clone(&image),
+        topics: Arc::new([CommitTopic {
+            topic: TopicRef::Name(Arc::clone(&topic)),
+            name: topic,
+            id: Uuid::ZERO,
+            partitions,
+        }]),
+    };
+    let mut groups = Groups::new(&config(), image).batches_of(BATCH_BYTES);
+    let mut effects = Vec::new();
+    groups.step(Now::default(), Input::Loaded(Vec::new()), &mut effects);
+    effects.clear();
+    let ask = Input::Ask {
+        id: RequestId(1),
+        group_id: "g".into(),
+        request: GroupRequest::Commit(commit),
+    };
+    groups.step(Now::default(), ask, &mut effects);
+    let [
+        Effect::Commit {
+            records, outcome, ..
+        },
+    ] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert!((BATCH_BYTES / 40..TIMES / 10).contains(&records.len()));
+    let CommitOutcome::Each(codes) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(codes.len(), TIMES + 1, "each naming is answered");
 }

@@ -219,6 +219,19 @@ fn s2_7_what_is_not_committed_is_deleted_all_the_same() {
     );
 }
 
+/// Each naming is answered. It is deleted once.
+#[test]
+fn s2_7_a_partition_that_is_named_again_has_one_tombstone() {
+    empty().tells(
+        "
+        0 > B forget t/0 t/0 t/0
+        0 < remove offsets
+        0 < append t/0=gone
+        0 < B forgotten 0 [t/0:0 t/0:0 t/0:0]
+        ",
+    );
+}
+
 #[test]
 fn s2_7_a_deletion_that_could_not_be_written_deletes_nothing() {
     empty().tells(
