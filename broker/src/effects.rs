@@ -24,6 +24,12 @@ impl Effects {
         });
     }
 
+    /// Whether there is none.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Waits until all have ended, for so long.
     pub(crate) async fn ended(&self, patience: Duration) {
         self.0.close();

@@ -21,7 +21,7 @@ use crate::hook::Hook;
 use crate::log::ProducerIds;
 use crate::metrics::{BROKER_REQUEST_DURATION_SECONDS, BROKER_REQUESTS_TOTAL};
 use crate::offsets_topic::OffsetsTopic;
-use crate::topics::Topics;
+use crate::topics::{CreatedTopic, NewTopic, TopicError, Topics};
 
 /// The one thing handlers reach the broker's parts through.
 pub(crate) struct Services {
@@ -61,6 +61,25 @@ impl std::fmt::Debug for Services {
 }
 
 impl Services {
+    /// Creates a topic, as [`Topics::create_topic`]. Who waits for its name gives up when the broker stops, or its end would
+    /// wait with it.
+    pub(crate) async fn create_topic(
+        &self,
+        topic: NewTopic,
+        patience: Duration,
+    ) -> Result<CreatedTopic, TopicError> {
+        let patience = patience.min(self.config.create_topics_max_wait);
+        let mut created = std::pin::pin!(self.topics.create_topic(topic, patience));
+        tokio::select! {
+            biased;
+            created = &mut created => created,
+            () = self.stopping.cancelled() => {
+                self.topics.give_up();
+                created.await
+            }
+        }
+    }
+
     /// The address to tell a client that reached us at `local`.
     pub(crate) fn advertised(&self, local: SocketAddr) -> ListenAddress {
         let mut address = ListenAddress {

@@ -122,6 +122,9 @@ impl std::fmt::Debug for Compute {
     }
 }
 
+/// Threads of a machine with many processors: the runtime's that may wait are for others too.
+const THREADS_MAX: usize = 128;
+
 impl Compute {
     /// A pool of at most `threads` threads, 0 for one less than the machine has processors and at least one, with
     /// `queue_max` jobs at a time, of which those that have begun hold `memory_max` bytes between their slices. Call it
@@ -129,7 +132,7 @@ impl Compute {
     pub(crate) fn new(threads: usize, queue_max: usize, memory_max: usize) -> Self {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads_max = match threads {
-            0 => processors().saturating_sub(1).max(1),
+            0 => processors().saturating_sub(1).clamp(1, THREADS_MAX),
             threads => threads,
         };
         Self {

@@ -60,6 +60,7 @@ pub struct BrokerConfig {
     pub large_group_requests_lot: usize,
     pub fetch_max_bytes: usize,
     pub fetch_max_wait: Duration,
+    pub create_topics_max_wait: Duration,
     pub fetch_session_slots: usize,
     pub partitions_max: usize,
 
@@ -136,6 +137,7 @@ impl Default for BrokerConfig {
             large_group_requests_lot: 0,
             fetch_max_bytes: 0,
             fetch_max_wait: Duration::ZERO,
+            create_topics_max_wait: Duration::ZERO,
             fetch_session_slots: 0,
             partitions_max: 0,
             group_initial_rebalance_delay: Duration::ZERO,

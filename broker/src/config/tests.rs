@@ -37,6 +37,24 @@ fn every_bound_is_taken_and_what_lies_beyond_is_refused() {
     }
 }
 
+/// They share the threads of the runtime that may wait, of which tokio has 512. What else waits there, an append among it,
+/// must find one whatever is set here.
+#[test]
+fn what_may_wait_for_the_disk_or_for_room_leaves_threads_for_others() {
+    const THREADS: i64 = 512;
+    let keys = [
+        "callboard.compute.threads",
+        "callboard.fetch.reads.max",
+        "callboard.large.group.requests.max",
+        "callboard.large.responses.max",
+    ];
+    let most = keys.map(|name| match Key::find(name).unwrap().kind {
+        Kind::Number { max, .. } => max,
+        kind => panic!("{name} is {kind}"),
+    });
+    assert!(most.iter().sum::<i64>() <= THREADS * 3 / 4, "{most:?}");
+}
+
 #[test]
 fn a_fraction_is_from_0_to_1() {
     let key = "log.cleaner.min.cleanable.ratio";

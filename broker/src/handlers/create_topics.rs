@@ -28,7 +28,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     };
     let services = Arc::clone(request.services());
     let validate_only = body.validate_only;
-    // What may take longer is a name whose last topic is not forgotten.
+    // What may take longer is a name whose last topic is not forgotten, up to callboard.create.topics.max.wait.ms.
     let patience = Duration::from_millis(u64::try_from(body.timeout_ms).unwrap_or(0));
     let wanted: Vec<NewTopic> = body.topics.into_iter().map(new_topic).collect();
     let responder = request.responder;
@@ -67,7 +67,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
         let create = async |topic: NewTopic| {
             let name = topic.name.clone();
             let outcome = match check(&topic) {
-                Ok(()) => services.topics.create_topic(topic, patience).await,
+                Ok(()) => services.create_topic(topic, patience).await,
                 Err(refused) => Err(refused),
             };
             let told = result(&name, &outcome, &services.config);

@@ -1,6 +1,10 @@
 //! What the creator of a topic is told of it.
 
+use callboard_offsets::memory::MemoryLog;
 use callboard_protocol::messages::create_topics::CreatableTopicConfig;
+use callboard_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 
 use super::*;
 use crate::testing::Bench;
@@ -45,5 +49,71 @@ async fn the_answer_lists_every_setting_and_its_source() {
         assert_eq!(of("cleanup.policy"), ("delete", DEFAULT));
         assert!(configs.is_sorted_by_key(|config| &config.name));
     }
+    bench.stop().await;
+}
+
+/// A topic "a" is deleted, and what is committed for it cannot be removed: its name is not free.
+async fn bench_without_a_name(change: impl FnOnce(&mut BrokerConfig)) -> Bench {
+    let partitions = BrokerConfig::default().offsets_topic_num_partitions;
+    let log = Arc::new(MemoryLog::new(partitions));
+    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+    bench.create("a", 1).await;
+    let commit = OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "a".into(),
+            partitions: vec![OffsetCommitRequestPartition::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    bench.connect().ask(&commit, 8).await;
+    log.hold();
+    bench.services.topics.delete_topic("a").await.unwrap();
+    bench
+}
+
+fn patient() -> CreateTopicsRequest<'static> {
+    CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: "a".into(),
+            num_partitions: 1,
+            replication_factor: 1,
+            ..Default::default()
+        }],
+        timeout_ms: i32::MAX,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_name_waits_no_longer_than_is_allowed() {
+    let mut bench = bench_without_a_name(|config| {
+        config.create_topics_max_wait = Duration::from_millis(100);
+    })
+    .await;
+    let answer = bench.connect().ask(&patient(), 7).await;
+    let timed_out = ErrorCode::REQUEST_TIMED_OUT.0;
+    assert_eq!(answer.read().topics[0].error_code, timed_out);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_name_does_not_hold_up_the_end() {
+    let mut bench = bench_without_a_name(|config| {
+        config.create_topics_max_wait = Duration::from_secs(3_600);
+    })
+    .await;
+    let mut wire = bench.connect();
+    wire.send(&patient(), 7).await;
+    // It has been read: it waits.
+    while bench.services.effects.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    bench.services.stopping.cancel();
+    let answer = wire.answer::<CreateTopicsRequest<'_>>(7).await.unwrap();
+    let timed_out = ErrorCode::REQUEST_TIMED_OUT.0;
+    assert_eq!(answer.read().topics[0].error_code, timed_out);
     bench.stop().await;
 }

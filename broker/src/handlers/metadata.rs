@@ -218,7 +218,7 @@ async fn create(name: String, context: &Context) {
         replication_factor: -1,
         ..NewTopic::default()
     };
-    match context.services.topics.create_topic(topic, PATIENCE).await {
+    match context.services.create_topic(topic, PATIENCE).await {
         Ok(created) => info!(
             topic = name,
             partitions = created.partitions,

@@ -104,22 +104,27 @@ impl Queue {
         self.waiting.push(Waiting {
             number,
             creation,
-            _patience: keeper.send_after(patience, KeeperMsg::GiveUp { number }),
+            _patience: keeper.send_after(
+                patience,
+                KeeperMsg::GiveUp {
+                    which: Some(number),
+                },
+            ),
         });
     }
 
-    /// Ends the patience of one. Nothing was created for it, and nothing will be.
-    pub(super) fn give_up(&mut self, number: u64) {
-        let Some(at) = self.waiting.iter().position(|one| one.number == number) else {
-            return;
-        };
-        let Creation { topic, reply } = self.waiting.remove(at).creation;
-        let message = format!(
-            "Topic '{}' was deleted, and offsets committed for it are still being removed.",
-            topic.name
-        );
-        let error = TopicError::new(ErrorCode::REQUEST_TIMED_OUT, message);
-        drop(reply.send(Err(error)));
+    /// Ends the patience of one, or of all. Nothing was created for it, and nothing will be.
+    pub(super) fn give_up(&mut self, which: Option<u64>) {
+        let is_over = |one: &mut Waiting| which.is_none_or(|number| one.number == number);
+        for one in self.waiting.extract_if(.., is_over) {
+            let Creation { topic, reply } = one.creation;
+            let message = format!(
+                "Topic '{}' was deleted, and offsets committed for it are still being removed.",
+                topic.name
+            );
+            let error = TopicError::new(ErrorCode::REQUEST_TIMED_OUT, message);
+            drop(reply.send(Err(error)));
+        }
     }
 
     /// Those who waited for `name`.

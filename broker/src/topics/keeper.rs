@@ -98,10 +98,10 @@ pub(crate) enum KeeperMsg {
         /// Its id.
         id: Uuid,
     },
-    /// The patience of a creation that waits for its name is over.
+    /// The patience of creations that wait for their names is over.
     GiveUp {
-        /// Which.
-        number: u64,
+        /// Which; all of them without.
+        which: Option<u64>,
     },
 }
 
@@ -221,7 +221,7 @@ impl Actor for Keeper {
             }
             KeeperMsg::GoOnCreating => state.go_on_creating().await?,
             KeeperMsg::Forgotten { id } => state.forgotten(id).await?,
-            KeeperMsg::GiveUp { number } => state.waiting.give_up(number),
+            KeeperMsg::GiveUp { which } => state.waiting.give_up(which),
             KeeperMsg::Grow {
                 name,
                 growth,

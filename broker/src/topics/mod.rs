@@ -342,6 +342,11 @@ impl Topics {
         self.registry.ask(ask).await
     }
 
+    /// Ends the patience of all who wait for their topic's name.
+    pub(crate) fn give_up(&self) {
+        self.registry.send(KeeperMsg::GiveUp { which: None });
+    }
+
     /// Gives a topic more partitions. Answers when they are durable, listed and open for appends, or with the error of
     /// CreatePartitions: 3 unknown, 37 no increase or too many, 39 assignment, 42 internal, 56 disk. With
     /// `validate_only` it only says whether that could be.
