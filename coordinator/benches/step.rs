@@ -169,6 +169,7 @@ impl Bench {
             protocol_name: None,
             protocol_required: false,
             assignments,
+            paid: Default::default(),
         })
     }
 
