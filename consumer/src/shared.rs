@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use callboard_client::{Client, TopicPartition};
 use callboard_supervision::Addr;
-use metrics::gauge;
+use metrics::{Gauge, gauge};
 
 use crate::assigned::Starts;
 use crate::committer::CommitterMsg;
@@ -97,6 +97,7 @@ pub(crate) struct Shared {
     budget: Budget,
     /// Bytes of fetched batches that exist, of all partitions.
     buffered_bytes: AtomicUsize,
+    buffered_gauge: Gauge,
     /// How many partitions are held: each has its share of the budget.
     held: AtomicUsize,
     /// Who may handle a partition now. Belongs to the handler itself and ends with it, so that the next one, of
@@ -125,6 +126,7 @@ impl Shared {
         let config = client.config();
         let share = usize::try_from(config.max_partition_fetch_bytes).unwrap_or(usize::MAX);
         let budget = Budget::new(config.queued_max_bytes, share.max(1));
+        let buffered_gauge = gauge!(CONSUMER_BUFFERED_BYTES, "group" => group_id.to_string());
         Self {
             client,
             group_id,
@@ -133,6 +135,7 @@ impl Shared {
             slots: Slots::default(),
             budget,
             buffered_bytes: AtomicUsize::new(0),
+            buffered_gauge,
             held: AtomicUsize::new(0),
             turns: Mutex::default(),
             identity: Mutex::default(),
@@ -196,7 +199,7 @@ impl Shared {
         let before = self.buffered_bytes.fetch_sub(less, Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
         let bytes = before.saturating_sub(less) as f64;
-        gauge!(CONSUMER_BUFFERED_BYTES, "group" => self.group_id.to_string()).set(bytes);
+        self.buffered_gauge.set(bytes);
     }
 
     /// Bytes of fetched batches that exist.

@@ -382,3 +382,97 @@ async fn the_committed_offset_moves_with_a_reset() {
     assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
     world.stage.finish().await;
 }
+
+/// It withheld the starting offsets of all others of its topic, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_partition_without_a_leader_holds_up_no_other() {
+    let world = World::new(2, 1).await;
+    world.broker.lose_leader(TOPIC, 1);
+    let seen = Seen::default();
+    let consumer = world.noting(&seen).await;
+    let mut events = consumer.events();
+    event(&mut events, |event| matches!(event, Event::Assigned { .. })).await;
+    let assigned = tokio::time::Instant::now();
+    while seen.offsets(0).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        assigned.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        assigned.elapsed()
+    );
+    world.broker.elect_leader(TOPIC, 1);
+    let elected = tokio::time::Instant::now();
+    while seen.offsets(1).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(
+        elected.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        elected.elapsed()
+    );
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// One topic paused every partition of the lookup.
+#[tokio::test(start_paused = true)]
+async fn a_topic_whose_committed_offsets_may_not_be_read_pauses_alone() {
+    let world = World::new(1, 1).await;
+    world.broker.create_topic("secrets", 1);
+    world.broker.append("secrets", 0, ["0", "1"]);
+    world.broker.commit("secrets", 0, 1);
+    world.broker.deny_committed("secrets", true);
+    let seen = Seen::default();
+    let noted = seen.clone();
+    let consumer = world
+        .consumer()
+        .topics(["secrets"])
+        .handle(move |record: Record, _context| {
+            noted.note(&record);
+            async { Ok::<_, HandlerError>(()) }
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let secrets = callboard_client::TopicPartition::new("secrets", 0);
+    let paused = Event::Paused {
+        partition: secrets.clone(),
+        reason: "its committed offset cannot be read: TOPIC_AUTHORIZATION_FAILED".to_owned(),
+    };
+    assert_eq!(
+        event(&mut events, |event| matches!(event, Event::Paused { .. })).await,
+        paused
+    );
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(1))
+        .await;
+    world.broker.deny_committed("secrets", false);
+    assert!(consumer.resume(secrets).await);
+    world
+        .broker
+        .until(|broker| broker.committed("secrets", 0) == Some(2))
+        .await;
+    assert_eq!(seen.offsets(0), [0, 1]);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// It paused all of its partitions and stayed a member.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_may_not_be_read_ends_its_member() {
+    let world = World::new(1, 1).await;
+    world.broker.fail(
+        ApiKey::OFFSET_FETCH,
+        ErrorCode::GROUP_AUTHORIZATION_FAILED,
+        1,
+    );
+    let consumer = world.noting(&Seen::default()).await;
+    let error = consumer.ended().await.unwrap_err().to_string();
+    assert!(error.contains("OffsetFetch"), "{error}");
+    assert!(error.contains("GROUP_AUTHORIZATION_FAILED"), "{error}");
+    assert!(!consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}

@@ -89,6 +89,8 @@ struct World {
     held: BTreeSet<i16>,
     /// Nodes that answer no Fetch.
     hung: BTreeSet<i32>,
+    /// Topics of which OffsetFetch says nothing.
+    denied: BTreeSet<String>,
     max_versions: BTreeMap<i16, i16>,
     seen: Vec<Seen>,
     next_producer: i64,
@@ -287,6 +289,17 @@ impl ScriptedBroker {
         self.shared.change(|world| {
             world.faults.clear();
             world.held.clear();
+        });
+    }
+
+    /// Of this topic nobody may read what is committed, until it is allowed.
+    pub fn deny_committed(&self, topic: &str, denied: bool) {
+        self.shared.change(|world| {
+            if denied {
+                world.denied.insert(topic.to_owned());
+            } else {
+                world.denied.remove(topic);
+            }
         });
     }
 

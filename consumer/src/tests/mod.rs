@@ -16,7 +16,10 @@ use ractor::ActorCell;
 
 use crate::core::membership::Generation;
 use crate::shared::{Identity, Slot, Slots};
-use crate::{ConsumerGroup, ConsumerHandle, HandlerError, Record, ShutdownOptions, StartAt};
+use crate::{
+    ConsumerGroup, ConsumerHandle, Event, HandlerError, HandlerPolicy, Record, ShutdownOptions,
+    StartAt,
+};
 
 const TOPIC: &str = "orders";
 
@@ -297,5 +300,54 @@ async fn a_committer_that_begins_anew_commits_what_the_reset_chose_and_nothing_e
     }
     assert_eq!(broker.count(ApiKey::OFFSET_COMMIT), 1);
     drop(consumer);
+    stage.finish().await;
+}
+
+/// It was brought back with the others, and failed at the same record as often as before.
+#[tokio::test(start_paused = true)]
+async fn a_paused_partition_stays_paused_when_the_supervisor_of_handlers_begins_anew() {
+    let broker = ScriptedBroker::new();
+    broker.create_topic(TOPIC, 2);
+    broker.append(TOPIC, 0, ["bad"]);
+    let stage = Stage::new().await;
+    stage.expect_failure("partition_handler");
+    let mut config = ClientConfig::default();
+    config.set("auto.offset.reset", "earliest").unwrap();
+    let client = Client::connect_with(config, broker.connector())
+        .await
+        .unwrap();
+    let consumer = ConsumerGroup::builder(&client)
+        .supervisor(stage.cell())
+        .group_id("billing")
+        .topics([TOPIC])
+        .policy(HandlerPolicy {
+            attempts_max: 1,
+            ..HandlerPolicy::default()
+        })
+        .handle(|record: Record, _context| async move {
+            match record.value.as_deref() {
+                Some(b"bad") => Err::<_, HandlerError>("no".into()),
+                _ => Ok(()),
+            }
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    loop {
+        if matches!(events.recv().await, Some(Event::Paused { .. })) {
+            break;
+        }
+    }
+    cell(&consumer.shared.slots.partitions).kill();
+    broker.append(TOPIC, 1, ["good"]);
+    broker
+        .until(|broker| broker.committed(TOPIC, 1) == Some(1))
+        .await;
+    let paused = TopicPartition::new(TOPIC, 0);
+    assert_eq!(consumer.progress()[&paused].position, 0);
+    assert!(consumer.resume(paused).await);
+    let report = consumer.shutdown(ShutdownOptions::default()).await;
+    assert!(report.handler_failures <= 2, "{report:?}");
     stage.finish().await;
 }

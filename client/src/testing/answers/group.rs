@@ -267,6 +267,10 @@ pub(super) fn committed(
                                     .copied()
                                     .unwrap_or(-1),
                                 committed_leader_epoch: -1,
+                                error_code: match world.denied.contains(&key.0) {
+                                    true => ErrorCode::TOPIC_AUTHORIZATION_FAILED.0,
+                                    false => ErrorCode::NONE.0,
+                                },
                                 ..OffsetFetchResponsePartitions::default()
                             }
                         })
