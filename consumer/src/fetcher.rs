@@ -284,8 +284,9 @@ impl State {
             credit: Credit::new(&self.shared, cell, size),
         };
         if handler.cast(HandlerMsg::Records(chunk)).is_err() {
-            // It has just failed; the next one begins where it was.
+            // It has just failed; the next one begins where it was. Until then nobody waits for these records.
             debug!(partition = %cell.partition, "the handler is gone");
+            self.plan.failed(self.origin.elapsed(), &cell.partition);
         }
     }
 

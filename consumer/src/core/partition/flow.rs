@@ -76,9 +76,14 @@ impl Flow {
         self.high_watermark = Some(high_watermark);
     }
 
-    /// Whether records before the fetch position are still to be handed over or in a handler's hands.
-    pub(super) fn has_in_hand(&self) -> bool {
-        self.fetch_position != self.tracker.position() || self.in_work.is_some()
+    /// Whether a record is in a handler's hands.
+    pub(super) fn is_in_work(&self) -> bool {
+        self.in_work.is_some()
+    }
+
+    /// Nothing that was fetched is there any more: what was not handed over is fetched again.
+    pub(super) fn fetch_again(&mut self) {
+        self.fetch_position = self.tracker.position();
     }
 
     // Handing over.
@@ -87,7 +92,7 @@ impl Flow {
     pub(super) fn takes(&mut self, offset: i64) -> bool {
         let next = self.tracker.position() == offset;
         if !next {
-            self.fetch_position = self.tracker.position();
+            self.fetch_again();
         }
         next
     }

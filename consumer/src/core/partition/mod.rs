@@ -281,7 +281,8 @@ impl PartitionCore {
         }
         let Some(flow) = &mut self.flow else { return };
         // The fetcher asks again after a wait, with what is in hand handled or not.
-        if !flow.awaits(from.offset) || flow.has_in_hand() {
+        let in_hand = self.credit.held_bytes() > 0 || flow.is_in_work();
+        if !flow.awaits(from.offset) || in_hand {
             return;
         }
         match why {
@@ -421,7 +422,13 @@ impl PartitionCore {
 
     /// Fetched records are dropped, worked off or not. Returns whether it may be fetched from now on and could not before.
     pub fn give_back(&mut self, bytes: usize, share: usize) -> bool {
-        self.credit.give_back(bytes, share)
+        let resumes = self.credit.give_back(bytes, share);
+        if self.credit.held_bytes() == 0
+            && let Some(flow) = &mut self.flow
+        {
+            flow.fetch_again();
+        }
+        resumes
     }
 
     /// Bytes fetched and not dropped.

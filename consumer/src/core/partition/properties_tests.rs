@@ -25,8 +25,10 @@ enum Move {
     Ask,
     /// An answer arrives.
     Answer(usize),
-    /// The next answer is a refusal.
-    Refuse,
+    /// The next answer is a refusal: for good, or that the position is out of range.
+    Refuse { for_good: bool },
+    /// What waits to be worked on is lost.
+    Drop,
     /// The handler goes on: takes fetched records, a batch, a record.
     Work,
     /// It finishes the record in its hands, or defers it.
@@ -121,7 +123,7 @@ struct World {
     origin: i64,
     /// Handed over, by incarnation.
     handed: BTreeMap<u64, BTreeSet<i64>>,
-    refuse_next: bool,
+    refuse_next: Option<Refused>,
 }
 
 impl World {
@@ -145,7 +147,7 @@ impl World {
             handled: BTreeSet::new(),
             origin: 0,
             handed: BTreeMap::new(),
-            refuse_next: false,
+            refuse_next: None,
         }
     }
 
@@ -215,6 +217,7 @@ impl World {
     fn begin_at(&mut self, offset: i64) {
         self.origin = offset;
         self.settled.clear();
+        self.handled.clear();
         self.in_flight = None;
     }
 
@@ -230,7 +233,14 @@ impl World {
             Move::Lose(count) => self.lose(count),
             Move::Ask => self.ask(),
             Move::Answer(which) => self.answer(which),
-            Move::Refuse => self.refuse_next = true,
+            Move::Refuse { for_good } => {
+                self.refuse_next = Some(if for_good {
+                    Refused::ForGood("not today".to_owned())
+                } else {
+                    Refused::OutOfRange
+                });
+            }
+            Move::Drop => self.lose_mail(),
             Move::Work => self.work(),
             Move::Finish { defer } => self.finish(defer),
             Move::Fail { again } => self.fail(again),
@@ -276,8 +286,8 @@ impl World {
             return;
         }
         let from = self.core.fetch_from().expect("it is ready");
-        let answer = if std::mem::take(&mut self.refuse_next) {
-            Answer::Refused(Refused::ForGood("not today".to_owned()))
+        let answer = if let Some(refused) = self.refuse_next.take() {
+            Answer::Refused(refused)
         } else if from.offset < self.start || from.offset > self.end {
             Answer::Refused(Refused::OutOfRange)
         } else {
@@ -383,6 +393,17 @@ impl World {
     fn drop_chunk(&mut self) {
         let hands = self.handler.as_mut();
         if let Some(chunk) = hands.and_then(|hands| hands.mailbox.pop_front()) {
+            self.core.give_back(chunk.bytes, SHARE);
+        }
+    }
+
+    fn lose_mail(&mut self) {
+        let Some(hands) = &mut self.handler else {
+            return;
+        };
+        if hands.mailbox.back().is_some_and(|chunk| !chunk.taken)
+            && let Some(chunk) = hands.mailbox.pop_back()
+        {
             self.core.give_back(chunk.bytes, SHARE);
         }
     }
@@ -549,7 +570,7 @@ impl World {
         for _ in 0..10_000 {
             self.step(Input::Resume);
             while self.happen(false) {}
-            self.refuse_next = false;
+            self.refuse_next = None;
             self.play(Move::Ask);
             while !self.answers.is_empty() {
                 self.play(Move::Answer(0));
@@ -567,7 +588,10 @@ impl World {
             }
         }
         let progress = self.core.progress().expect("it has begun");
-        assert_eq!(progress.acknowledged, self.end, "it does not come to rest");
+        assert_eq!(
+            progress.acknowledged, self.end,
+            "it does not come to rest: {self:?}"
+        );
         assert_eq!(self.core.held_bytes(), 0);
         // Each record below was acknowledged or named when that came to be, and who acknowledges has handled.
         assert_eq!(self.records().next(), None, "neither handled nor named");
@@ -608,7 +632,8 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..4usize).prop_map(Move::Lose),
         12 => Just(Move::Ask),
         12 => any::<usize>().prop_map(Move::Answer),
-        1 => Just(Move::Refuse),
+        3 => any::<bool>().prop_map(|for_good| Move::Refuse { for_good }),
+        1 => Just(Move::Drop),
         30 => Just(Move::Work),
         14 => any::<bool>().prop_map(|defer| Move::Finish { defer }),
         2 => any::<bool>().prop_map(|again| Move::Fail { again }),

@@ -184,6 +184,15 @@ fn records_that_do_not_begin_where_the_last_ones_ended_are_void_and_fetched_agai
     assert_eq!(driver.committable(), (110, 3));
 }
 
+#[test]
+fn what_is_dropped_before_it_was_handed_over_is_fetched_again() {
+    let mut driver = Driver::open();
+    driver.fetch(105);
+    assert_eq!(driver.core.fetch_from().unwrap().offset, 105);
+    driver.core.give_back(1, SHARE);
+    assert_eq!(driver.core.fetch_from().unwrap().offset, 100);
+}
+
 /// 48 fetched records were once thrown away where only the position behind them was out of range.
 #[test]
 fn a_refusal_of_a_position_ahead_of_the_handler_waits_for_what_is_in_hand() {
@@ -202,6 +211,7 @@ fn a_refusal_of_a_position_ahead_of_the_handler_waits_for_what_is_in_hand() {
             driver.core.done(incarnation, offset);
         }
         driver.core.passed(incarnation, 102, Some(3));
+        driver.core.give_back(1, SHARE);
         assert_ne!(driver.refuse(why), [], "asked again, with nothing in hand");
         assert_eq!(driver.committable(), (102, 3));
     }
@@ -218,6 +228,7 @@ fn a_reset_ahead_keeps_the_handler_and_what_it_has_not_acknowledged() {
         assert_eq!(room, Room::Free);
     }
     driver.core.passed(from.incarnation, 102, Some(3));
+    driver.core.give_back(1, SHARE);
     let ticket = driver.find_reset();
     assert_eq!(driver.core.fetch_from(), None, "until it is known where");
     let effects = driver.step(Input::ResetFound {
@@ -248,17 +259,26 @@ fn a_reset_to_below_begins_anew_and_what_is_in_hand_counts_for_nothing() {
     driver.core.dispatch(from.incarnation, 100, Some(3));
     driver.core.answered(from.incarnation, &mut Vec::new());
     driver.core.passed(from.incarnation, 102, Some(3));
+    driver.core.give_back(1, SHARE);
     let ticket = driver.find_reset();
-    driver.step(Input::ResetFound { ticket, to: Ok(40) });
-    assert_eq!(driver.committable(), (40, -1));
+    driver.step(Input::ResetFound {
+        ticket,
+        to: Ok(100),
+    });
+    assert_eq!(driver.committable(), (100, -1));
     assert_eq!(driver.core.progress().unwrap().committed, None);
-    assert!(!driver.core.done(from.incarnation, 100));
     // A commit that was under way says nothing about this log.
-    driver.core.committed(100);
+    driver.core.committed(102);
     assert_eq!(driver.core.progress().unwrap().committed, None);
-    let from = driver.fetch(41);
-    driver.handle(from, 41);
-    assert_eq!(driver.committable(), (41, 3));
+    let (before, from) = (from.incarnation, driver.fetch(101));
+    assert!(driver.core.takes(from));
+    let first = driver.core.dispatch(from.incarnation, 100, Some(4));
+    let Dispatch::Go { again: false, .. } = first else {
+        panic!("{first:?}")
+    };
+    assert!(!driver.core.done(before, 100), "it is another record");
+    assert!(driver.core.done(from.incarnation, 100));
+    assert_eq!(driver.committable(), (101, 4));
 }
 
 #[test]

@@ -408,3 +408,27 @@ fn a_position_that_a_reset_chose_is_committed_at_once_though_it_lies_below_the_l
         [CommitEffect::Send(at(&[(1, 7)]))]
     );
 }
+
+/// A partition that began where it was committed was once committed there again, when progress was read between the
+/// news of it and its beginning.
+#[test]
+fn what_is_committed_is_known_with_the_progress_and_not_sent_again() {
+    let mut core = core();
+    let known = |core: &mut CommitCore, offsets: &[(i32, i64)]| {
+        let offsets = offsets
+            .iter()
+            .map(|(partition, at)| (tp(*partition), Some(*at)));
+        core.step(
+            SECOND,
+            CommitInput::Known(offsets.collect()),
+            &mut Vec::new(),
+        );
+    };
+    known(&mut core, &[(0, 10)]);
+    assert_eq!(step(&mut core, 5 * SECOND, CommitInput::Tick, &at(&[])), []);
+    known(&mut core, &[(0, 10)]);
+    assert_eq!(
+        step(&mut core, 10 * SECOND, CommitInput::Tick, &at(&[(0, 10)])),
+        []
+    );
+}
