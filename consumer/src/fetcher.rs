@@ -229,6 +229,7 @@ impl State {
                 }
                 match ErrorCode(data.error_code) {
                     ErrorCode::NONE => {
+                        cell.note_answered();
                         let batches = match &data.records {
                             Some(records) => records.to_bytes(answer.frame()),
                             None => Bytes::new(),
@@ -277,7 +278,12 @@ impl State {
         if size == 0 {
             return;
         }
-        self.plan.delivered(&cell.partition);
+        if next > from.offset {
+            self.plan.delivered(&cell.partition);
+        } else {
+            // Unreadable from its beginning: the next answer is the same, until the handler has come to it and says so.
+            self.plan.failed(self.origin.elapsed(), &cell.partition);
+        }
         let chunk = Chunk {
             from,
             batches,

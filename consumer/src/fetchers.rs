@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callboard_client::TopicPartition;
-use callboard_supervision::{Addr, Envelope, Timer, seldom, spawn_linked};
+use callboard_supervision::{Addr, Envelope, seldom, spawn_linked};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -40,6 +40,21 @@ pub(crate) struct Fetchers;
 struct Placed {
     cell: Arc<Cell>,
     node: Option<i32>,
+    /// The leader and its epoch that it was last placed by.
+    believed: Option<(i32, i32)>,
+    /// Of this partition alone: who believes that another broker leads it may go on to do so.
+    backoff: Backoff,
+}
+
+impl Placed {
+    fn new(shared: &Shared, cell: Arc<Cell>) -> Self {
+        Self {
+            cell,
+            node: None,
+            believed: None,
+            backoff: shared.client.retry_backoff(),
+        }
+    }
 }
 
 pub(crate) struct State {
@@ -48,12 +63,13 @@ pub(crate) struct State {
     supervisor: ActorCell,
     partitions: BTreeMap<TopicPartition, Placed>,
     fetchers: BTreeMap<i32, Addr<FetcherMsg>>,
-    /// The metadata refresh under way.
+    /// The metadata refresh under way; it ends with this actor.
     refresh: JoinSet<()>,
+    /// It has not said yet that it is done.
+    refreshing: bool,
     /// Listens for changes of the cluster; ends with this actor.
     _watch: JoinSet<()>,
     backoff: Backoff,
-    timer: Option<Timer>,
 }
 
 #[ractor::async_trait]
@@ -67,13 +83,14 @@ impl Actor for Fetchers {
         myself: ActorRef<Self::Msg>,
         shared: Arc<Shared>,
     ) -> Result<State, ActorProcessingErr> {
+        let supervisor = myself.get_cell();
+        let myself = Addr::new(myself, KIND);
+        shared.slots.fetchers.set(myself.clone());
         let partitions: BTreeMap<_, _> = shared
             .cells()
             .into_iter()
-            .map(|(partition, cell)| (partition, Placed { cell, node: None }))
+            .map(|(partition, cell)| (partition, Placed::new(&shared, cell)))
             .collect();
-        let supervisor = myself.get_cell();
-        let myself = Addr::new(myself, KIND);
         let state = State {
             supervisor,
             _watch: watch(&shared, myself.clone()),
@@ -81,8 +98,8 @@ impl Actor for Fetchers {
             partitions,
             fetchers: BTreeMap::new(),
             refresh: JoinSet::new(),
+            refreshing: false,
             backoff: shared.client.retry_backoff(),
-            timer: None,
             shared,
         };
         // After a restart there are partitions to place; the first time this finds none.
@@ -99,13 +116,15 @@ impl Actor for Fetchers {
         message: Self::Msg,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        while state.refresh.try_join_next().is_some() {}
         match message.open() {
             FetchersMsg::Add(cell) => state.add(cell).await,
             FetchersMsg::Remove(partition) => state.remove(&partition),
             FetchersMsg::Wake(partition) => state.wake(&partition),
             FetchersMsg::Misplaced(partition, node) => state.misplaced(&partition, node),
-            FetchersMsg::Place => state.place_all().await,
+            FetchersMsg::Place => {
+                state.refreshing = false;
+                state.place_all().await;
+            }
             FetchersMsg::ClusterChanged => state.follow_leaders().await,
         }
         Ok(())
@@ -143,8 +162,8 @@ impl State {
             return;
         }
         self.remove(&partition);
-        self.partitions
-            .insert(partition.clone(), Placed { cell, node: None });
+        let placed = Placed::new(&self.shared, cell);
+        self.partitions.insert(partition.clone(), placed);
         if !self.place(&partition).await {
             self.refresh_later(Duration::ZERO);
         }
@@ -183,27 +202,36 @@ impl State {
             return;
         }
         placed.node = None;
+        if placed.cell.take_answered() {
+            placed.backoff.reset();
+        }
+        let wait = placed.backoff.next_wait();
         self.tell(node, FetcherMsg::Remove(partition.clone()));
-        let wait = self.backoff.next_wait();
         self.refresh_later(wait);
     }
 
-    /// Takes partitions from nodes that do not lead them any more. The node itself may be the last to say so: one that
-    /// hangs holds a request for `request.timeout.ms`.
+    /// Takes partitions from nodes that do not lead them any more, and places those that have a leader again. The node
+    /// itself may be the last to say so: one that hangs holds a request for `request.timeout.ms`.
     async fn follow_leaders(&mut self) {
         let cluster = self.shared.client.cluster();
         let mut moved = Vec::new();
         for (partition, placed) in &mut self.partitions {
-            let leader = cluster.leader(&partition.topic, partition.partition);
-            if let Some(node) = placed.node
-                && leader.is_some_and(|(leader, _epoch)| leader != node)
-            {
-                placed.node = None;
-                moved.push((node, partition.clone()));
+            let Some((leader, epoch)) = cluster.leader(&partition.topic, partition.partition)
+            else {
+                continue;
+            };
+            let is_news = match placed.node {
+                Some(node) => leader != node,
+                None => placed.believed != Some((leader, epoch)),
+            };
+            if is_news {
+                moved.push((placed.node.take(), partition.clone()));
             }
         }
         for (node, partition) in moved {
-            self.tell(node, FetcherMsg::Remove(partition.clone()));
+            if let Some(node) = node {
+                self.tell(node, FetcherMsg::Remove(partition.clone()));
+            }
             if !self.place(&partition).await {
                 let wait = self.backoff.next_wait();
                 self.refresh_later(wait);
@@ -213,9 +241,11 @@ impl State {
 
     /// Refreshes metadata after a wait, then places. One refresh at a time serves everybody.
     fn refresh_later(&mut self, wait: Duration) {
-        if !self.refresh.is_empty() {
+        if self.refreshing {
             return;
         }
+        self.refreshing = true;
+        self.refresh = JoinSet::new();
         let shared = Arc::clone(&self.shared);
         let myself = self.myself.clone();
         self.refresh.spawn(async move {
@@ -241,12 +271,8 @@ impl State {
         }
         if all {
             self.backoff.reset();
-            self.timer = None;
         } else {
             let wait = self.backoff.next_wait();
-            // Through the mailbox: the refresh that just ended is still in the set.
-            self.refresh.abort_all();
-            self.refresh = JoinSet::new();
             self.refresh_later(wait);
         }
     }
@@ -258,7 +284,7 @@ impl State {
             .client
             .cluster()
             .leader(&partition.topic, partition.partition);
-        let Some((node, _epoch)) = leader else {
+        let Some((node, epoch)) = leader else {
             return false;
         };
         if !self.fetchers.contains_key(&node) {
@@ -280,6 +306,7 @@ impl State {
             return true;
         };
         placed.node = Some(node);
+        placed.believed = Some((node, epoch));
         let cell = Arc::clone(&placed.cell);
         self.tell(node, FetcherMsg::Add(cell));
         true

@@ -3,6 +3,7 @@
 //! a crash of either loses nothing. An acknowledgement is a store in here, not a message: one per record would cost more
 //! than most handlers. Effects wait in here until the supervisor takes them, so none is lost with it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use callboard_client::TopicPartition;
@@ -33,6 +34,8 @@ pub(crate) struct Cell {
     pub(crate) released: CancellationToken,
     /// An acknowledgement came, or intake changed.
     pub(crate) changed: Notify,
+    /// A broker has answered a fetch of it since that was last asked.
+    answered: AtomicBool,
     /// Partitions that stand still for want of acknowledgements.
     full: Gauge,
     inner: Mutex<Inner>,
@@ -68,6 +71,7 @@ impl Cell {
             generation: generation.id,
             released: CancellationToken::new(),
             changed: Notify::new(),
+            answered: AtomicBool::new(false),
             full: gauge!(CONSUMER_PAUSED_PARTITIONS, "group" => group, "cause" => "unacknowledged"),
             inner: Mutex::new(Inner {
                 core: PartitionCore::new(limits, seen),
@@ -190,6 +194,16 @@ impl Cell {
             .core
             .fetched(from, next, high_watermark, bytes, share)
             .then_some(handler)
+    }
+
+    /// A broker has answered a fetch of it without an error.
+    pub(crate) fn note_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one has since the last call.
+    pub(crate) fn take_answered(&self) -> bool {
+        self.answered.swap(false, Ordering::Relaxed)
     }
 
     /// Fetched records are dropped. Returns whether its fetcher may go on that could not.
