@@ -67,13 +67,15 @@ pub enum Event {
         /// The first offset it will see again.
         resumes_at: i64,
     },
-    /// A record that a handler of this consumer has seen before is handed to one again.
+    /// Records that a handler of this consumer has seen before are handed to one again. Said once, with the first of them.
     Redelivered {
-        /// Its partition.
+        /// Their partition.
         partition: TopicPartition,
-        /// Its offset.
+        /// The first of them.
         offset: i64,
-        /// Which attempt this is, from 1.
+        /// They are below this offset.
+        until: i64,
+        /// Which attempt at the first of them this is, from 1.
         attempt: u32,
     },
     /// A partition is not consumed any more until it is resumed or assigned anew.

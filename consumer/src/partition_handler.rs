@@ -37,7 +37,7 @@ const RECORDS_PER_TURN: u32 = 64;
 /// What a handler actor is told.
 #[derive(Debug)]
 pub(crate) enum HandlerMsg {
-    /// Call the handler's `started`.
+    /// Make the handler and call its `started`.
     Begin,
     /// Fetched records.
     Records(Chunk),
@@ -59,13 +59,17 @@ pub(crate) struct Args {
 pub(crate) struct State {
     shared: Arc<Shared>,
     cell: Arc<Cell>,
-    handler: Box<dyn PartitionHandler>,
+    /// Made and dropped in this actor's own task, not in its supervisor's, who waits for its start and buries its state: a
+    /// handler may take its time for either, or panic.
+    handler: Option<Box<dyn PartitionHandler>>,
     context: PartitionContext,
     records: Counter,
     bytes: Counter,
     duration: Histogram,
     redeliveries: Counter,
     records_in_turn: u32,
+    /// It was said that records below this are handed over again.
+    redelivered_until: i64,
     /// After the handler in the order of fields, and so of drops: who is next begins when that is no more.
     _turn: OwnedMutexGuard<()>,
 }
@@ -98,8 +102,6 @@ impl Actor for PartitionHandlerActor {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         let Args { shared, cell, turn } = args;
-        // User code runs here for the first time; a panic in it is this actor's.
-        let handler = (shared.settings.factory)(&cell.partition);
         let labels = [
             ("group", shared.group_id.to_string()),
             ("topic", cell.partition.topic.to_string()),
@@ -126,8 +128,9 @@ impl Actor for PartitionHandlerActor {
             },
             shared,
             cell,
-            handler,
+            handler: None,
             records_in_turn: 0,
+            redelivered_until: 0,
             _turn: turn,
         };
         let begin = Addr::new(myself, KIND).cast(HandlerMsg::Begin);
@@ -149,11 +152,22 @@ impl Actor for PartitionHandlerActor {
                 Ok(())
             }
             HandlerMsg::Lost => {
-                state.handler.lost(&state.context).await;
+                if let Some(handler) = &mut state.handler {
+                    handler.lost(&state.context).await;
+                }
                 myself.stop(None);
                 Ok(())
             }
         }
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.handler = None;
+        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -169,10 +183,16 @@ impl Actor for PartitionHandlerActor {
 
 impl State {
     async fn begin(&mut self) -> Result<(), ActorProcessingErr> {
+        if !self.cell.is_owner() {
+            return Ok(());
+        }
+        // User code runs here for the first time; a panic in it is this actor's.
+        let handler = (self.shared.settings.factory)(&self.cell.partition);
+        let handler = self.handler.insert(handler);
         tokio::select! {
             biased;
             () = self.cell.released.cancelled() => Ok(()),
-            started = self.handler.started(&self.context) => started,
+            started = handler.started(&self.context) => started,
         }
     }
 
@@ -259,22 +279,31 @@ impl State {
         attempt: u32,
         again: bool,
     ) -> Result<(), Break> {
+        let Some(handler) = &mut self.handler else {
+            // Lost before it was made.
+            return Err(Break::Stopped);
+        };
         self.context.offset = record.offset;
         self.context.attempt = attempt;
         if again {
             self.redeliveries.increment(1);
             self.shared.count(|totals| totals.redelivered += 1);
-            self.shared.events.send(Event::Redelivered {
-                partition: record.topic_partition.clone(),
-                offset: record.offset,
-                attempt,
-            });
+            // One event a range: thousands of them would push everything else out of the ring of events.
+            if record.offset >= self.redelivered_until {
+                self.redelivered_until = self.cell.seen();
+                self.shared.events.send(Event::Redelivered {
+                    partition: record.topic_partition.clone(),
+                    offset: record.offset,
+                    until: self.redelivered_until,
+                    attempt,
+                });
+            }
         }
         let started = Instant::now();
         let outcome = tokio::select! {
             biased;
             () = self.cell.released.cancelled() => return Err(Break::Stopped),
-            outcome = self.handler.handle(record, &self.context) => outcome.map_err(Break::Failed)?,
+            outcome = handler.handle(record, &self.context) => outcome.map_err(Break::Failed)?,
         };
         self.duration.record(started.elapsed());
         match outcome {
@@ -313,18 +342,29 @@ impl State {
     /// The last words of an owner. The deadline is the supervisor's too; it does not wait longer.
     async fn drain(&mut self, deadline: Instant) {
         let waiting = wait_for_acknowledgements(&self.cell, self.shared.settings.is_stream);
-        let clean = tokio::time::timeout_at(deadline, waiting).await.is_ok();
-        let revoked = tokio::select! {
+        let (handler, context) = (&mut self.handler, &self.context);
+        let last_words = async {
+            let clean = tokio::time::timeout_at(deadline, waiting).await.is_ok();
+            let revoked = match handler {
+                Some(handler) => {
+                    let revoked = handler.revoked(context);
+                    Some(tokio::time::timeout_at(deadline, revoked).await)
+                }
+                None => None,
+            };
+            (clean, revoked)
+        };
+        let (clean, revoked) = tokio::select! {
             biased;
             () = self.cell.released.cancelled() => return,
-            revoked = tokio::time::timeout_at(deadline, self.handler.revoked(&self.context)) => revoked,
+            spoken = last_words => spoken,
         };
         match revoked {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => {
                 warn!(partition = %self.cell.partition, %error, "handler failed to give up its partition")
             }
-            Err(_elapsed) => {
+            Some(Err(_elapsed)) => {
                 warn!(partition = %self.cell.partition, "handler took too long to give up its partition")
             }
         }

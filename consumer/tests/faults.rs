@@ -143,6 +143,9 @@ async fn a_handler_that_cannot_start_is_tried_again_and_costs_no_record_an_attem
 #[tokio::test(start_paused = true)]
 async fn a_factory_that_panics_is_tried_again_until_the_budget_is_used_up() {
     let world = World::new(1, 1).await;
+    for _ in 0..11 {
+        world.stage.expect_failure("partition_handler");
+    }
     let consumer = world
         .consumer()
         .handler(|_partition| -> SlowStarter { panic!("no handler today") })
@@ -406,6 +409,58 @@ async fn a_leader_that_hangs_holds_its_partition_no_longer_than_it_leads() {
     // A refresh of metadata, and the interval of commits.
     assert!(took < Duration::from_secs(8), "{took:?}");
     assert_eq!(seen.offsets(0), [0, 1, 2, 3]);
+    consumer.shutdown(ShutdownOptions::default()).await;
+    world.stage.finish().await;
+}
+
+/// The broker was asked for it without a pause, as often as credit lasted.
+#[tokio::test(start_paused = true)]
+async fn a_batch_without_a_readable_header_is_not_asked_for_in_a_loop() {
+    let world = World::new(1, 1).await;
+    let mut unreadable = CORRUPT.to_vec();
+    unreadable[..8].copy_from_slice(&1_i64.to_be_bytes());
+    // The version of its format.
+    unreadable[16] = 9;
+    world
+        .broker
+        .append_raw(TOPIC, 0, (1, 4), Bytes::from(unreadable));
+    let consumer = world
+        .consumer()
+        .handle(|_record: Record, _context| async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Ok::<_, HandlerError>(())
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    event(&mut events, |event| matches!(event, Event::Paused { .. })).await;
+    let fetches = world.broker.count(ApiKey::FETCH);
+    assert!(fetches < 50, "{fetches} requests in 10 s");
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// Ten times a second each, for as long as metadata named a broker that refused.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_denies_to_lead_what_metadata_says_is_asked_ever_less_often() {
+    let world = World::new(1, 1).await;
+    world.broker.commit(TOPIC, 0, 0);
+    world
+        .broker
+        .refuse_topic(TOPIC, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    let seen = Seen::default();
+    let consumer = world.noting(&seen).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for api in [ApiKey::FETCH, ApiKey::METADATA] {
+        let count = world.broker.count(api);
+        assert!((30..100).contains(&count), "{api:?}: {count} in a minute");
+    }
+    world.broker.refuse_topic(TOPIC, ErrorCode::NONE);
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(1))
+        .await;
     consumer.shutdown(ShutdownOptions::default()).await;
     world.stage.finish().await;
 }

@@ -33,10 +33,11 @@ pub(super) enum Report {
         after_ms: u128,
         resumes_at: i64,
     },
-    /// A record was handed over again.
+    /// Records up to `until` were handed over again.
     Redelivered {
         partition: i32,
         offset: i64,
+        until: i64,
         attempt: u32,
     },
     /// A commit was taken.
@@ -86,10 +87,12 @@ impl Report {
             Event::Redelivered {
                 partition,
                 offset,
+                until,
                 attempt,
             } => Self::Redelivered {
                 partition: partition.partition,
                 offset,
+                until,
                 attempt,
             },
             Event::Committed { .. } => Self::Committed,

@@ -192,9 +192,10 @@ impl Story {
             Report::Redelivered {
                 partition,
                 offset,
+                until,
                 attempt,
             } => {
-                happened.redelivered += 1;
+                happened.redelivered += u64::try_from(until - offset).unwrap_or(0);
                 (attempt > 1)
                     .then(|| format!("{partition}@{offset} is delivered again, attempt {attempt}"))
             }
