@@ -79,11 +79,12 @@ impl Actor for Assignment {
         args: Args,
     ) -> Result<State, ActorProcessingErr> {
         let myself = Addr::new(myself, KIND);
-        let mut watch = JoinSet::new();
-        watch.spawn(watch_metadata(Arc::clone(&args.shared), myself.clone()));
         myself
             .cast(MembershipMsg::Step(Input::Start))
             .map_err(|_| "stopped while starting")?;
+        args.shared.slots.membership.set(myself.clone());
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_metadata(Arc::clone(&args.shared), myself));
         Ok(State {
             args,
             leaving: Vec::new(),
@@ -146,9 +147,11 @@ impl State {
             reason: "assigned by the application".to_owned(),
             took: Duration::ZERO,
         });
+        let owned = owned.into_iter().collect();
+        shared.own(&owned);
         shared.slots.partitions.cast(PartitionsMsg::Assign {
             generation: Generation::default(),
-            owned: owned.into_iter().collect(),
+            owned,
         });
     }
 

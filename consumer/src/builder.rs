@@ -340,7 +340,6 @@ fn partitions_spec(shared: &Arc<Shared>) -> ChildSpec {
                 )
                 .await?;
                 let cell = address.actor().get_cell();
-                shared.slots.partitions.set(address);
                 if incarnation > 0 {
                     // Whatever membership asked of the last incarnation, it asks of this one again.
                     shared
@@ -365,10 +364,8 @@ fn fetchers_spec(shared: &Arc<Shared>) -> ChildSpec {
             let shared = Arc::clone(&shared);
             async move {
                 let (address, _join) =
-                    spawn_linked(fetchers::KIND, Fetchers, Arc::clone(&shared), supervisor).await?;
-                let cell = address.actor().get_cell();
-                shared.slots.fetchers.set(address);
-                Ok(cell)
+                    spawn_linked(fetchers::KIND, Fetchers, shared, supervisor).await?;
+                Ok(address.actor().get_cell())
             }
         },
     )
@@ -383,11 +380,8 @@ fn committer_spec(shared: &Arc<Shared>) -> ChildSpec {
             let shared = Arc::clone(&shared);
             async move {
                 let (address, _join) =
-                    spawn_linked(committer::KIND, Committer, Arc::clone(&shared), supervisor)
-                        .await?;
-                let cell = address.actor().get_cell();
-                shared.slots.committer.set(address);
-                Ok(cell)
+                    spawn_linked(committer::KIND, Committer, shared, supervisor).await?;
+                Ok(address.actor().get_cell())
             }
         },
     )
@@ -406,7 +400,6 @@ fn membership_spec(
         membership::KIND,
         membership::KIND,
         move |supervisor, incarnation| {
-            let shared = Arc::clone(&shared);
             let args = membership::Args {
                 shared: Arc::clone(&shared),
                 config: config.clone(),
@@ -417,9 +410,7 @@ fn membership_spec(
             async move {
                 let (address, _join) =
                     spawn_linked(membership::KIND, MembershipActor, args, supervisor).await?;
-                let cell = address.actor().get_cell();
-                shared.slots.membership.set(address);
-                Ok(cell)
+                Ok(address.actor().get_cell())
             }
         },
     )
@@ -432,7 +423,6 @@ fn assignment_spec(shared: &Arc<Shared>, ended: &Arc<watch::Sender<MemberEnded>>
         assigned::KIND,
         assigned::KIND,
         move |supervisor, _incarnation| {
-            let shared = Arc::clone(&shared);
             let args = assigned::Args {
                 shared: Arc::clone(&shared),
                 ended: Arc::clone(&ended),
@@ -440,9 +430,7 @@ fn assignment_spec(shared: &Arc<Shared>, ended: &Arc<watch::Sender<MemberEnded>>
             async move {
                 let (address, _join) =
                     spawn_linked(assigned::KIND, Assignment, args, supervisor).await?;
-                let cell = address.actor().get_cell();
-                shared.slots.membership.set(address);
-                Ok(cell)
+                Ok(address.actor().get_cell())
             }
         },
     )

@@ -86,10 +86,12 @@ impl Actor for Committer {
         myself: ActorRef<Self::Msg>,
         shared: Arc<Shared>,
     ) -> Result<State, ActorProcessingErr> {
+        let myself = Addr::new(myself, KIND);
+        shared.slots.committer.set(myself.clone());
         let interval = shared.client.config().auto_commit_interval;
         let mut state = State {
             core: CommitCore::new(interval, shared.client.retry_backoff()),
-            myself: Addr::new(myself, KIND),
+            myself,
             waiters: BTreeMap::new(),
             next_flush: 0,
             request: JoinSet::new(),

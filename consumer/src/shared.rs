@@ -33,6 +33,8 @@ impl<M> Default for Slot<M> {
 }
 
 impl<M: Send + 'static> Slot<M> {
+    /// First thing of an actor, before it reads the shared state: what is sent later waits for it, what was sent before
+    /// is in that state.
     pub(crate) fn set(&self, address: Addr<M>) {
         *lock(&self.0) = Some(address);
     }
@@ -88,6 +90,22 @@ pub(crate) struct Settings {
     pub(crate) assigned: Option<Starts>,
 }
 
+/// What is ours. Under one lock: what was lost must not come to be held afterwards.
+#[derive(Default)]
+struct Holdings {
+    /// What the group, or the application, gave us.
+    owned: BTreeSet<TopicPartition>,
+    /// Those of which it is known where they begin, and those on their way out: they may be committed.
+    cells: BTreeMap<TopicPartition, Arc<Cell>>,
+}
+
+impl Holdings {
+    fn holds(&self, cell: &Arc<Cell>) -> bool {
+        let held = self.cells.get(&cell.partition);
+        held.is_some_and(|held| Arc::ptr_eq(held, cell))
+    }
+}
+
 pub(crate) struct Shared {
     pub(crate) client: Client,
     pub(crate) group_id: Arc<str>,
@@ -104,7 +122,7 @@ pub(crate) struct Shared {
     /// whatever assignment and whoever starts it, waits for its end. As many as there ever were partitions here.
     turns: Mutex<BTreeMap<TopicPartition, Turn>>,
     identity: Mutex<Identity>,
-    cells: Mutex<BTreeMap<TopicPartition, Arc<Cell>>>,
+    holdings: Mutex<Holdings>,
     totals: Mutex<Totals>,
     unfinished: Mutex<BTreeSet<TopicPartition>>,
 }
@@ -139,7 +157,7 @@ impl Shared {
             held: AtomicUsize::new(0),
             turns: Mutex::default(),
             identity: Mutex::default(),
-            cells: Mutex::default(),
+            holdings: Mutex::default(),
             totals: Mutex::default(),
             unfinished: Mutex::default(),
         }
@@ -156,25 +174,39 @@ impl Shared {
 
     /// The partitions that may be committed.
     pub(crate) fn cells(&self) -> BTreeMap<TopicPartition, Arc<Cell>> {
-        lock(&self.cells).clone()
+        lock(&self.holdings).cells.clone()
     }
 
-    pub(crate) fn hold(&self, cell: Arc<Cell>) {
-        let mut cells = lock(&self.cells);
-        cells.insert(cell.partition.clone(), cell);
+    /// These are ours, and no others. Said before anybody begins to consume them.
+    pub(crate) fn own(&self, owned: &BTreeSet<TopicPartition>) {
+        lock(&self.holdings).owned.clone_from(owned);
+    }
+
+    /// It may be committed from now on. False, and it may not, if it was lost meanwhile.
+    pub(crate) fn hold(&self, cell: &Arc<Cell>) -> bool {
+        let mut holdings = lock(&self.holdings);
+        if !holdings.owned.contains(&cell.partition) {
+            return false;
+        }
+        let cells = &mut holdings.cells;
+        cells.insert(cell.partition.clone(), Arc::clone(cell));
         self.held.store(cells.len(), Ordering::Relaxed);
+        true
+    }
+
+    /// Whether it may be committed.
+    pub(crate) fn holds(&self, cell: &Arc<Cell>) -> bool {
+        lock(&self.holdings).holds(cell)
     }
 
     /// Lets go of a partition, unless it was assigned anew meanwhile.
     pub(crate) fn let_go(&self, cell: &Arc<Cell>) {
-        let mut cells = lock(&self.cells);
-        if cells
-            .get(&cell.partition)
-            .is_some_and(|held| Arc::ptr_eq(held, cell))
-        {
+        let mut holdings = lock(&self.holdings);
+        if holdings.holds(cell) {
+            let cells = &mut holdings.cells;
             cells.remove(&cell.partition);
             self.held.store(cells.len(), Ordering::Relaxed);
-            drop(cells);
+            drop(holdings);
             self.lag_gauge(&cell.partition).set(0.0);
         }
     }
@@ -182,10 +214,24 @@ impl Shared {
     /// Nothing of these may be committed any more; what works on them hears of it in its turn.
     pub(crate) fn disown(&self, partitions: &BTreeSet<TopicPartition>) {
         self.note_unfinished(partitions.iter().cloned());
-        let cells = self.cells();
+        let cells = {
+            let mut holdings = lock(&self.holdings);
+            holdings.owned.retain(|one| !partitions.contains(one));
+            holdings.cells.clone()
+        };
         for cell in partitions.iter().filter_map(|one| cells.get(one)) {
             self.let_go(cell);
         }
+    }
+
+    /// The same of everything.
+    pub(crate) fn disown_all(&self) {
+        let all = {
+            let holdings = lock(&self.holdings);
+            let held = holdings.cells.keys();
+            holdings.owned.iter().chain(held).cloned().collect()
+        };
+        self.disown(&all);
     }
 
     /// The bytes that a partition may hold fetched and not worked off.

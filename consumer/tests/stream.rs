@@ -5,10 +5,14 @@ mod common;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use callboard_consumer::{Event, HandlerPolicy, ShutdownOptions};
 use callboard_protocol::{ApiKey, ErrorCode};
 use common::{TOPIC, World, event, tp};
 use futures_util::StreamExt;
+
+/// Written by Apache Kafka 4.2.0's own classes: three records; one bit of the last value is wrong.
+const CORRUPT: &[u8] = include_bytes!("../../testdata/kafka-4.2.0/record_batches/bad-crc.bin");
 
 #[tokio::test(start_paused = true)]
 async fn acknowledged_out_of_order_only_the_prefix_is_committed() {
@@ -144,5 +148,61 @@ async fn a_stream_whose_records_are_not_acknowledged_says_so_at_its_bound_and_go
     }
     assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
     assert_eq!(world.broker.committed(TOPIC, 0), Some(200));
+    world.stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_before_a_batch_that_cannot_be_read_is_given_out() {
+    let world = World::new(1, 3).await;
+    let mut corrupt = CORRUPT.to_vec();
+    corrupt[..8].copy_from_slice(&3_i64.to_be_bytes());
+    world
+        .broker
+        .append_raw(TOPIC, 0, (3, 6), Bytes::from(corrupt));
+    let (consumer, mut stream) = world.consumer().start_stream().await.unwrap();
+    let mut events = consumer.events();
+    event(&mut events, |event| matches!(event, Event::Paused { .. })).await;
+    for offset in 0..3 {
+        let next = tokio::time::timeout(Duration::from_secs(5), stream.next()).await;
+        let record = next.expect("it is withheld").unwrap();
+        assert_eq!(record.offset, offset);
+        assert!(record.ack());
+    }
+    world
+        .broker
+        .until(|broker| broker.committed(TOPIC, 0) == Some(3))
+        .await;
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// One event a record pushed everything else out of the ring of events.
+#[tokio::test(start_paused = true)]
+async fn a_range_that_is_delivered_again_is_told_once() {
+    let world = World::new(1, 50).await;
+    let (consumer, mut stream) = world.consumer().start_stream().await.unwrap();
+    let mut events = consumer.events();
+    for _ in 0..50 {
+        drop(stream.next().await.unwrap());
+    }
+    consumer.enforce_rebalance("once more");
+    for _ in 0..50 {
+        assert!(stream.next().await.unwrap().ack());
+    }
+    let report = consumer.shutdown(ShutdownOptions::default()).await;
+    assert_eq!(report.redelivered, 50);
+    let mut told = Vec::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Redelivered {
+            offset,
+            until,
+            attempt,
+            ..
+        } = event
+        {
+            told.push((offset, until, attempt));
+        }
+    }
+    assert_eq!(told, [(0, 50, 1)]);
     world.stage.finish().await;
 }

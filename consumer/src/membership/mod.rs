@@ -97,23 +97,22 @@ impl Actor for MembershipActor {
     ) -> Result<State, ActorProcessingErr> {
         let shared = args.shared;
         let myself = Addr::new(myself, KIND);
+        // Before anything that others say.
+        myself
+            .cast(MembershipMsg::Step(Input::Start))
+            .map_err(|_| "stopped while starting")?;
+        shared.slots.membership.set(myself.clone());
         // A second incarnation rejoins under the member id of the first, so the group sees no second member; what the
         // first one owned it cannot vouch for any more.
         let member_id = shared.identity().generation.member_id;
         let member_id = (!member_id.is_empty()).then_some(member_id);
         if args.incarnation > 0 {
-            let partitions = shared.cells().into_keys().collect();
-            shared.disown(&partitions);
-            shared.slots.partitions.cast(PartitionsMsg::Lose {
-                partitions,
-                cause: LossCause::Restarted,
-            });
+            shared.disown_all();
+            let lose = PartitionsMsg::LoseAll(LossCause::Restarted);
+            shared.slots.partitions.cast(lose);
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(watch::watch_metadata(Arc::clone(&shared), myself.clone()));
-        myself
-            .cast(MembershipMsg::Step(Input::Start))
-            .map_err(|_| "stopped while starting")?;
         Ok(State {
             core: Membership::new(args.config, member_id),
             assignors: args.assignors,
@@ -367,6 +366,7 @@ impl State {
             reason: reason.to_string(),
             took,
         });
+        self.shared.own(&owned);
         self.shared
             .slots
             .partitions

@@ -71,8 +71,8 @@ async fn as_assigned(shared: &Shared, starts: &Starts, cells: Cells) {
 
 /// Tells where partitions begin that have such an offset, and returns those that have none.
 async fn locate_at(shared: &Shared, mut cells: Cells, spec: OffsetSpec) -> Cells {
-    let partitions = cells.keys().cloned().collect();
-    ask(shared, partitions, spec, |found| {
+    let asked = cells.clone();
+    ask(shared, &asked, spec, |found| {
         let mut located = Vec::new();
         for (partition, offset) in found {
             if offset != Ok(NO_OFFSET)
@@ -93,6 +93,10 @@ async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
     let mut backoff = shared.client.retry_backoff();
     let mut without = Cells::new();
     loop {
+        retain_owned(&mut cells);
+        if cells.is_empty() {
+            return without;
+        }
         let identity = shared.identity();
         if let Some(node) = identity.coordinator {
             let asked = cells.keys().cloned().collect();
@@ -165,9 +169,8 @@ async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
 
 /// Tells of each partition where the reset policy has it begin, as soon as that is known.
 async fn by_policy(shared: &Shared, cells: Cells) {
-    let partitions = cells.keys().cloned().collect();
     let none = "it has no committed offset and auto.offset.reset=none";
-    ask_policy(shared, partitions, none, |found| {
+    ask_policy(shared, &cells, none, |found| {
         let found = found.into_iter().filter_map(|(partition, offset)| {
             let cell = cells.get(&partition)?;
             Some((Arc::clone(cell), offset.map(|to| Start::Reset(to.max(0)))))
@@ -178,14 +181,11 @@ async fn by_policy(shared: &Shared, cells: Cells) {
 }
 
 /// Where to go on when the log has no record at the position.
-pub(super) async fn reset_offset(
-    shared: &Shared,
-    partition: &TopicPartition,
-) -> Result<i64, String> {
-    let only = BTreeSet::from([partition.clone()]);
+pub(super) async fn reset_offset(shared: &Shared, cell: &Arc<Cell>) -> Result<i64, String> {
+    let only = Cells::from([(cell.partition.clone(), Arc::clone(cell))]);
     let none = "its position is not in the log and auto.offset.reset=none";
     let mut to = Err(none.to_owned());
-    ask_policy(shared, only, none, |found| {
+    ask_policy(shared, &only, none, |found| {
         for (_, offset) in found {
             to = offset.map(|to| to.max(0));
         }
@@ -197,16 +197,16 @@ pub(super) async fn reset_offset(
 type Found = Vec<(TopicPartition, Result<i64, String>)>;
 
 /// Asks as the policy says; without a policy the answer is `none`.
-async fn ask_policy(
-    shared: &Shared,
-    partitions: BTreeSet<TopicPartition>,
-    none: &str,
-    mut tell: impl FnMut(Found),
-) {
+async fn ask_policy(shared: &Shared, cells: &Cells, none: &str, mut tell: impl FnMut(Found)) {
     match spec(shared) {
-        Some(spec) => ask(shared, partitions, spec, tell).await,
-        None => tell(refuse(partitions, none)),
+        Some(spec) => ask(shared, cells, spec, tell).await,
+        None => tell(refuse(cells.keys().cloned().collect(), none)),
     }
+}
+
+/// Nobody waits for where a partition begins that is not ours any more, and it may be that nobody can say.
+fn retain_owned(cells: &mut Cells) {
+    cells.retain(|_, cell| cell.is_owner());
 }
 
 fn refuse(partitions: BTreeSet<TopicPartition>, reason: &str) -> Found {
@@ -214,15 +214,16 @@ fn refuse(partitions: BTreeSet<TopicPartition>, reason: &str) -> Found {
     partitions.into_iter().map(refused).collect()
 }
 
-/// Asks until there is an answer for each of `partitions`, and tells as answers come.
-async fn ask(
-    shared: &Shared,
-    mut partitions: BTreeSet<TopicPartition>,
-    spec: OffsetSpec,
-    mut tell: impl FnMut(Found),
-) {
+/// Asks until there is an answer for each that is still ours, and tells as answers come.
+async fn ask(shared: &Shared, cells: &Cells, spec: OffsetSpec, mut tell: impl FnMut(Found)) {
     let mut backoff = shared.client.retry_backoff();
-    while !partitions.is_empty() {
+    let mut open = cells.clone();
+    loop {
+        retain_owned(&mut open);
+        let partitions: BTreeSet<_> = open.keys().cloned().collect();
+        if partitions.is_empty() {
+            return;
+        }
         match shared.client.list_offsets(&partitions, spec).await {
             Ok(listed) => {
                 let offset = |(partition, found): (_, FoundOffset)| (partition, Ok(found.offset));
@@ -235,7 +236,7 @@ async fn ask(
                     }
                 }
                 for (partition, _) in &found {
-                    partitions.remove(partition);
+                    open.remove(partition);
                 }
                 tell(found);
             }
@@ -245,7 +246,7 @@ async fn ask(
             }
             Err(error) => seldom!(warn, %error, "it is not known yet where partitions begin"),
         }
-        if partitions.is_empty() {
+        if open.is_empty() {
             return;
         }
         tokio::time::sleep(backoff.next_wait()).await;

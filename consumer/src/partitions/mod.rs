@@ -22,6 +22,7 @@ use crate::core::membership::{Generation, LossCause, Ticket};
 use crate::core::partition::{Input, PauseCause, ResetTicket, Start};
 use crate::partition::Cell;
 use crate::shared::Shared;
+pub(crate) use release::Phase;
 use release::Release;
 use seats::Seat;
 
@@ -58,10 +59,12 @@ pub(crate) enum PartitionsMsg {
         partitions: BTreeSet<TopicPartition>,
         cause: LossCause,
     },
+    /// Whatever there is, seated, being looked up or on its way out.
+    LoseAll(LossCause),
     /// A handler has finished its last record; whether nothing was left in hand.
     Drained { cell: Arc<Cell>, clean: bool },
-    /// A revocation has taken as long as it may in its present phase.
-    Overdue(Ticket),
+    /// A revocation has taken as long as it may in this phase.
+    Overdue(Ticket, Phase),
     /// The committer has done what it could.
     Flushed {
         ticket: Ticket,
@@ -121,9 +124,12 @@ impl Actor for Partitions {
         myself: ActorRef<Self::Msg>,
         shared: Arc<Shared>,
     ) -> Result<State, ActorProcessingErr> {
+        let supervisor = myself.get_cell();
+        let myself = Addr::new(myself, KIND);
+        shared.slots.partitions.set(myself.clone());
         let mut state = State {
-            supervisor: myself.get_cell(),
-            myself: Addr::new(myself, KIND),
+            supervisor,
+            myself,
             seats: BTreeMap::new(),
             paused: BTreeMap::new(),
             releases: Vec::new(),
@@ -163,8 +169,9 @@ impl Actor for Partitions {
                 commit,
             } => state.revoke(ticket, partitions, (drain, commit)),
             PartitionsMsg::Lose { partitions, cause } => state.lose(partitions, cause),
+            PartitionsMsg::LoseAll(cause) => state.lose_all(cause),
             PartitionsMsg::Drained { cell, clean } => state.drained(&cell, clean),
-            PartitionsMsg::Overdue(ticket) => state.overdue(ticket),
+            PartitionsMsg::Overdue(ticket, phase) => state.overdue(ticket, phase),
             PartitionsMsg::Flushed {
                 ticket,
                 uncommitted,

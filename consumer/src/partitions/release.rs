@@ -25,6 +25,15 @@ use crate::partition_handler::HandlerMsg;
 /// How much longer than the committer this supervisor waits: it may be just restarting.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
 
+/// What a revocation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its handlers to finish their records.
+    Draining,
+    /// The committer.
+    Committing,
+}
+
 /// A revocation under way.
 pub(super) struct Release {
     ticket: Ticket,
@@ -37,7 +46,7 @@ pub(super) struct Release {
     unfinished: BTreeSet<TopicPartition>,
     /// How long the commit may take.
     commit: Duration,
-    committing: bool,
+    phase: Phase,
     since: Instant,
     _timer: Timer,
 }
@@ -56,11 +65,11 @@ impl State {
             draining: BTreeSet::new(),
             unfinished: BTreeSet::new(),
             commit,
-            committing: false,
+            phase: Phase::Draining,
             since: Instant::now(),
             _timer: self
                 .myself
-                .send_after(drain, PartitionsMsg::Overdue(ticket)),
+                .send_after(drain, PartitionsMsg::Overdue(ticket, Phase::Draining)),
             partitions,
         };
         // A leave that overtakes a rebalance asks for partitions which are on their way out: their release goes on
@@ -139,10 +148,10 @@ impl State {
 
     fn commit_if_drained(&mut self) {
         for release in &mut self.releases {
-            if release.draining.is_empty() && !release.committing {
-                release.committing = true;
+            if release.draining.is_empty() && release.phase == Phase::Draining {
+                release.phase = Phase::Committing;
                 let timeout = release.commit;
-                let overdue = PartitionsMsg::Overdue(release.ticket);
+                let overdue = PartitionsMsg::Overdue(release.ticket, Phase::Committing);
                 release._timer = self.myself.send_after(timeout + COMMIT_GRACE, overdue);
                 self.shared.slots.committer.cast(CommitterMsg::Flush {
                     ticket: release.ticket,
@@ -153,22 +162,27 @@ impl State {
         }
     }
 
-    pub(super) fn overdue(&mut self, ticket: Ticket) {
+    pub(super) fn overdue(&mut self, ticket: Ticket, phase: Phase) {
+        // Handlers stop waiting at the instant at which this supervisor does: it may be in the next phase when it hears
+        // that the one before took too long.
         let Some(release) = self
             .releases
             .iter_mut()
-            .find(|release| release.ticket == ticket)
+            .find(|release| release.ticket == ticket && release.phase == phase)
         else {
             return;
         };
-        if release.committing {
-            // The committer did not answer. What is acknowledged and not committed comes again at the next owner.
-            let uncommitted = release.leaving.keys().cloned().collect();
-            self.flushed(ticket, uncommitted);
-        } else {
-            warn!(partitions = ?release.draining, "handlers did not finish their records in time");
-            release.unfinished.append(&mut release.draining);
-            self.commit_if_drained();
+        match phase {
+            Phase::Committing => {
+                // The committer did not answer. What is acknowledged and not committed comes again at the next owner.
+                let uncommitted = release.leaving.keys().cloned().collect();
+                self.flushed(ticket, uncommitted);
+            }
+            Phase::Draining => {
+                warn!(partitions = ?release.draining, "handlers did not finish their records in time");
+                release.unfinished.append(&mut release.draining);
+                self.commit_if_drained();
+            }
         }
     }
 
@@ -243,6 +257,17 @@ impl State {
             partitions: partitions.into_iter().collect(),
             cause: cause.to_string(),
         });
+        // What is lost is not waited for: with the last of them the others of a revocation are ready.
+        self.commit_if_drained();
+    }
+
+    /// Nothing of what this actor has is ours any more, wherever it stands.
+    pub(super) fn lose_all(&mut self, cause: LossCause) {
+        let mut all: BTreeSet<_> = self.seats.keys().cloned().collect();
+        for release in &self.releases {
+            all.extend(release.partitions.iter().cloned());
+        }
+        self.lose(all, cause);
     }
 
     /// Takes a partition out of the revocation it was in: there is nothing left to give up in order.

@@ -58,12 +58,12 @@ impl State {
     }
 
     pub(super) fn assign(&mut self, generation: &Generation, owned: &BTreeSet<TopicPartition>) {
-        // Nothing of the kind where every message arrived; a restart of this actor may have missed a revocation.
+        // Nothing of the kind where every message arrived; a restart of this actor may have missed a revocation or a loss.
         let stale: BTreeSet<_> = self
             .seats
-            .keys()
-            .filter(|held| !owned.contains(*held))
-            .cloned()
+            .iter()
+            .filter(|(partition, seat)| !owned.contains(*partition) || self.is_disowned(&seat.cell))
+            .map(|(partition, _)| partition.clone())
             .collect();
         if !stale.is_empty() {
             self.lose(stale, LossCause::Restarted);
@@ -88,6 +88,11 @@ impl State {
         }
     }
 
+    /// Whether it was begun and may not be committed any more: nothing that its handler acknowledges would count.
+    fn is_disowned(&self, cell: &Arc<Cell>) -> bool {
+        cell.progress().is_some() && !self.shared.holds(cell)
+    }
+
     fn locate(&mut self, cells: BTreeMap<TopicPartition, Arc<Cell>>) {
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(locate::locate(shared, cells));
@@ -102,9 +107,10 @@ impl State {
             }
             let begins = start.is_ok();
             cell.step(Input::Located(start));
-            if begins {
-                // It knows what is committed of it before the committer sees it.
-                self.shared.hold(Arc::clone(&cell));
+            // It knows what is committed of it before the committer sees it.
+            if begins && !self.shared.hold(&cell) {
+                // Lost a moment ago; that is in the mailbox.
+                continue;
             }
             moved.push(cell);
         }
@@ -166,7 +172,7 @@ impl State {
             Effect::FindReset(ticket) => {
                 let (shared, cell) = (Arc::clone(&self.shared), Arc::clone(cell));
                 self.tasks.spawn(async move {
-                    let to = locate::reset_offset(&shared, &cell.partition).await;
+                    let to = locate::reset_offset(&shared, &cell).await;
                     let reset = PartitionsMsg::Reset { cell, ticket, to };
                     shared.slots.partitions.cast(reset);
                 });
@@ -224,7 +230,7 @@ impl State {
                 }
                 cell.started(handler);
             }
-            // The factory panicked. There was no handler, so no event of its end follows.
+            // There was no handler, so no event of its end follows.
             Err(error) => self.failed(cell, &error.to_string()),
         }
     }

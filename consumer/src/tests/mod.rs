@@ -2,6 +2,7 @@
 
 mod chaos;
 mod credit;
+mod losses;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

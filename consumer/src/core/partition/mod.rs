@@ -524,9 +524,11 @@ impl PartitionCore {
 
     // For a stream.
 
-    /// A stream gives a record to the application. False if it must not any more.
+    /// A stream gives a record to the application. False if it must not any more. What it has before records that cannot
+    /// be read is good: their pause withholds only what is behind them.
     pub fn hand_out(&mut self, incarnation: u64) -> bool {
-        let may = self.is_current(incarnation);
+        let gives = matches!(self.life, Life::Open | Life::Paused(PauseCause::Records));
+        let may = gives && self.incarnation == incarnation;
         if may && let Some(flow) = &mut self.flow {
             flow.hand_out();
         }

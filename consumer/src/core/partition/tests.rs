@@ -551,3 +551,40 @@ fn credit_follows_the_fetched_records_and_not_their_handler() {
     assert!(driver.core.give_back(700, 500));
     assert_eq!(driver.core.held_bytes(), 0);
 }
+
+/// All that waited in a stream was once withheld with the batch behind it.
+#[test]
+fn a_stream_gives_out_what_it_has_before_records_that_cannot_be_read() {
+    let unreadable = |from: FetchFrom| Input::Unreadable {
+        incarnation: from.incarnation,
+        reason: "bad checksum".to_owned(),
+    };
+    let refused = |from: FetchFrom| Input::Refused {
+        from,
+        why: Refused::ForGood("not today".to_owned()),
+    };
+    let pauses: [&dyn Fn(FetchFrom) -> Input; 2] = [&unreadable, &refused];
+    for pause in pauses {
+        let mut driver = Driver::open();
+        let from = driver.fetch(101);
+        assert!(driver.core.takes(from));
+        driver.core.dispatch(from.incarnation, 100, Some(3));
+        driver.core.answered(from.incarnation, &mut Vec::new());
+        driver.core.passed(from.incarnation, 101, Some(3));
+        driver.core.give_back(1, SHARE);
+        let next = driver.core.fetch_from().unwrap();
+        driver.step(pause(next));
+        assert_eq!(driver.core.paused(), Some(PauseCause::Records));
+        assert!(driver.core.hand_out(from.incarnation));
+        driver.core.take_back(from.incarnation);
+        assert!(driver.core.done(from.incarnation, 100));
+        assert_eq!(driver.committable(), (101, 3));
+        // What waits when it is resumed, or given up, comes again.
+        driver.step(Input::Resume);
+        assert!(!driver.core.hand_out(from.incarnation));
+        let mut driver = Driver::open();
+        let from = driver.fetch(101);
+        driver.core.revoke();
+        assert!(!driver.core.hand_out(from.incarnation));
+    }
+}
