@@ -408,6 +408,9 @@ impl Job for Append {
     }
 }
 
+/// A request may bring as many of them as fit in its bytes.
+const _: () = assert!(size_of::<Append>() <= 512);
+
 fn opening() -> LogError {
     LogError::Unavailable {
         reason: "it is being opened".into(),

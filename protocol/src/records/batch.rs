@@ -109,7 +109,7 @@ impl Batch {
     /// decompress to.
     ///
     /// # Errors
-    /// [`RecordsError::Count`], [`RecordsError::UnknownCodec`] and [`RecordsError::Decompress`].
+    /// [`RecordsError::Count`] and [`RecordsError::UnknownCodec`].
     pub fn scan(&self) -> Result<Scan, RecordsError> {
         Scan::new(&self.header, self.bytes.slice(HEADER_BYTES..))
     }

@@ -116,7 +116,7 @@ impl Scan {
             base,
             index: 0,
             count,
-            unfold: Unfold::new(compression, stored)?,
+            unfold: Unfold::new(compression, stored),
             ended: false,
             window: Vec::new(),
             read: 0,
@@ -134,7 +134,7 @@ impl Scan {
         }))))
     }
 
-    /// Bytes it holds at most, besides the batch.
+    /// Bytes it holds at most, besides the batch, once it was asked for a record; before that next to nothing.
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.0 {

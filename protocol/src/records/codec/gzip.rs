@@ -16,6 +16,8 @@ const TRAILER_BYTES: usize = 8;
 const MEMBER_BYTES_MIN: usize = 10 + TRAILER_BYTES;
 /// What an inflater keeps of its output, and its tables.
 const STATE_BYTES: usize = 64 * 1024;
+/// What unfolding takes, whatever the body is.
+pub(super) const MEMORY_BYTES: usize = STATE_BYTES + PIECE_BYTES;
 
 const HEADER_CHECKSUM: u8 = 1 << 1;
 const EXTRA: u8 = 1 << 2;
@@ -38,10 +40,6 @@ impl Unfold {
             inflate: Decompress::new(false),
             check: Crc::new(),
         })
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        STATE_BYTES + PIECE_BYTES
     }
 
     pub(super) fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {

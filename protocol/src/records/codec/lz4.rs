@@ -30,6 +30,12 @@ pub(super) struct Unfold {
     descriptor: Descriptor,
 }
 
+/// What unfolding takes: a block, as the frame announces it. Nothing where that is no frame, and so does not unfold.
+pub(super) fn memory(mut body: &[u8]) -> usize {
+    let block_bytes_max = descriptor(&mut body).map_or(0, |frame| frame.block_bytes_max);
+    block_bytes_max.min(body.len().saturating_mul(RATIO_MAX))
+}
+
 impl Unfold {
     pub(super) fn new(body: Bytes) -> Result<Self, Fault> {
         let mut rest = body.as_ref();
@@ -38,11 +44,6 @@ impl Unfold {
             rest: body.slice(body.len() - rest.len()..),
             descriptor,
         })
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        let possible = self.rest.len().saturating_mul(RATIO_MAX);
-        self.descriptor.block_bytes_max.min(possible)
     }
 
     /// One block; false at the end of the frame. What follows it is left alone, as by Java.

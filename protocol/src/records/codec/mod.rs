@@ -154,10 +154,18 @@ fn grow<'a>(out: &'a mut Vec<u8>, body: &[u8], limit: usize) -> &'a mut [u8] {
     &mut out[start..]
 }
 
-/// A body that unfolds piece by piece. Holds what its codec needs and nothing of what has come out.
+/// A body that unfolds piece by piece. Holds what its codec needs, from the first piece on, and nothing of what has come
+/// out.
 pub(super) struct Unfold {
     codec: Compression,
-    inner: Codec,
+    memory: usize,
+    state: State,
+}
+
+enum State {
+    /// Many may wait to be unfolded: until then one holds nothing but the body.
+    Folded(Bytes),
+    Unfolding(Codec),
 }
 
 enum Codec {
@@ -168,26 +176,44 @@ enum Codec {
 }
 
 impl Unfold {
-    pub(super) fn new(codec: Compression, body: Bytes) -> Result<Self, RecordsError> {
-        let inner = Codec::new(codec, body).map_err(|fault| fault.of(codec, usize::MAX))?;
-        Ok(Self { codec, inner })
-    }
-
-    /// Bytes it holds, and those of its largest piece.
-    pub(super) fn memory(&self) -> usize {
-        match &self.inner {
-            Codec::Gzip(unfold) => unfold.memory(),
-            Codec::Snappy(unfold) => unfold.memory(),
-            Codec::Lz4(unfold) => unfold.memory(),
-            Codec::Zstd(unfold) => unfold.memory(),
+    pub(super) fn new(codec: Compression, body: Bytes) -> Self {
+        Self {
+            codec,
+            memory: match codec {
+                Compression::None => 0,
+                Compression::Gzip => gzip::MEMORY_BYTES,
+                Compression::Snappy => snappy::memory(&body),
+                Compression::Lz4 => lz4::memory(&body),
+                Compression::Zstd => zstd::memory(&body),
+            },
+            state: State::Folded(body),
         }
     }
 
-    /// Adds the next piece, which may be empty. False when it was the last one.
+    /// Bytes it holds once it unfolds, and those of its largest piece: as the body announces them.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Adds the next piece, which may be empty. False when it was the last one. After an error it must not be asked again.
     pub(super) fn more(&mut self, out: &mut Vec<u8>) -> Result<bool, RecordsError> {
         let no_limit = usize::MAX;
-        let more = self.inner.more(out, no_limit);
+        let more = self.state.more(self.codec, out, no_limit);
         more.map_err(|fault| fault.of(self.codec, no_limit))
+    }
+}
+
+impl State {
+    fn more(&mut self, codec: Compression, out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+        match self {
+            Self::Folded(body) => {
+                let mut unfolding = Codec::new(codec, std::mem::take(body))?;
+                let more = unfolding.more(out, limit);
+                *self = Self::Unfolding(unfolding);
+                more
+            }
+            Self::Unfolding(unfolding) => unfolding.more(out, limit),
+        }
     }
 }
 

@@ -22,17 +22,17 @@ pub(super) struct Unfold {
     framed: bool,
 }
 
+/// What unfolding takes: blocks are cut as their writer likes.
+pub(super) fn memory(body: &[u8]) -> usize {
+    body.len().saturating_mul(RATIO_MAX)
+}
+
 impl Unfold {
     pub(super) fn new(body: Bytes) -> Self {
         Self {
             framed: body.starts_with(MAGIC),
             rest: body,
         }
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        // Blocks are cut as their writer likes.
-        self.rest.len().saturating_mul(RATIO_MAX)
     }
 
     /// One block; false at the end of the body.

@@ -1,6 +1,6 @@
 //! Zstandard frames. A whole body is decompressed into a buffer of our own and not as a stream: a stream allocates the
 //! window that the frame announces, up to 128 MiB for a few bytes. Who [unfolds](Unfold) one piece after the other asks
-//! for its [memory](Unfold::memory) first.
+//! for its [memory] first.
 
 use bytes::{Buf, Bytes};
 use zstd::zstd_safe::{self, DCtx, DParameter, InBuffer, OutBuffer};
@@ -85,13 +85,16 @@ pub(super) struct Unfold {
     rest: Bytes,
     /// None where the body cannot become as much as the window it announces: then all of it is one piece.
     context: Option<DCtx<'static>>,
-    memory: usize,
+}
+
+/// What unfolding takes: the decoder and the window that the body announces. Reads headers alone.
+pub(super) fn memory(body: &[u8]) -> usize {
+    STATE_BYTES + window_max(body).min(possible(body))
 }
 
 impl Unfold {
     pub(super) fn new(body: Bytes) -> Result<Self, Fault> {
-        let (window, possible) = (window_max(&body), possible(&body));
-        let context = if possible > window {
+        let context = if possible(&body) > window_max(&body) {
             let mut context = DCtx::try_create().ok_or_else(|| Fault::malformed("no memory"))?;
             context
                 .set_parameter(DParameter::WindowLogMax(u32::from(WINDOW_LOG_MAX)))
@@ -101,14 +104,9 @@ impl Unfold {
             None
         };
         Ok(Self {
-            memory: STATE_BYTES + window.min(possible),
             rest: body,
             context,
         })
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.memory
     }
 
     /// A piece; false at the end of the body. Without a limit: who has one takes all of it at once.
