@@ -1,14 +1,15 @@
 //! Produce, versions 3 to 13 (KIP-467 error texts from 8, topic ids from 13). Each batch goes to its log as it came;
 //! the answer leaves when every log has spoken. Nothing here waits for a replica: there is one copy.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    TopicProduceData, TopicProduceResponse,
 };
+use callboard_protocol::{ErrorCode, Uuid};
 
 use super::resolve::{self, Named};
 use crate::log::{AppendReply, Appended, LogError, LogHandle};
@@ -30,7 +31,7 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     let snapshot = request.services().topics.snapshot();
     let mut appends = Vec::new();
     let mut responses = Vec::with_capacity(body.topic_data.len());
-    for (topic_at, topic) in body.topic_data.into_iter().enumerate() {
+    for (topic_at, topic) in once(body.topic_data).into_iter().enumerate() {
         let named = Named::of(version >= BY_ID, &topic.name, topic.topic_id);
         let mut answers = Vec::with_capacity(topic.partition_data.len());
         for (at, data) in topic.partition_data.into_iter().enumerate() {
@@ -67,6 +68,33 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
     }
     // Its share of the queue is all that a connection gets: what follows waits in the socket.
     work.hold = !lane.is_idle() && compute.is_full();
+}
+
+/// Each partition once, as it is named last: Kafka has them in a map. So a request costs no more than its bytes.
+fn once(mut topics: Vec<TopicProduceData<'_>>) -> Vec<TopicProduceData<'_>> {
+    let named = topics.iter().map(|topic| topic.partition_data.len());
+    if named.sum::<usize>() < 2 {
+        return topics;
+    }
+    let mut seen: HashMap<(&str, Uuid), HashSet<i32>> = HashMap::new();
+    let mut keeps = Vec::new();
+    for topic in topics.iter().rev() {
+        let seen = seen.entry((&topic.name, topic.topic_id)).or_default();
+        let partitions = topic.partition_data.iter().rev();
+        keeps.extend(partitions.map(|data| seen.insert(data.index)));
+    }
+    if keeps.iter().all(|keep| *keep) {
+        return topics;
+    }
+    // They were looked at from the last to the first.
+    let mut keeps = keeps.into_iter().rev();
+    for topic in &mut topics {
+        topic
+            .partition_data
+            .retain(|_| keeps.next().unwrap_or(true));
+    }
+    topics.retain(|topic| !topic.partition_data.is_empty());
+    topics
 }
 
 /// What Kafka checks before the log is asked.

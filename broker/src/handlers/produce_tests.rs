@@ -233,6 +233,72 @@ async fn a_full_queue_holds_its_connection_back() {
     bench.stop().await;
 }
 
+/// What Apache Kafka 4.2.0 answered to the same requests, but for the order: there it is that of a hash map.
+#[tokio::test]
+async fn a_partition_that_is_named_often_is_taken_once_as_it_is_named_last() {
+    let mut bench = with_topic("t").await;
+    let mut wire = bench.connect();
+    let broken = || {
+        let mut bytes = test_batch(3).to_vec();
+        bytes[17] ^= 0xff;
+        bytes.into()
+    };
+    let of = |records: usize| test_batch(records);
+    type Named = (i32, bytes::Bytes);
+    let none = ErrorCode::NONE;
+    let corrupt = ErrorCode::CORRUPT_MESSAGE;
+    type Told = (i32, ErrorCode, i64);
+    let cases: [(Vec<Vec<Named>>, Vec<Told>); 6] = [
+        (
+            vec![vec![(0, of(1)), (1, of(1))]],
+            vec![(0, none, 0), (1, none, 0)],
+        ),
+        (
+            vec![vec![(0, of(2)), (1, of(1)), (0, of(3)), (0, of(5))]],
+            vec![(1, none, 1), (0, none, 1)],
+        ),
+        (
+            vec![vec![(0, of(7)), (1, of(1))], vec![(0, of(11))]],
+            vec![(1, none, 2), (0, none, 6)],
+        ),
+        (vec![vec![(0, broken()), (0, of(13))]], vec![(0, none, 17)]),
+        (
+            vec![vec![(0, of(17)), (0, broken())]],
+            vec![(0, corrupt, -1)],
+        ),
+        (
+            vec![vec![(0, of(1))], vec![(0, of(1))]],
+            vec![(0, none, 30)],
+        ),
+    ];
+    for (topics, expected) in cases {
+        let mut asked = request("t", 0, None, 1);
+        let topic = asked.topic_data.remove(0);
+        asked.topic_data.extend(topics.into_iter().map(|named| {
+            let data = |(index, records): Named| PartitionProduceData {
+                index,
+                records: Some(records.into()),
+                ..Default::default()
+            };
+            TopicProduceData {
+                partition_data: named.into_iter().map(data).collect(),
+                ..topic.clone()
+            }
+        }));
+        let answer = wire.ask(&asked, BY_NAME).await;
+        let read = answer.read();
+        let told = read.responses.iter().flat_map(|topic| {
+            assert!(!topic.partition_responses.is_empty());
+            let of = |one: &PartitionProduceResponse<'_>| {
+                (one.index, ErrorCode(one.error_code), one.base_offset)
+            };
+            topic.partition_responses.iter().map(of)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn zstd_is_refused_before_version_7() {
     let mut bench = with_topic("t").await;
