@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use callboard_offsets::log::{LogError as OffsetsError, OffsetsLog};
 use callboard_supervision::seldom;
 
+use super::list_offsets::is_search;
 use super::resolve::OFFSETS_LEADER_EPOCH;
 use crate::log::core::Epochs;
 use crate::log::{
@@ -69,70 +70,89 @@ pub(super) async fn offset_for(
     partition: u32,
     timestamp: i64,
 ) -> Result<Option<FoundOffset>, LogError> {
-    blocking(services, move |log| {
-        let Offsets { log_start, end } = offsets_of(log, partition)?;
-        let edge = |offset| {
-            Ok(Some(FoundOffset {
-                offset,
-                timestamp: -1,
-            }))
+    let Offsets { log_start, end } = offsets(services, partition)?;
+    let edge = |offset| {
+        Ok(Some(FoundOffset {
+            offset,
+            timestamp: -1,
+        }))
+    };
+    if is_search(timestamp) {
+        let search = Search {
+            partition,
+            timestamp,
+            next: log_start,
+            end,
+            kept: None,
         };
-        match timestamp {
-            -1 => edge(end),
-            -2 | -4 => edge(log_start),
-            -5 | -6 => Ok(None),
-            NEWEST => search(log, partition, |newest: Option<FoundOffset>, found| {
-                newest.is_none_or(|newest| found.timestamp > newest.timestamp)
-            }),
-            _ => search(log, partition, |first, found| {
-                first.is_none() && found.timestamp >= timestamp
-            }),
-        }
-    })
-    .await
+        return search.run(services).await;
+    }
+    match timestamp {
+        -1 => edge(end),
+        -2 | -4 => edge(log_start),
+        _ => Ok(None),
+    }
 }
 
-/// Looks at the newest record of every batch in order and keeps the one `prefer` ends with. There is no index of time:
-/// the topic is compacted, and hardly anybody asks.
-fn search(
-    log: &dyn OffsetsLog,
+/// Looks at the newest record of every batch in order. There is no index of time: the topic is compacted, and hardly
+/// anybody asks.
+struct Search {
     partition: u32,
-    prefer: impl Fn(Option<FoundOffset>, FoundOffset) -> bool,
-) -> Result<Option<FoundOffset>, LogError> {
-    let Offsets { log_start, end } = offsets_of(log, partition)?;
-    let mut kept = None;
-    let mut next = log_start;
-    while next < end {
-        let fetched = log.read(partition, next, SEARCH_BYTES).map_err(failed)?;
-        let before = next;
-        for batch in fetched.batches {
+    timestamp: i64,
+    /// Offsets that are to be looked at.
+    next: i64,
+    end: i64,
+    kept: Option<FoundOffset>,
+}
+
+impl Search {
+    /// One read after the other, as those of Fetches: each waits for its place among them, and there is no next one for
+    /// somebody who has gone.
+    async fn run(mut self, services: &Arc<Services>) -> Result<Option<FoundOffset>, LogError> {
+        while self.next < self.end {
+            // Never closed.
+            let permit = Arc::clone(&services.fetch_reads).acquire_owned().await.ok();
+            let log = Arc::clone(&services.offsets_topic);
+            let step = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                self.step(log.as_ref()).map(|()| self)
+            });
+            let stepped = step.await;
+            self = stepped.unwrap_or_else(|_panicked| Err(unavailable("the read failed")))?;
+        }
+        Ok(self.kept)
+    }
+
+    fn step(&mut self, log: &dyn OffsetsLog) -> Result<(), LogError> {
+        let fetched = log.read(self.partition, self.next, SEARCH_BYTES);
+        let before = self.next;
+        for batch in fetched.map_err(failed)?.batches {
             let Some(header) = crate::log::batch_header(&batch) else {
                 break;
             };
-            next = next.max(header.last_offset + 1);
+            self.next = self.next.max(header.last_offset + 1);
             let newest = FoundOffset {
                 offset: header.last_offset,
                 timestamp: header.max_timestamp,
             };
-            if prefer(kept, newest) {
+            if self.prefers(newest) {
                 let found = first_record_at_or_after(batch, newest.timestamp, i64::MIN);
-                kept = found.ok().flatten().or(Some(newest));
+                self.kept = found.ok().flatten().or(Some(newest));
             }
         }
-        if next == before {
-            break;
+        // The first that is new enough is the one; and what does not go on ends.
+        if self.next == before || (self.timestamp != NEWEST && self.kept.is_some()) {
+            self.next = self.end;
+        }
+        Ok(())
+    }
+
+    fn prefers(&self, found: FoundOffset) -> bool {
+        match self.kept {
+            None => self.timestamp == NEWEST || found.timestamp >= self.timestamp,
+            Some(kept) => self.timestamp == NEWEST && found.timestamp > kept.timestamp,
         }
     }
-    Ok(kept)
-}
-
-async fn blocking<T: Send + 'static>(
-    services: &Arc<Services>,
-    work: impl FnOnce(&dyn OffsetsLog) -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    let log = Arc::clone(&services.offsets_topic);
-    let done = tokio::task::spawn_blocking(move || work(log.as_ref())).await;
-    done.unwrap_or_else(|_panicked| Err(unavailable("the read failed")))
 }
 
 fn offsets_of(log: &dyn OffsetsLog, partition: u32) -> Result<Offsets, LogError> {

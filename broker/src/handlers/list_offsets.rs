@@ -68,6 +68,8 @@ pub(super) fn handle(request: Request<'_>, work: &mut Work) {
             ..Default::default()
         });
     }
+    // The search waits for its turn; what follows it waits in the socket, so that a connection has one at a time.
+    work.hold = lookups.iter().any(|(_, _, _, at)| is_search(*at));
     let responder = request.responder;
     work.read(async move {
         for (topic, at, source, timestamp) in lookups {
@@ -128,7 +130,7 @@ impl Source {
         match self {
             Self::Log(log) => {
                 settle(log, context).await?;
-                if timestamp < 0 && timestamp != NEWEST {
+                if !is_search(timestamp) {
                     return log.offset_for(timestamp);
                 }
                 search(log.search(timestamp)?, context).await
@@ -216,6 +218,11 @@ fn source(
     }
     let believed = asked.current_leader_epoch;
     Source::find(topic, asked.partition_index, believed, snapshot)
+}
+
+/// Whether stored records are looked at for it: all others are known.
+pub(super) fn is_search(timestamp: i64) -> bool {
+    timestamp >= 0 || timestamp == NEWEST
 }
 
 /// The first version that knows a special timestamp.

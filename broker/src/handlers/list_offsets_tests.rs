@@ -4,6 +4,9 @@ use callboard_protocol::ErrorCode;
 use callboard_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use callboard_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use callboard_protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, TopicProduceData,
 };
@@ -159,5 +162,88 @@ async fn what_is_not_there_says_so() {
         list(&mut wire, &epoch, NEWEST).await[0].0,
         ErrorCode::UNKNOWN_LEADER_EPOCH
     );
+    bench.stop().await;
+}
+
+/// Enough for every connection to do what it can.
+async fn let_all_go_on(bench: &mut Bench) {
+    let mut other = bench.connect();
+    for _ in 0..50 {
+        list(&mut other, &request("t", &[(0, -1)]), NEWEST).await;
+    }
+}
+
+/// Searches wait without limit for a thread, but not many of one connection; and it costs only who asked.
+#[tokio::test]
+async fn a_connection_has_one_search_at_a_time() {
+    let mut bench = Bench::start_with(|config| {
+        config.compute_threads = 1;
+        config.compute_queue_max = 3;
+    })
+    .await;
+    bench.create("t", 1).await;
+    let mut wire = bench.connect();
+    wire.ask(&produce("t", 0, &[1_000]), 9).await;
+    let compute = bench.services.compute.clone();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let patience = std::time::Duration::from_secs(30);
+    let busy = compute.run(&compute.lane(), move || gate.recv_timeout(patience));
+    let asked = [(0, 500), (0, -3), (0, 1_000), (0, 0)];
+    for asked in asked {
+        wire.send(&request("t", &[asked]), NEWEST).await;
+    }
+    let_all_go_on(&mut bench).await;
+    // What keeps the thread, and one search.
+    assert!(!compute.is_full());
+    assert!(wire.is_silent());
+    open.send(()).unwrap();
+    assert_eq!(busy.await, Some(Ok(())));
+    for _ in asked {
+        let answer = wire.answer::<ListOffsetsRequest<'static>>(NEWEST).await;
+        assert_eq!(answer.unwrap().read().topics[0].partitions[0].offset, 0);
+    }
+    bench.stop().await;
+}
+
+/// As a Fetch of it. What needs no look at records needs no thread.
+#[tokio::test]
+async fn a_search_in_the_offsets_topic_waits_for_its_place_among_the_reads() {
+    let mut bench = Bench::start_with(|config| config.fetch_reads_max = 1).await;
+    bench.create("t", 1).await;
+    let others = std::sync::Arc::clone(&bench.services.fetch_reads);
+    let reading = others.acquire_owned().await.unwrap();
+    // The group "test" belongs to partition 48 of 50.
+    let offsets = |timestamp| request("__consumer_offsets", &[(48, timestamp)]);
+    let mut wire = bench.connect();
+    let commit = OffsetCommitRequest {
+        group_id: "test".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![OffsetCommitRequestPartition::default()],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let answer = wire.ask(&commit, 8).await;
+    assert_eq!(answer.read().topics[0].partitions[0].error_code, 0);
+    for (timestamp, offset) in [(-1, 1), (-2, 0), (-4, 0), (-5, -1), (-6, -1)] {
+        let got = list(&mut wire, &offsets(timestamp), NEWEST).await;
+        assert_eq!(
+            (got[0].0, got[0].1),
+            (ErrorCode::NONE, offset),
+            "{timestamp}"
+        );
+    }
+    for timestamp in [-3, 1] {
+        wire.send(&offsets(timestamp), NEWEST).await;
+    }
+    let_all_go_on(&mut bench).await;
+    assert!(wire.is_silent());
+    drop(reading);
+    for _ in 0..2 {
+        let answer = wire.answer::<ListOffsetsRequest<'static>>(NEWEST).await;
+        assert_eq!(answer.unwrap().read().topics[0].partitions[0].offset, 0);
+    }
     bench.stop().await;
 }

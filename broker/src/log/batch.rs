@@ -30,12 +30,19 @@ pub(crate) struct BatchHeader {
     pub(crate) base_sequence: i32,
 }
 
+/// The attribute bits of the codec.
+const CODEC: i16 = 7;
 /// The attribute bit of timestamps that are the broker's.
 const APPEND_TIME: i16 = 1 << 3;
 /// The attribute bit of transactional batches.
 const TRANSACTIONAL: i16 = 1 << 4;
 
 impl BatchHeader {
+    /// Whether the records are compressed, with whatever codec.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.attributes & CODEC != 0
+    }
+
     /// The batch as the idempotence check sees it; None without a producer id.
     pub(crate) fn producer(&self) -> Option<ProducerBatch> {
         (self.producer_id >= 0).then(|| ProducerBatch {

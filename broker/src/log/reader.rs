@@ -106,6 +106,16 @@ impl Span {
         }
     }
 
+    /// The same file, from another place on.
+    pub(super) fn at(&self, position: u64) -> Self {
+        Self {
+            file: Arc::clone(&self.file),
+            path: self.path.clone(),
+            position,
+            end: self.end,
+        }
+    }
+
     pub(super) fn walk(&self) -> Walk<'_> {
         Walk::new(&self.file, &self.path, self.position, self.end)
     }

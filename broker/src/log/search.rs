@@ -2,12 +2,12 @@
 //! batches that may hold it are unfolded. The only place where a stored record is decoded.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use super::LogError;
-use super::batch::{RecordSearch, Sought};
+use super::batch::{BatchHeader, RecordSearch, Sought};
+use super::core::BatchPlace;
 use super::reader::{FoundOffset, Span};
 
 /// Headers that are looked at in one go: some milliseconds from a disk that has them in memory.
@@ -32,12 +32,18 @@ pub(crate) enum Next {
     End,
 }
 
-/// The search in one batch.
+/// The search in one batch. Many may wait for their turn: until its first slice it has the batch's place and no bytes.
 #[derive(Debug)]
 pub(crate) struct BatchSearch {
-    records: RecordSearch,
-    path: PathBuf,
-    position: u64,
+    /// Where the batch lies; `position` of it is the batch's.
+    span: Span,
+    size: u64,
+    timestamp: i64,
+    from: i64,
+    /// What the batch and its codec take.
+    memory: usize,
+    /// Once it has begun.
+    records: Option<RecordSearch>,
 }
 
 impl Search {
@@ -51,12 +57,12 @@ impl Search {
             let mut walk = span.walk();
             let mut behind = span.position;
             let near = loop {
-                let Some((_, batch)) = walk.next()? else {
+                let Some((header, batch)) = walk.next()? else {
                     break None;
                 };
                 behind = batch.position + batch.size;
                 if batch.max_timestamp >= self.timestamp && batch.last_offset >= self.from {
-                    break Some(batch);
+                    break Some((header, batch));
                 }
                 headers += 1;
                 if headers == HEADERS {
@@ -64,20 +70,15 @@ impl Search {
                     return Ok(Next::Paused);
                 }
             };
-            let Some(batch) = near else {
+            let Some((header, batch)) = near else {
                 self.spans.pop_front();
                 continue;
             };
-            let bytes = Bytes::from(span.read(batch.position, batch.size)?);
-            let records = RecordSearch::new(bytes, self.timestamp, self.from);
-            let path = span.path.clone();
-            span.position = behind;
-            return Ok(Next::Batch(BatchSearch {
-                records: records
-                    .map_err(|reason| LogError::corrupt(&path, batch.position, &reason))?,
-                path,
-                position: batch.position,
-            }));
+            let found = BatchSearch::new(span.at(batch.position), &header, &batch, self)?;
+            if let Some(span) = self.spans.front_mut() {
+                span.position = behind;
+            }
+            return Ok(Next::Batch(found));
         }
         Ok(Next::End)
     }
@@ -102,27 +103,62 @@ impl Search {
 }
 
 impl BatchSearch {
-    /// Bytes it holds between its slices.
+    fn new(
+        span: Span,
+        header: &BatchHeader,
+        batch: &BatchPlace,
+        search: &Search,
+    ) -> Result<Self, LogError> {
+        let mut this = Self {
+            span,
+            size: batch.size,
+            timestamp: search.timestamp,
+            from: search.from,
+            memory: usize::try_from(batch.size).unwrap_or(usize::MAX),
+            records: None,
+        };
+        // What a codec takes stands in its body, which is read again when its turn has come.
+        if header.is_compressed() {
+            this.memory = this.memory.saturating_add(this.read()?.memory());
+        }
+        Ok(this)
+    }
+
+    fn read(&self) -> Result<RecordSearch, LogError> {
+        let bytes = Bytes::from(self.span.read(self.span.position, self.size)?);
+        let records = RecordSearch::new(bytes, self.timestamp, self.from);
+        records.map_err(|reason| self.corrupt(&reason))
+    }
+
+    /// Bytes it holds between its slices, once it has begun.
     pub(crate) fn memory(&self) -> usize {
-        self.records.memory()
+        self.memory
     }
 
     /// Goes on until `bytes` are used up.
     ///
     /// # Errors
-    /// [`LogError::Corrupt`].
+    /// [`LogError::Storage`] and [`LogError::Corrupt`] from the file.
     pub(crate) fn step(&mut self, bytes: &mut usize) -> Result<Sought, LogError> {
-        let stepped = self.records.step(bytes);
+        let mut records = match self.records.take() {
+            Some(records) => records,
+            None => {
+                *bytes = bytes.saturating_sub(usize::try_from(self.size).unwrap_or(usize::MAX));
+                self.read()?
+            }
+        };
+        let stepped = records.step(bytes);
+        self.records = Some(records);
         stepped.map_err(|reason| self.corrupt(&reason))
     }
 
     fn run(&mut self) -> Result<Option<FoundOffset>, LogError> {
-        let found = self.records.run();
+        let found = self.read()?.run();
         found.map_err(|reason| self.corrupt(&reason))
     }
 
     fn corrupt(&self, reason: &str) -> LogError {
-        LogError::corrupt(&self.path, self.position, reason)
+        LogError::corrupt(&self.span.path, self.span.position, reason)
     }
 }
 
@@ -137,12 +173,19 @@ mod tests {
         const SLICE: usize = 1024 * 1024;
         let dir = tempfile::tempdir().unwrap();
         let mut log = PartitionLog::open(dir.path(), LogConfig::default(), NOW).unwrap();
-        let batch = ValidBatch::check(bomb(20, None)).unwrap();
-        log.append(&batch, NOW).unwrap();
+        let valid = ValidBatch::check(bomb(20, None)).unwrap();
+        log.append(&valid, NOW).unwrap();
         let mut search = log.reader().search(NOW);
         let Next::Batch(mut batch) = search.next().unwrap() else {
             panic!("it is the first batch");
         };
+        assert!(batch.records.is_none(), "it has not begun");
+        // The window that the bomb announces is 2 MiB.
+        assert!(
+            batch.memory() >= valid.size() + 2 * 1024 * 1024,
+            "{}",
+            batch.memory()
+        );
         let mut slices = 0;
         let found = loop {
             slices += 1;
