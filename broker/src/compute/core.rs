@@ -77,6 +77,11 @@ impl<J> Room<J> {
         None
     }
 
+    /// Whether who has waited for longest may begin.
+    fn has_turn(&self) -> bool {
+        self.roomless.front().is_some_and(|first| self.fits(first))
+    }
+
     fn fits(&self, turn: &Turn<J>) -> bool {
         self.used == 0 || self.used.saturating_add(turn.memory) <= self.most
     }
@@ -140,6 +145,11 @@ impl<J> Queue<J> {
             }
         }
         None
+    }
+
+    /// Whether another thread may have something to do.
+    pub(super) fn has_turn(&self) -> bool {
+        !self.turns.is_empty() || self.small.has_turn() || self.large.has_turn()
     }
 
     /// It has had its slice and is not done.
@@ -273,6 +283,21 @@ mod tests {
         assert_eq!(queue.done(first), "1");
         // Room for one: the one that waited longest, ahead of a turn that comes anyway.
         assert_eq!(slices(&mut queue, 3), ["3", "2", "3"]);
+    }
+
+    #[test]
+    fn there_is_a_turn_when_somebody_may_begin() {
+        let mut queue = Queue::new(4 * SMALL_BYTES);
+        assert!(!queue.has_turn());
+        queue.push(LaneId(1), "1", 4 * SMALL_BYTES);
+        queue.push(LaneId(2), "2", 2 * SMALL_BYTES);
+        queue.push(LaneId(3), "3", 2 * SMALL_BYTES);
+        let first = queue.take().unwrap();
+        assert!(queue.has_turn(), "nobody has looked for room yet");
+        assert!(queue.take().is_none() && !queue.has_turn());
+        queue.done(first);
+        assert!(queue.take().is_some() && queue.has_turn());
+        assert!(queue.take().is_some() && !queue.has_turn());
     }
 
     #[test]

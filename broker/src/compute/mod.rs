@@ -189,8 +189,7 @@ impl Compute {
             starts
         };
         if starts {
-            let pool = Arc::clone(&self.pool);
-            self.pool.runtime.spawn_blocking(move || pool.work());
+            self.pool.start();
         }
     }
 
@@ -230,11 +229,17 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Starts a thread that is counted already.
+    fn start(self: &Arc<Self>) {
+        let pool = Arc::clone(self);
+        self.runtime.spawn_blocking(move || pool.work());
+    }
+
     /// One thread: a slice after the other, until there is nothing to do.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         let mut had: Option<(Turn<Queued>, Progress)> = None;
         loop {
-            let (ended, next) = {
+            let (ended, next, starts) = {
                 let mut state = self.state();
                 let ended = match had.take() {
                     Some((turn, Progress::Unfinished)) if !state.closed => {
@@ -248,8 +253,15 @@ impl Pool {
                 self.memory.set(state.queue.memory() as f64);
                 // Under the same lock as the look: whoever submits now sees that a thread is missing.
                 state.threads -= usize::from(next.is_none());
-                (ended, next)
+                // Those that found no room have gone home, and what ends gives room for several.
+                let starts =
+                    next.is_some() && state.queue.has_turn() && state.threads < self.threads_max;
+                state.threads += usize::from(starts);
+                (ended, next, starts)
             };
+            if starts {
+                self.start();
+            }
             if let Some(ended) = ended {
                 self.end(ended);
             }

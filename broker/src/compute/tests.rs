@@ -189,6 +189,52 @@ async fn what_is_full_takes_more_and_says_so() {
     assert_eq!((second.await, third.await), (Some(2), Some(3)));
 }
 
+/// Holds so much, and waits in its only slice until as many as there may be threads are in theirs.
+struct Meeting {
+    memory: usize,
+    meet: Option<Arc<std::sync::Barrier>>,
+    told: UnboundedSender<&'static str>,
+}
+
+impl Job for Meeting {
+    fn step(&mut self, _bytes: usize) -> Progress {
+        if let Some(meet) = &self.meet {
+            meet.wait();
+        }
+        self.told.send("met").unwrap();
+        Progress::Done
+    }
+
+    fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+/// One that leaves no room for others sends the other threads home; when it has ended, they are back.
+#[tokio::test]
+async fn threads_come_back_when_there_is_room_again() {
+    const ALL: usize = 64 * 1024 * 1024;
+    let _limit = Limit::start();
+    let mut kit = Kit::new(2, 10);
+    let submit = |memory, meet| {
+        let told = kit.tell.clone();
+        kit.compute
+            .submit(&kit.compute.lane(), Meeting { memory, meet, told });
+    };
+    // Both threads are here, so that both see what is left behind it.
+    let begin = Arc::new(std::sync::Barrier::new(2));
+    submit(ALL, Some(Arc::clone(&begin)));
+    let meet = Arc::new(std::sync::Barrier::new(2));
+    submit(ALL / 2, Some(Arc::clone(&meet)));
+    submit(ALL / 2, Some(Arc::clone(&meet)));
+    // The second one has found no room for either.
+    while kit.compute.pool.state().threads > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    begin.wait();
+    assert_eq!(kit.names(3).await, ["met"; 3]);
+}
+
 #[tokio::test]
 async fn work_is_done_although_nobody_waits() {
     let _limit = Limit::start();
