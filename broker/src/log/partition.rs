@@ -15,6 +15,7 @@
 //! process that dies loses nothing and a machine that dies may lose the tail. A segment is on disk before the next one
 //! exists, so only the last one is ever torn, and only what no index file vouches for is read again at the start.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,12 +83,16 @@ pub struct PartitionLog {
 }
 
 impl PartitionLog {
-    /// Opens the log in `dir`, creating the directory, and repairs its tail. `now` in milliseconds since 1970.
+    /// Opens the log in `dir`, creating that directory, and repairs its tail. `now` in milliseconds since 1970.
     ///
     /// # Errors
     /// [`LogError::Storage`]; [`LogError::Corrupt`] when a file other than the last is damaged, or one is missing.
     pub fn open(dir: &Path, config: LogConfig, now: i64) -> Result<Self, LogError> {
-        std::fs::create_dir_all(dir).map_err(LogError::io("create", dir))?;
+        // Not those above: a topic that was deleted meanwhile would get files that belong to nothing.
+        match std::fs::create_dir(dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => created.map_err(LogError::io("create", dir))?,
+        }
         let log_start = read_log_start(dir)?;
         let bases = clean_and_list(dir)?;
         let (segments, recovered) = open_segments(dir, &bases, log_start, &config)?;

@@ -472,3 +472,15 @@ proptest! {
         }
     }
 }
+
+/// A log that is started again while its topic is deleted would leave files that belong to nothing.
+#[test]
+fn a_topic_that_has_gone_gets_no_directory() {
+    let topics = tempfile::tempdir().unwrap();
+    let topic = topics.path().join("01010101010101010101010101010101");
+    let error = PartitionLog::open(&topic.join("0"), small(), NOW).unwrap_err();
+    assert!(matches!(error, LogError::Storage { .. }), "{error}");
+    assert!(!topic.exists());
+    std::fs::create_dir(&topic).unwrap();
+    assert!(PartitionLog::open(&topic.join("0"), small(), NOW).is_ok());
+}

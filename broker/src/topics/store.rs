@@ -114,6 +114,11 @@ impl Store {
                         deleted.push(read(&path)?);
                     }
                 }
+                // A version that made its partitions' directories anew while the topic was deleted left these behind.
+                _ if is_left_over(&path)? => {
+                    tracing::warn!(dir = %path.display(), "removing what is left of a deleted topic, no records");
+                    std::fs::remove_dir_all(&path).map_err(TopicsError::io("remove", &path))?;
+                }
                 _ if path.is_dir() => topics.push(read(&path)?),
                 _ => {}
             }
@@ -308,6 +313,27 @@ fn empty(dir: &Path) -> Result<(), TopicsError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether it is a topic's directory by its name, and has neither a description nor a file of records.
+fn is_left_over(dir: &Path) -> Result<bool, TopicsError> {
+    let name = dir.file_name().and_then(|name| name.to_str());
+    if name.and_then(parse_hex).is_none() || !dir.is_dir() || dir.join(DESCRIPTION).exists() {
+        return Ok(false);
+    }
+    for entry in std::fs::read_dir(dir).map_err(TopicsError::io("list", dir))? {
+        let partition = entry.map_err(TopicsError::io("list", dir))?.path();
+        if !partition.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&partition).map_err(TopicsError::io("list", &partition))? {
+            let path = entry.map_err(TopicsError::io("list", &partition))?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn read(dir: &Path) -> Result<StoredTopic, TopicsError> {

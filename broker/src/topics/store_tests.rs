@@ -245,3 +245,24 @@ fn a_change_is_read_back_and_directories_it_left_behind_do_no_harm() {
     assert_eq!(open(dir.path()), [grown]);
     assert!(store.partition_dir(Uuid([1; 16]), 4).is_dir());
 }
+
+/// What a version left behind whose logs made their directories anew while the topic was deleted.
+#[test]
+fn directories_without_a_topic_are_removed_unless_they_hold_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    store.create(&stored(1, "a")).unwrap();
+    let id = Uuid([2; 16]);
+    let partition = store.partition_dir(id, 0);
+    std::fs::create_dir_all(&partition).unwrap();
+    std::fs::write(partition.join("leader-epoch-checkpoint"), "0\n0\n").unwrap();
+    assert_eq!(open(dir.path()), [stored(1, "a")]);
+    assert!(!dir.path().join(hex(id)).exists());
+
+    std::fs::create_dir_all(&partition).unwrap();
+    let records = partition.join("00000000000000000000.log");
+    std::fs::write(&records, "").unwrap();
+    let error = Store::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains(&hex(id)), "{error}");
+    assert!(records.exists());
+}
