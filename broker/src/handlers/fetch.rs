@@ -285,6 +285,9 @@ impl Fetch {
                     offsets.map(|offsets| {
                         let any = offsets.end > partition.from;
                         look.cold |= any;
+                        // The read says so, and no append changes it.
+                        look.settled |=
+                            partition.from < offsets.log_start || partition.from > offsets.end;
                         (if any { partition.max_bytes } else { 0 }, offsets)
                     })
                 }

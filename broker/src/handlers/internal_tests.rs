@@ -130,3 +130,31 @@ async fn a_large_group_is_fetched_and_compacted() {
     assert!(records[0].1 > METADATA_BYTES);
     bench.stop().await;
 }
+
+/// Kafka answers at once, and no append makes it another answer.
+#[tokio::test]
+async fn a_fetch_outside_of_the_log_is_told_at_once() {
+    let mut bench = Bench::start().await;
+    let mut wire = bench.connect();
+    for fetch_offset in [1_000, -1] {
+        let request = FetchRequest {
+            max_wait_ms: i32::MAX,
+            min_bytes: 1,
+            max_bytes: 1024 * 1024,
+            topics: vec![FetchTopic {
+                topic: "__consumer_offsets".into(),
+                partitions: vec![FetchPartition {
+                    partition: PARTITION as i32,
+                    fetch_offset,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let answer = wire.ask(&request, 12).await;
+        let code = answer.read().responses[0].partitions[0].error_code;
+        assert_eq!(ErrorCode(code), ErrorCode::OFFSET_OUT_OF_RANGE);
+    }
+    bench.stop().await;
+}
