@@ -247,8 +247,18 @@ impl Sessions {
         found: &[Found],
         mut candidate: impl FnMut() -> i32,
     ) -> i32 {
-        if !self.make_room(now, served.len()) || !fits(served.len(), self.partitions, served) {
+        let Some(evicted) = self.room_for(now, served.len()) else {
             return NONE;
+        };
+        let freed = evicted.and_then(|id| self.sessions.get(&id));
+        let elsewhere = self.partitions - freed.map_or(0, |session| session.order.len());
+        // Who is not remembered anyway takes nobody's place.
+        if !fits(served.len(), elsewhere, served) {
+            return NONE;
+        }
+        if let Some(evicted) = evicted {
+            self.remove(evicted);
+            self.evictions += 1;
         }
         let id = loop {
             let id = candidate() & i32::MAX;
@@ -278,12 +288,12 @@ impl Sessions {
         id
     }
 
-    /// Whether there is a place for a session of `size` partitions, after one made room if need be: the one that was
-    /// idle longest if that is long, else the smallest of those that are neither young nor as large. Looks at every
-    /// session, but only for a new one when all places are taken.
-    fn make_room(&mut self, now: Duration, size: usize) -> bool {
+    /// Who makes room for a session of `size` partitions, if need be: the one that was idle longest if that is long, else
+    /// the smallest of those that are neither young nor as large. None when nobody does. Looks at every session, but only
+    /// for a new one when all places are taken.
+    fn room_for(&self, now: Duration, size: usize) -> Option<Option<i32>> {
         if self.sessions.len() < self.slots {
-            return true;
+            return Some(None);
         }
         let idle = self
             .sessions
@@ -296,12 +306,7 @@ impl Sessions {
                 .filter(|(_, session)| session.is_settled() && session.order.len() < size)
                 .min_by_key(|(id, session)| (session.order.len(), **id))
         });
-        let Some(id) = evicted.map(|(id, _)| *id) else {
-            return false;
-        };
-        self.remove(id);
-        self.evictions += 1;
-        true
+        evicted.map(|(id, _)| Some(*id))
     }
 
     fn remove(&mut self, id: i32) {

@@ -286,3 +286,24 @@ fn what_a_session_remembers_is_bounded() {
     let told = sessions.tell(at(0), mode, &served, &[quiet()], || 1);
     assert_eq!(told.unwrap().id, 0);
 }
+
+/// Or whoever asks for too much again and again would end everybody's session.
+#[test]
+fn who_is_not_remembered_takes_nobodys_place() {
+    let mut sessions = Sessions::new(2);
+    open(&mut sessions, at(0), 1, 1);
+    open(&mut sessions, at(0), 2, 1);
+    let many = i32::try_from(SESSION_PARTITIONS_MAX).unwrap();
+    assert_eq!(open(&mut sessions, at(200), 3, many + 1), 0);
+    assert_eq!((sessions.len(), sessions.evictions()), (2, 0));
+    // What makes room gives back its partitions as well.
+    let mut sessions = Sessions::new(PARTITIONS_MAX / SESSION_PARTITIONS_MAX);
+    for id in (1..).take(sessions.slots) {
+        assert_eq!(open(&mut sessions, at(0), id, many), id);
+    }
+    assert_eq!(open(&mut sessions, at(200), 9, many), 9);
+    assert_eq!(
+        (sessions.partitions(), sessions.evictions()),
+        (PARTITIONS_MAX, 1)
+    );
+}
