@@ -16,7 +16,7 @@ use callboard_protocol::{ErrorCode, Uuid};
 use tokio::time::Instant;
 
 use crate::TopicPartition;
-use crate::client::{ANY_VERSION, Client};
+use crate::client::{ANY_VERSION, Client, Target};
 use crate::core::backoff::Backoff;
 use crate::core::cluster::TopicMetadata;
 use crate::error::ClientError;
@@ -226,7 +226,10 @@ impl Client {
         self.retrying(|| async {
             let node = self.find_coordinator(group).await?;
             let mut found = BTreeMap::new();
-            for (partition, offset) in self.committed_at(node, group, partitions).await? {
+            for (partition, offset) in self
+                .committed_at(self.coordination(node), group, partitions)
+                .await?
+            {
                 if let Some(offset) = offset.map_err(ClientError::kafka)? {
                     found.insert(partition, offset);
                 }
@@ -236,14 +239,14 @@ impl Client {
         .await
     }
 
-    /// What `group` has committed, asked once of this coordinator: of each partition that it answers for the offset,
+    /// What `group` has committed, asked once of this coordinator, on whichever connection: of each partition that it answers for the offset,
     /// none, or why it does not say.
     ///
     /// # Errors
     /// [`ClientError::Kafka`] with the coordinator's code for the group.
     pub async fn committed_at(
         &self,
-        node: i32,
+        coordinator: Target,
         group: &str,
         partitions: &BTreeSet<TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, CommittedOffset>, ClientError> {
@@ -252,11 +255,9 @@ impl Client {
             topics.entry(&one.topic).or_default().push(one.partition);
         }
         let answer = self
-            .request::<OffsetFetchRequest>(
-                self.coordination(node),
-                OFFSETS_BY_NAME_VERSION,
-                |version| offset_fetch(version, group, &topics),
-            )
+            .request::<OffsetFetchRequest>(coordinator, OFFSETS_BY_NAME_VERSION, |version| {
+                offset_fetch(version, group, &topics)
+            })
             .await?;
         let response = answer.read()?;
         let mut found = BTreeMap::new();

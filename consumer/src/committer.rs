@@ -186,7 +186,7 @@ impl State {
                 // So a restart of this actor loses nothing.
                 self.step(CommitInput::Known(known));
                 self.step(CommitInput::Progress {
-                    generation: self.identity.generation.current(),
+                    generation: self.identity.commits_under(),
                     offsets,
                 });
             }

@@ -66,6 +66,15 @@ pub(crate) struct Slots {
 pub(crate) struct Identity {
     pub(crate) generation: Generation,
     pub(crate) coordinator: Option<i32>,
+    /// A JoinGroup is out whose assignment is not there yet.
+    pub(crate) is_joining: bool,
+}
+
+impl Identity {
+    /// The generation that a commit may be sent under now.
+    pub(crate) fn commits_under(&self) -> Option<i32> {
+        self.generation.current().filter(|_| !self.is_joining)
+    }
 }
 
 /// Counts for the report at the end.

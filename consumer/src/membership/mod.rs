@@ -182,9 +182,10 @@ impl State {
         let identity = Identity {
             generation: self.core.generation().clone(),
             coordinator: self.core.coordinator(),
+            is_joining: self.core.is_joining(),
         };
-        let generation = identity.generation.current();
-        if self.shared.set_identity(identity).generation.current() != generation {
+        let generation = identity.commits_under();
+        if self.shared.set_identity(identity).commits_under() != generation {
             let changed = CommitterMsg::Generation(generation);
             self.shared.slots.committer.cast(changed);
         }

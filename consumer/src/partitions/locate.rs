@@ -100,9 +100,15 @@ async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
         let identity = shared.identity();
         if let Some(node) = identity.coordinator {
             let asked = cells.keys().cloned().collect();
+            // Cooperative members join again as soon as they are assigned something: it would wait behind that.
+            let target = if identity.is_joining {
+                shared.client.data(node)
+            } else {
+                shared.client.coordination(node)
+            };
             let answer = shared
                 .client
-                .committed_at(node, &shared.group_id, &asked)
+                .committed_at(target, &shared.group_id, &asked)
                 .await;
             let mut found = Vec::new();
             let mut refusals = Vec::new();

@@ -220,6 +220,7 @@ async fn nothing_is_committed_outside_of_a_generation() {
             ..Generation::default()
         },
         coordinator: member.coordinator,
+        is_joining: false,
     };
     shared.set_identity(outside.clone());
     world.broker.append(TOPIC, 0, ["late"]);

@@ -353,15 +353,16 @@ impl Membership {
         self.heartbeat.due = now + self.config.heartbeat_interval;
     }
 
-    /// The coordinator put us out while we held partitions; they are lost already. Join again, unless we were leaving.
+    /// The coordinator put us out while we held partitions; they are lost already. Join again, unless we were leaving: then
+    /// nothing but our member id is left to give up, if it still is one.
     fn expelled(&mut self, now: Duration, reason: Reason, effects: &mut Vec<Effect>) {
         if let State::Revoking {
-            then: super::AfterRevoke::Leave { .. },
+            then: super::AfterRevoke::Leave { reason },
             ..
         } = &self.state
         {
-            self.state = State::Ended;
-            effects.push(Effect::Stopped);
+            let reason = reason.clone();
+            self.send_leave(reason, effects);
             return;
         }
         self.reason = reason;
@@ -399,6 +400,9 @@ impl Membership {
                 self.fatal(FatalError::Refused { request, code }, effects);
             }
             Refusal::Code(_) if generation != self.generation.id || generation < 0 => {}
+            // The generation may be over because our own JoinGroup ended it; its answer says who we are.
+            Refusal::Code(ErrorCode::ILLEGAL_GENERATION | ErrorCode::UNKNOWN_MEMBER_ID)
+                if matches!(self.state, State::Joining { .. }) => {}
             Refusal::Code(ErrorCode::REBALANCE_IN_PROGRESS) => {
                 if self.state == State::Stable {
                     self.request_rejoin(Reason::GroupRebalancing);

@@ -275,6 +275,17 @@ impl Membership {
         &self.generation
     }
 
+    /// Whether a JoinGroup is out whose assignment is not there yet. A cooperative member holds partitions meanwhile and commits
+    /// nothing of them, as Kafka's client does not: a commit would wait behind the parked request, and be of the generation
+    /// before once it gets its turn.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        matches!(
+            self.state,
+            State::Joining { .. } | State::Planning { .. } | State::Syncing { .. }
+        )
+    }
+
     /// The coordinator's node, where known.
     #[must_use]
     pub fn coordinator(&self) -> Option<i32> {

@@ -308,24 +308,22 @@ impl Membership {
         if all.is_empty() {
             self.send_leave(reason, effects);
         } else {
+            // Cooperative: the commit of what is given up must not wait behind the request either.
+            self.abandon_parked(effects);
             let times = self.times_to_leave(within);
             self.revoke(now, (all, times), AfterRevoke::Leave { reason }, effects);
         }
     }
 
     /// LeaveGroup for a dynamic member the coordinator may know; a static one stays until its session ends.
-    fn send_leave(&mut self, reason: String, effects: &mut Vec<Effect>) {
+    pub(super) fn send_leave(&mut self, reason: String, effects: &mut Vec<Effect>) {
         let ticket = self.ticket();
         let member_id = self.generation.member_id.clone();
-        let parked = matches!(self.state, State::Joining { .. } | State::Syncing { .. });
         match self.coordinator {
             Coordinator::Known { node }
                 if self.config.instance_id.is_none() && !member_id.is_empty() =>
             {
-                if parked {
-                    // A broker reads no further on a connection with a parked request: LeaveGroup needs a fresh one.
-                    effects.push(Effect::Disconnect(node));
-                }
+                self.abandon_parked(effects);
                 self.state = State::Leaving { ticket };
                 effects.push(Effect::Leave {
                     ticket,
@@ -338,6 +336,15 @@ impl Membership {
                 self.state = State::Ended;
                 effects.push(Effect::Stopped);
             }
+        }
+    }
+
+    /// A broker reads no further on a connection with a parked request: what comes next needs a fresh one.
+    fn abandon_parked(&self, effects: &mut Vec<Effect>) {
+        if let (State::Joining { .. } | State::Syncing { .. }, Coordinator::Known { node }) =
+            (&self.state, self.coordinator)
+        {
+            effects.push(Effect::Disconnect(node));
         }
     }
 

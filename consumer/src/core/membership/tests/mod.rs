@@ -9,6 +9,7 @@ use callboard_protocol::{ErrorCode, Uuid};
 
 use super::*;
 
+mod cooperative;
 mod random;
 mod reactions;
 mod topics;
@@ -329,35 +330,6 @@ fn a_drain_that_never_ends_is_cut_off_at_the_rebalance_timeout() {
             Effect::Join(..)
         ]
     ));
-}
-
-#[test]
-fn cooperative_keeps_what_stays_and_joins_again_after_giving_up_the_rest() {
-    let mut settings = config();
-    settings.protocol = RebalanceProtocol::Cooperative;
-    let mut story = Story::stable(settings, &[0, 1]);
-    let (join, question) = only_join(story.step(Input::Rejoin("grow".to_owned())));
-    assert_eq!((question.owned, question.generation), (set(&[0, 1]), 1));
-    let effects = story.follow(join, 2, &[0]);
-    let [
-        Effect::Revoke {
-            ticket, partitions, ..
-        },
-    ] = &effects[..]
-    else {
-        panic!("{effects:?}");
-    };
-    assert_eq!(*partitions, set(&[1]));
-    let effects = story.step(Input::Revoked(*ticket));
-    let [
-        Effect::Assign { owned, added, .. },
-        Effect::Join(_, question),
-    ] = &effects[..]
-    else {
-        panic!("{effects:?}");
-    };
-    assert_eq!((owned, added), (&set(&[0]), &set(&[])));
-    assert_eq!(question.reason, "need to revoke partitions and re-join");
 }
 
 #[test]

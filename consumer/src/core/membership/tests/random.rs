@@ -5,7 +5,8 @@ use rand::Rng;
 use super::*;
 
 /// Whatever happens, in any order: a member never owns a partition outside of a generation, nor one of a topic that it
-/// has seen go, an eager one owns nothing while it joins, a leader does not rest on a plan that metadata has overtaken,
+/// has seen go, an eager one owns nothing while it joins, a cooperative one gives up what an assignment took and nothing
+/// else, a leader does not rest on a plan that metadata has overtaken,
 /// and there is always something to wait for until it has ended.
 #[test]
 fn random_stories_keep_the_invariants() {
@@ -126,7 +127,13 @@ fn random_stories_keep_the_invariants() {
             let was_there = story.member.heard.as_ref();
             let was_there = was_there.is_some_and(|heard| !heard.is_empty());
             let is_gone = matches!(&input, Input::MetadataChanged(topics) if topics.is_empty());
+            let is_assignment = matches!(input, Input::Synced(..));
             let effects = story.step(input);
+            let revokes = |effect: &Effect| matches!(effect, Effect::Revoke { .. });
+            assert!(
+                eager || is_assignment || !effects.iter().any(revokes),
+                "a cooperative member gives up what nobody took: {effects:?}"
+            );
             if effects
                 .iter()
                 .any(|effect| matches!(effect, Effect::Plan { .. }))
