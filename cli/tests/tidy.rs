@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "assignor",
             "assignor-range",
             "assignor-round-robin",
+            "assignor-sticky",
             "client",
             "protocol",
             "supervision",

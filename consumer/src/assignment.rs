@@ -9,6 +9,7 @@ use std::time::Duration;
 use callboard_assignor::{AssignError, Assignment, Assignor, PlanError, RebalanceProtocol};
 use callboard_assignor_range::RangeAssignor;
 use callboard_assignor_round_robin::RoundRobinAssignor;
+use callboard_assignor_sticky::{CooperativeStickyAssignor, StickyAssignor};
 use metrics::{counter, gauge, histogram};
 use tokio::time::Instant;
 
@@ -18,6 +19,20 @@ use crate::metrics::{
 };
 use crate::shared::lock;
 use crate::threads::{ThreadError, Threads};
+
+/// Kafka's own assignors by the classes that Java's clients are configured with.
+const KAFKAS_CLASSES: [(&str, &str); 4] = [
+    ("org.apache.kafka.clients.consumer.RangeAssignor", "range"),
+    (
+        "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+        "roundrobin",
+    ),
+    ("org.apache.kafka.clients.consumer.StickyAssignor", "sticky"),
+    (
+        "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+        "cooperative-sticky",
+    ),
+];
 
 /// The assignors a member joins with, in order of preference.
 pub(crate) struct Assignors {
@@ -147,7 +162,7 @@ impl Assignors {
         })
     }
 
-    /// Those that `strategy` names, among Kafka's own and the ones `registered`.
+    /// Those that `strategy` names, by name or by Kafka's class, among Kafka's own and the ones `registered`.
     pub(crate) fn named(
         strategy: &[String],
         registered: Vec<Arc<dyn Assignor>>,
@@ -156,10 +171,14 @@ impl Assignors {
         let mut known = registered;
         known.push(Arc::new(RangeAssignor));
         known.push(Arc::new(RoundRobinAssignor));
+        known.push(Arc::new(StickyAssignor));
+        known.push(Arc::new(CooperativeStickyAssignor));
         let mut list = Vec::new();
         for name in strategy {
+            let of_class = KAFKAS_CLASSES.iter().find(|(class, _)| class == name);
+            let short = of_class.map_or(name.as_str(), |(_, short)| short);
             // The first counts: an application may bring its own `range`.
-            let Some(assignor) = known.iter().find(|assignor| assignor.name() == name) else {
+            let Some(assignor) = known.iter().find(|assignor| assignor.name() == short) else {
                 let names: Vec<_> = known.iter().map(|assignor| assignor.name()).collect();
                 return Err(ConsumerError::Config(format!(
                     "partition.assignment.strategy={name}: no such assignor, known are {}",
@@ -318,9 +337,17 @@ fn common_protocol(list: &[Arc<dyn Assignor>]) -> Result<RebalanceProtocol, Cons
         .max()
         .copied()
         .ok_or_else(|| {
-            let names: Vec<_> = list.iter().map(|assignor| assignor.name()).collect();
+            let named = |assignor: &Arc<dyn Assignor>| {
+                let styles = assignor.protocols().iter().map(|style| match style {
+                    RebalanceProtocol::Eager => "eager",
+                    RebalanceProtocol::Cooperative => "cooperative",
+                });
+                let styles: Vec<_> = styles.collect();
+                format!("{} ({})", assignor.name(), styles.join(" or "))
+            };
+            let names: Vec<_> = list.iter().map(named).collect();
             ConsumerError::Config(format!(
-                "the assignors {} have no rebalance protocol in common",
+                "the assignors {} have no rebalance protocol in common; a member uses one for all that it offers",
                 names.join(", ")
             ))
         })
@@ -329,6 +356,7 @@ fn common_protocol(list: &[Arc<dyn Assignor>]) -> Result<RebalanceProtocol, Cons
 #[cfg(test)]
 mod tests {
     use callboard_assignor::{Group, Plan};
+    use callboard_client::ClientConfig;
 
     use callboard_supervision::testing::Limit;
 
@@ -391,7 +419,11 @@ mod tests {
         );
         assert_eq!(
             protocol(&[("a", EAGER), ("b", COOPERATIVE)]),
-            Err("the assignors a, b have no rebalance protocol in common".to_owned())
+            Err(
+                "the assignors a (eager), b (cooperative) have no rebalance protocol in common; a member uses one for all \
+                 that it offers"
+                    .to_owned()
+            )
         );
         assert_eq!(
             protocol(&[]),
@@ -417,9 +449,32 @@ mod tests {
             ["roundrobin", "mine", "range"]
         );
         assert_eq!(
-            named(&["sticky"]).unwrap_err(),
-            "partition.assignment.strategy=sticky: no such assignor, known are mine, range, roundrobin"
+            named(&["uniform"]).unwrap_err(),
+            "partition.assignment.strategy=uniform: no such assignor, known are mine, range, roundrobin, sticky, \
+             cooperative-sticky"
         );
+        let classes = KAFKAS_CLASSES.map(|(class, _)| class);
+        let names = KAFKAS_CLASSES.map(|(_, name)| name);
+        assert_eq!(named(&classes).unwrap(), names);
+        assert_eq!(
+            named(&[names[0], classes[0]]).unwrap_err(),
+            "assignor names must be unique and not empty, \"range\" is not"
+        );
+    }
+
+    /// Java's default among them, which therefore stays eager until `range` is taken off the list.
+    #[test]
+    fn kafkas_own_are_cooperative_where_all_of_a_list_are() {
+        use RebalanceProtocol::{Cooperative, Eager};
+        let default = ClientConfig::default().partition_assignment_strategy;
+        assert_eq!(default, ["range", "cooperative-sticky"]);
+        let protocol = |strategy: &[String]| {
+            let named = Assignors::named(strategy, Vec::new(), limits());
+            named.unwrap().protocol()
+        };
+        assert_eq!(protocol(&default), Eager);
+        assert_eq!(protocol(&default[1..]), Cooperative);
+        assert_eq!(protocol(&["sticky".to_owned()]), Eager);
     }
 
     #[tokio::test]

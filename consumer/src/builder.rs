@@ -113,7 +113,8 @@ impl ConsumerGroupBuilder {
         self
     }
 
-    /// Makes an assignor known, to be named in `partition.assignment.strategy`. `range` and `roundrobin` are known.
+    /// Makes an assignor known, to be named in `partition.assignment.strategy`. `range`, `roundrobin`, `sticky` and
+    /// `cooperative-sticky` are known.
     pub fn register(mut self, assignor: impl Assignor + 'static) -> Self {
         self.registered.push(Arc::new(assignor));
         self

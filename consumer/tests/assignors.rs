@@ -224,7 +224,8 @@ async fn a_strategy_that_nobody_knows_is_refused_at_the_start() {
         .await;
     assert_eq!(
         started.unwrap_err().to_string(),
-        "partition.assignment.strategy=uniform: no such assignor, known are range, roundrobin"
+        "partition.assignment.strategy=uniform: no such assignor, known are range, roundrobin, sticky, \
+         cooperative-sticky"
     );
     world.stage.finish().await;
 }

@@ -155,8 +155,9 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "partition.assignment.strategy",
-        default: "range",
-        doc: "assignors by preference, separated by commas: range, roundrobin, or one the application registered",
+        default: "range,cooperative-sticky",
+        doc: "assignors by preference, separated by commas: range, roundrobin, sticky, cooperative-sticky, Kafka's classes of these, \
+              or one the application registered",
         set: |config, value| {
             let names: Vec<String> = value
                 .split(',')

@@ -156,7 +156,9 @@ impl Default for ClientConfig {
             client_id: "callboard".to_owned(),
             client_rack: None,
             group_instance_id: None,
-            partition_assignment_strategy: vec!["range".to_owned()],
+            partition_assignment_strategy: ["range", "cooperative-sticky"]
+                .map(str::to_owned)
+                .to_vec(),
             session_timeout: Duration::from_millis(45_000),
             heartbeat_interval: Duration::from_millis(3_000),
             max_poll_interval: Duration::from_millis(300_000),

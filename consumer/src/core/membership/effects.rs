@@ -370,7 +370,7 @@ fn what_it_takes(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
             "; the group's members have no assignor that this one offers: partition.assignment.strategy chooses among range, \
-             roundrobin and those that the application registers"
+             roundrobin, sticky, cooperative-sticky and those that the application registers"
         }
         ErrorCode::INVALID_SESSION_TIMEOUT => {
             "; session.timeout.ms has to lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
