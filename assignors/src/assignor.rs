@@ -26,8 +26,6 @@ pub enum Need {
     Owned,
     /// How far the group is behind on each partition: [`Group::lag`]. Whoever leads asks for committed and end offsets before
     /// the assignor runs; what it does not hear in time is not known, so a plan has to come out without any of it.
-    ///
-    /// The consumer's leader does not ask for them yet: under it no lag is known. The simulation takes it as input.
     Lag,
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callboard_assignor::{AssignError, Assignment, Assignor, PlanError, RebalanceProtocol};
+use callboard_assignor::{AssignError, Assignment, Assignor, Need, PlanError, RebalanceProtocol};
 use callboard_assignor_range::RangeAssignor;
 use callboard_assignor_round_robin::RoundRobinAssignor;
 use callboard_assignor_sticky::{CooperativeStickyAssignor, StickyAssignor};
@@ -55,6 +55,7 @@ pub(crate) struct Listed {
     /// The most advanced rebalance protocol that it can work under, whatever this member's own is: in the second bounce of
     /// a change to it, members that use it so are led by ones that do not yet.
     pub(crate) style: RebalanceProtocol,
+    pub(crate) needs_lag: bool,
     pub(crate) assignor: Arc<dyn Assignor>,
 }
 
@@ -64,6 +65,7 @@ impl Listed {
         Self {
             name: assignor.name().to_owned(),
             style: styles.copied().unwrap_or(RebalanceProtocol::Eager),
+            needs_lag: assignor.needs().contains(&Need::Lag),
             assignor,
         }
     }
@@ -266,7 +268,13 @@ impl Assignors {
         self.run_within(self.limits.plan, name, work).await
     }
 
-    async fn run_within<T: Send + 'static>(
+    /// How long a plan may take, with what has to be asked for it.
+    pub(crate) fn plan_limit(&self) -> Duration {
+        self.limits.plan
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) async fn run_within<T: Send + 'static>(
         &self,
         limit: Duration,
         name: &str,

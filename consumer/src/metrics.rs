@@ -46,6 +46,8 @@ pub const CONSUMER_FETCH_ERRORS_TOTAL: &str = "callboard_consumer_fetch_errors_t
 pub const ASSIGNOR_DURATION_SECONDS: &str = "callboard_assignor_duration_seconds";
 /// Calls that brought nothing, by kind: panic, timeout, `not_run`, invalid, error, subscription.
 pub const ASSIGNOR_FAILURES_TOTAL: &str = "callboard_assignor_failures_total";
+/// Partitions whose lag an assignor needed for its plan and was not known in time, or at all.
+pub const ASSIGNOR_LAG_UNKNOWN_TOTAL: &str = "callboard_assignor_lag_unknown_total";
 /// Threads with a call into an assignor that nobody waits for any more.
 pub const ASSIGNOR_THREADS_LEFT_BEHIND: &str = "callboard_assignor_threads_left_behind";
 
@@ -107,6 +109,10 @@ pub fn describe() {
         (
             ASSIGNOR_FAILURES_TOTAL,
             "Calls into an assignor that brought nothing, by kind",
+        ),
+        (
+            ASSIGNOR_LAG_UNKNOWN_TOTAL,
+            "Partitions whose lag was not known for a plan that needs it",
         ),
     ];
     for (name, help) in counters {

@@ -6,6 +6,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use callboard_assignor::{AssignError, Assignment, Assignor, Group, Need, Plan, RebalanceProtocol};
@@ -411,5 +412,73 @@ async fn what_an_eager_member_owned_travels_in_user_data() {
     event(&mut events, assigned).await;
     assert_eq!(*told.lock().unwrap(), [(-1, 0), (1, 2)]);
     assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}
+
+/// Notes the lag of each partition, and gives everything to the last member.
+#[derive(Default)]
+struct Lagging(Arc<Mutex<Vec<Vec<Option<u64>>>>>);
+
+impl Assignor for Lagging {
+    fn name(&self) -> &str {
+        "lagging"
+    }
+
+    fn needs(&self) -> &[Need] {
+        &[Need::Lag]
+    }
+
+    fn assign(&self, group: &Group) -> Result<Plan, AssignError> {
+        let mut plan = Plan::new(group);
+        let mut lags = Vec::new();
+        if let Some(last) = group.member_indices().last() {
+            for topic in group.topic_indices() {
+                plan.give_all(last, group.partitions(topic));
+                lags.extend(group.partitions(topic).map(|one| group.lag(one)));
+            }
+        }
+        self.0.lock().unwrap().push(lags);
+        Ok(plan)
+    }
+}
+
+/// What is not known, because nothing is committed or nobody answers in time, holds up no plan.
+#[tokio::test(start_paused = true)]
+async fn an_assignor_that_needs_the_lag_is_given_what_can_be_had_of_it() {
+    let world = World::new(2, 3).await;
+    let lagging = Lagging::default();
+    let told = Arc::clone(&lagging.0);
+    let consumer = world
+        .consumer()
+        .assignors([Arc::new(lagging) as Arc<dyn Assignor>])
+        .drain_timeout(Duration::from_secs(1))
+        .handle(|record: Record, _context| async move {
+            if record.partition() == 1 || record.offset >= 3 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, HandlerError>(())
+        })
+        .start()
+        .await
+        .unwrap();
+    let mut events = consumer.events();
+    let assigned = |event: &Event| matches!(event, Event::Assigned { .. });
+    event(&mut events, assigned).await;
+    // Of partition 1 the position that the reset chose.
+    let committed = |partition| world.broker.committed(TOPIC, partition);
+    let all = |_: &_| (committed(0), committed(1)) == (Some(3), Some(0));
+    world.broker.until(all).await;
+    world.broker.append(TOPIC, 0, ["a", "b"]);
+    consumer.enforce_rebalance("lag");
+    event(&mut events, assigned).await;
+
+    world.broker.hold(ApiKey::LIST_OFFSETS);
+    consumer.enforce_rebalance("no end offsets");
+    event(&mut events, assigned).await;
+    world.broker.release(ApiKey::LIST_OFFSETS);
+    let told = told.lock().unwrap().clone();
+    assert_eq!(told[..2], [[None, None], [Some(2), Some(3)]]);
+    assert_eq!(told[2], [None, None]);
+    drop(consumer);
     world.stage.finish().await;
 }

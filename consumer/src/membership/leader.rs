@@ -1,8 +1,9 @@
-//! The leader's duty: read what the members subscribe to, get metadata of all those topics, have the chosen assignor
-//! make a plan, withhold what moves between cooperative members, check it, and encode it for SyncGroup; all but the
-//! metadata on threads that may be left behind. Keeps nothing between rebalances.
+//! The leader's duty: read what the members subscribe to, get metadata of all those topics, bring the lag of their
+//! partitions where the chosen assignor needs it, have it make a plan, withhold what moves between cooperative members,
+//! check it, and encode it for SyncGroup; all but metadata and lag on threads that may be left behind. Keeps nothing
+//! between rebalances.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use callboard_protocol::consumer_protocol::{Assignment, Subscription};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::lag;
 use super::watch::view;
 use crate::assignment::{Assignors, Listed, RunError};
 use crate::core::membership::{EncodedPlan, JoinMember, PlanFailure, TopicView, Topics};
@@ -58,9 +60,15 @@ pub(super) async fn plan(
         });
     }
     let started = Instant::now();
+    let mut limit = assignors.plan_limit();
+    let mut lags = BTreeMap::new();
+    if listed.needs_lag {
+        lags = lag::of_topics(shared, &over, started + limit / 2).await;
+        limit = limit.saturating_sub(started.elapsed());
+    }
     let (listed, said) = (listed.clone(), Arc::clone(&members));
-    let topics = topic_infos(&over, &cluster);
-    let made = assignors.run(name, move || {
+    let topics = topic_infos(&over, &cluster, lags);
+    let made = assignors.run_within(limit, name, move || {
         let group = Group::for_assignor(&*listed.assignor, topics, infos);
         let plan = assign(listed, &group)?;
         Ok((encode(&group, &plan, &said), plan.left_out().len()))
@@ -129,12 +137,16 @@ async fn fresh(shared: &Shared, topics: &BTreeSet<String>) -> Result<Arc<Cluster
     shared.client.refresh().await
 }
 
-fn topic_infos(over: &Topics, cluster: &Cluster) -> Vec<TopicInfo> {
+fn topic_infos(
+    over: &Topics,
+    cluster: &Cluster,
+    mut lags: BTreeMap<String, Vec<Option<u64>>>,
+) -> Vec<TopicInfo> {
     let info = |(name, view): (&String, &TopicView)| TopicInfo {
         name: name.clone(),
         partitions: view.partitions,
         racks: cluster.racks(name),
-        ..TopicInfo::default()
+        lag: lags.remove(name).unwrap_or_default(),
     };
     over.iter().map(info).collect()
 }
@@ -145,6 +157,7 @@ fn assign(listed: Listed, group: &Group) -> Result<Plan, RunError> {
         name,
         style,
         assignor,
+        ..
     } = listed;
     let mut plan = match assignor.assign(group) {
         Ok(plan) => plan,

@@ -1,6 +1,7 @@
 //! The membership shell, a child of the consumer: carries the [membership core](crate::core::membership)'s questions to
 //! the coordinator and its answers back. Runs no user code, not even assignors, and awaits nothing in its mailbox.
 
+mod lag;
 mod leader;
 mod member;
 mod requests;
