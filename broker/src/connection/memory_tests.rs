@@ -84,7 +84,6 @@ async fn under_pressure_who_holds_most_and_moves_least_is_closed_and_the_others_
 }
 
 /// It waits as long as it likes, and the broker does nothing for it meanwhile.
-/// Difference: `pressed-connections`.
 #[tokio::test]
 async fn a_waiting_fetch_keeps_what_it_needs_and_gives_way_for_it() {
     const ALL: usize = 1_000_000;

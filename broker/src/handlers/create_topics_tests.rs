@@ -53,10 +53,7 @@ async fn the_answer_lists_every_setting_and_its_source() {
 }
 
 /// A topic "a" is deleted, and what is committed for it cannot be removed: its name is not free.
-async fn bench_without_a_name(change: impl FnOnce(&mut BrokerConfig)) -> Bench {
-    let partitions = BrokerConfig::default().offsets_topic_num_partitions;
-    let log = Arc::new(MemoryLog::new(partitions));
-    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+async fn take_the_name(bench: &mut Bench, log: &MemoryLog) {
     bench.create("a", 1).await;
     let commit = OffsetCommitRequest {
         group_id: "g".into(),
@@ -71,7 +68,11 @@ async fn bench_without_a_name(change: impl FnOnce(&mut BrokerConfig)) -> Bench {
     bench.connect().ask(&commit, 8).await;
     log.hold();
     bench.services.topics.delete_topic("a").await.unwrap();
-    bench
+}
+
+fn log() -> Arc<MemoryLog> {
+    let partitions = BrokerConfig::default().offsets_topic_num_partitions;
+    Arc::new(MemoryLog::new(partitions))
 }
 
 fn patient() -> CreateTopicsRequest<'static> {
@@ -89,10 +90,12 @@ fn patient() -> CreateTopicsRequest<'static> {
 
 #[tokio::test]
 async fn who_waits_for_a_name_waits_no_longer_than_is_allowed() {
-    let mut bench = bench_without_a_name(|config| {
+    let change = |config: &mut BrokerConfig| {
         config.create_topics_max_wait = Duration::from_millis(100);
-    })
-    .await;
+    };
+    let log = log();
+    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+    take_the_name(&mut bench, &log).await;
     let answer = bench.connect().ask(&patient(), 7).await;
     let timed_out = ErrorCode::REQUEST_TIMED_OUT.0;
     assert_eq!(answer.read().topics[0].error_code, timed_out);
@@ -101,10 +104,12 @@ async fn who_waits_for_a_name_waits_no_longer_than_is_allowed() {
 
 #[tokio::test]
 async fn who_waits_for_a_name_does_not_hold_up_the_end() {
-    let mut bench = bench_without_a_name(|config| {
+    let change = |config: &mut BrokerConfig| {
         config.create_topics_max_wait = Duration::from_secs(3_600);
-    })
-    .await;
+    };
+    let log = log();
+    let mut bench = Bench::begin(change, Some(Arc::clone(&log))).await;
+    take_the_name(&mut bench, &log).await;
     let mut wire = bench.connect();
     wire.send(&patient(), 7).await;
     // It has been read: it waits.
