@@ -132,6 +132,8 @@ pub(crate) struct Shared {
     turns: Mutex<BTreeMap<TopicPartition, Turn>>,
     identity: Mutex<Identity>,
     holdings: Mutex<Holdings>,
+    /// Assigned, of a topic that was deleted under this member and is there again, and not known yet where it begins.
+    reborn: Mutex<BTreeSet<TopicPartition>>,
     totals: Mutex<Totals>,
     unfinished: Mutex<BTreeSet<TopicPartition>>,
 }
@@ -167,6 +169,7 @@ impl Shared {
             turns: Mutex::default(),
             identity: Mutex::default(),
             holdings: Mutex::default(),
+            reborn: Mutex::default(),
             totals: Mutex::default(),
             unfinished: Mutex::default(),
         }
@@ -241,6 +244,28 @@ impl Shared {
             holdings.owned.iter().chain(held).cloned().collect()
         };
         self.disown(&all);
+    }
+
+    /// An assignment of `owned`: `reborn` of it begin at their first record. What was to and is not ours any more is
+    /// whoever's it is now.
+    pub(crate) fn reborn(
+        &self,
+        owned: &BTreeSet<TopicPartition>,
+        reborn: BTreeSet<TopicPartition>,
+    ) {
+        let mut all = lock(&self.reborn);
+        all.retain(|one| owned.contains(one));
+        all.extend(reborn);
+    }
+
+    /// Whether it begins at its first record.
+    pub(crate) fn is_reborn(&self, partition: &TopicPartition) -> bool {
+        lock(&self.reborn).contains(partition)
+    }
+
+    /// Where it begins is known: from now on what is committed of it counts.
+    pub(crate) fn begun(&self, partition: &TopicPartition) {
+        lock(&self.reborn).remove(partition);
     }
 
     /// The bytes that a partition may hold fetched and not worked off.

@@ -90,7 +90,24 @@ async fn one_of_two_topics_that_is_missing_is_found_too() {
 /// It said nothing, and its last commit came to lie in the new topic, whose records were then out of its sight.
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_is_deleted_and_created_again_is_consumed_from_its_first_record() {
-    let world = World::with(1, 5, &[("auto.commit.interval.ms", "3600000")]).await;
+    deleted_and_created_again("earliest").await;
+}
+
+/// Whoever consumes a topic misses nothing of the one that takes its place. The policy says where to begin in a log that
+/// was there before.
+#[tokio::test(start_paused = true)]
+async fn it_is_too_from_latest() {
+    deleted_and_created_again("latest").await;
+}
+
+async fn deleted_and_created_again(reset: &str) {
+    let keys = [
+        ("auto.commit.interval.ms", "3600000"),
+        ("auto.offset.reset", reset),
+    ];
+    let world = World::with(1, 5, &keys).await;
+    // Where the policy is not asked.
+    world.broker.commit(TOPIC, 0, 0);
     let seen = Seen::default();
     let consumer = world.noting(&seen).await;
     let mut events = consumer.events();
@@ -125,6 +142,8 @@ async fn a_topic_that_is_deleted_and_created_again_is_consumed_from_its_first_re
     world
         .broker
         .append(TOPIC, 0, ["a", "b", "c", "d", "e", "f", "g", "h"]);
+    // A commit of the topic before that came late.
+    world.broker.commit(TOPIC, 0, 5);
     let begun = Instant::now();
     while seen.offsets(0).len() < 5 + 8 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,7 +157,8 @@ async fn a_topic_that_is_deleted_and_created_again_is_consumed_from_its_first_re
     let report = consumer.shutdown(ShutdownOptions::default()).await;
     assert!(report.drained, "{report:?}");
     assert_eq!(world.broker.committed(TOPIC, 0), Some(8));
-    assert_eq!(world.broker.rewinds(), [""; 0]);
+    // The position in the topic before gives way to the first of the new one.
+    assert_eq!(world.broker.rewinds(), ["orders/0: 5 -> 0"]);
     world.stage.finish().await;
 }
 

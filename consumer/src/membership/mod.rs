@@ -280,10 +280,15 @@ impl State {
                 generation,
                 owned,
                 added,
+                reborn,
                 leader,
                 reason,
                 took,
-            } => self.assigned(generation, owned, added, leader, &reason, took),
+            } => {
+                // Before the assignment is told of: what looks up where its partitions begin reads it.
+                self.shared.reborn(&owned, reborn);
+                self.assigned(generation, owned, added, leader, &reason, took);
+            }
             Effect::Disconnect(node) => self.shared.client.disconnect(node, Purpose::Coordination),
             Effect::CoordinatorLost { node, why } => {
                 let group = self.shared.group_id.to_string();

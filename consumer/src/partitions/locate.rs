@@ -28,14 +28,33 @@ pub(super) async fn locate(shared: Arc<Shared>, cells: Cells) {
         as_assigned(&shared, starts, cells).await;
         return;
     }
-    let without = committed(&shared, cells).await;
+    let (reborn, cells) = cells
+        .into_iter()
+        .partition(|(partition, _)| shared.is_reborn(partition));
+    tokio::join!(
+        from_the_first(&shared, reborn),
+        as_committed(&shared, cells)
+    );
+}
+
+/// Tells of partitions of a topic that took the place of one that this member saw go. Nobody has consumed anything of
+/// them, and what is committed of them may be a position in the topic before.
+async fn from_the_first(shared: &Shared, cells: Cells) {
+    ask(shared, &cells, OffsetSpec::Earliest, |found| {
+        tell_reset(shared, &cells, found);
+    })
+    .await;
+}
+
+async fn as_committed(shared: &Shared, cells: Cells) {
+    let without = committed(shared, cells).await;
     // Topic by topic: one that is just being made, or unmade, holds up no other.
     let mut topics: BTreeMap<Arc<str>, Cells> = BTreeMap::new();
     for (partition, cell) in without {
         let topic = Arc::clone(&partition.topic);
         topics.entry(topic).or_default().insert(partition, cell);
     }
-    let lookups = topics.into_values().map(|cells| by_policy(&shared, cells));
+    let lookups = topics.into_values().map(|cells| by_policy(shared, cells));
     join_all(lookups).await;
 }
 
@@ -177,13 +196,17 @@ async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
 async fn by_policy(shared: &Shared, cells: Cells) {
     let none = "it has no committed offset and auto.offset.reset=none";
     ask_policy(shared, &cells, none, |found| {
-        let found = found.into_iter().filter_map(|(partition, offset)| {
-            let cell = cells.get(&partition)?;
-            Some((Arc::clone(cell), offset.map(|to| Start::Reset(to.max(0)))))
-        });
-        tell(shared, found.collect());
+        tell_reset(shared, &cells, found);
     })
     .await;
+}
+
+fn tell_reset(shared: &Shared, cells: &Cells, found: Found) {
+    let found = found.into_iter().filter_map(|(partition, offset)| {
+        let cell = cells.get(&partition)?;
+        Some((Arc::clone(cell), offset.map(|to| Start::Reset(to.max(0)))))
+    });
+    tell(shared, found.collect());
 }
 
 /// Where to go on when the log has no record at the position.

@@ -112,6 +112,9 @@ impl State {
                 // Lost a moment ago; that is in the mailbox.
                 continue;
             }
+            if begins {
+                self.shared.begun(&cell.partition);
+            }
             moved.push(cell);
         }
         for cell in moved {

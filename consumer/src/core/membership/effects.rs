@@ -230,6 +230,10 @@ pub enum Effect {
         owned: BTreeSet<TopicPartition>,
         /// What of it is new.
         added: BTreeSet<TopicPartition>,
+        /// What of that is of a topic that was deleted under this member and is there again: it begins at its first
+        /// record. What is committed of it may be of the topic before, and a policy says where to begin in a log that
+        /// was there before us.
+        reborn: BTreeSet<TopicPartition>,
         /// Whether we lead.
         leader: bool,
         /// Why it came to this rebalance.

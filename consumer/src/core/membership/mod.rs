@@ -12,7 +12,7 @@ mod rebalance;
 mod tests;
 mod topics;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(in crate::core) use answers::ends_the_member;
@@ -147,6 +147,10 @@ pub struct Membership {
     heard: Option<Topics>,
     /// Assigned to us in this generation, but their topic was deleted since.
     void: BTreeSet<TopicPartition>,
+    /// Topics that were deleted under this member. Where they are there again and partitions of them are assigned to us,
+    /// those begin at their first record, whatever is committed of them and whatever the reset policy says. True if the
+    /// topic was there again when the last JoinGroup was sent: what its answer assigns takes the new topic into account.
+    reborn: BTreeMap<String, bool>,
     /// The application was told that the coordinator is lost, and not yet that it is found.
     told_lost: bool,
     /// When the rebalance in progress began.
@@ -197,6 +201,7 @@ impl Membership {
             planned_over: None,
             heard: None,
             void: BTreeSet::new(),
+            reborn: BTreeMap::new(),
             told_lost: false,
             rebalance_since: None,
             next_ticket: 0,

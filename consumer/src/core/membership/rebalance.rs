@@ -167,6 +167,7 @@ impl Membership {
         // Whatever asked for a rebalance meanwhile is served by this one.
         self.rejoin = None;
         self.heartbeat.in_flight = None;
+        self.note_reborn();
         let reason: String = self
             .reason
             .to_string()
@@ -270,7 +271,8 @@ impl Membership {
         assigned: BTreeSet<TopicPartition>,
         effects: &mut Vec<Effect>,
     ) {
-        let added = assigned.difference(&self.owned).cloned().collect();
+        let added: BTreeSet<_> = assigned.difference(&self.owned).cloned().collect();
+        let reborn = self.take_reborn(&added);
         self.owned = assigned.clone();
         self.state = State::Stable;
         let since = self.rebalance_since.take().unwrap_or(now);
@@ -278,6 +280,7 @@ impl Membership {
             generation: self.generation.clone(),
             owned: assigned,
             added,
+            reborn,
             leader: self.leader,
             reason: self.reason.clone(),
             took: now.saturating_sub(since),

@@ -53,6 +53,11 @@ impl Membership {
     /// Positions in a deleted topic are void, and must not be committed: if it was created again by now, they would be
     /// taken for positions in that one.
     fn topics_gone(&mut self, now: Duration, gone: &BTreeSet<&str>, effects: &mut Vec<Effect>) {
+        let ours = gone
+            .iter()
+            .filter(|name| self.config.topics.contains(**name));
+        let ours: Vec<_> = ours.map(|name| ((*name).to_owned(), false)).collect();
+        self.reborn.extend(ours);
         let is_gone = |one: &TopicPartition| gone.contains(&*one.topic);
         let mut lost: BTreeSet<_> = self
             .owned
@@ -114,6 +119,30 @@ impl Membership {
         self.reason = Reason::TopicBack;
         let owned = self.owned.iter().cloned().chain(back).collect();
         self.apply(now, owned, effects);
+    }
+
+    /// JoinGroup is sent: which of the topics that were deleted are there by now.
+    pub(super) fn note_reborn(&mut self) {
+        for (topic, is_back) in &mut self.reborn {
+            *is_back = (self.heard.as_ref()).is_some_and(|heard| heard.contains_key(topic));
+        }
+    }
+
+    /// Which of the partitions `added` begin at their first record. It holds for one assignment of a topic: other
+    /// partitions of it are somebody else's from then on, and what is committed of them is what was consumed.
+    pub(super) fn take_reborn(
+        &mut self,
+        added: &BTreeSet<TopicPartition>,
+    ) -> BTreeSet<TopicPartition> {
+        let is_reborn = |one: &&TopicPartition| self.reborn.contains_key(&*one.topic);
+        let reborn: BTreeSet<_> = added.iter().filter(is_reborn).cloned().collect();
+        let void = &self.void;
+        self.reborn.retain(|topic, is_back| {
+            let is_of = |one: &TopicPartition| *one.topic == **topic;
+            // Given to us already, and not there yet.
+            void.iter().any(is_of) || !(*is_back || reborn.iter().any(is_of))
+        });
+        reborn
     }
 
     /// Leader: whether the topics are other ones than the plan was made over, as far as was heard.

@@ -115,12 +115,14 @@ fn a_follower_takes_up_again_what_it_had_of_a_topic_that_is_created_again() {
     };
     assert_eq!(generation.id, 1);
     assert_eq!((owned, added), (&set(&[0]), &set(&[0])));
+    assert_eq!(reborn(&effects), set(&[0]));
     // And the other one, when that comes.
     let effects = story.step(orders_of(2, 2));
     assert!(
         matches!(&effects[..], [Effect::Assign { owned, .. }] if *owned == set(&[0, 1])),
         "{effects:?}"
     );
+    assert_eq!(reborn(&effects), set(&[1]));
 }
 
 #[test]
@@ -180,4 +182,61 @@ fn replicas_in_other_racks_are_a_change_to_whoever_looks_at_racks() {
     }
     let (_, question) = only_join(story.step(Input::MetadataChanged(moved)));
     assert_eq!(question.reason, "cached metadata has changed");
+}
+
+/// What an assignment has begin at the first record.
+fn reborn(effects: &[Effect]) -> BTreeSet<TopicPartition> {
+    let assigned = effects.iter().find_map(|effect| match effect {
+        Effect::Assign { reborn, .. } => Some(reborn.clone()),
+        _ => None,
+    });
+    assigned.unwrap_or_else(|| panic!("no assignment but {effects:?}"))
+}
+
+impl Story {
+    /// One rebalance on, in which it is assigned `partitions`.
+    fn rejoined(&mut self, partitions: &[i32]) -> Vec<Effect> {
+        let generation = self.member.generation().id + 1;
+        let mut effects = self.step(Input::Rejoin("go".to_owned()));
+        if let [Effect::Revoke { ticket, .. }] = effects[..] {
+            effects = self.step(Input::Revoked(ticket));
+        }
+        let (join, _) = only_join(effects);
+        self.follow(join, generation, partitions)
+    }
+}
+
+#[test]
+fn what_is_there_again_begins_at_its_first_record_once() {
+    let mut story = Story::stable(config(), &[0, 1]);
+    story.step(orders_of(1, 2));
+    story.step(Input::MetadataChanged(Topics::new()));
+    assert_eq!(reborn(&story.step(orders_of(2, 2))), set(&[0, 1]));
+    // What comes to us later has been somebody else's.
+    let effects = story.rejoined(&[0, 1, 2]);
+    assert_eq!(reborn(&effects), set(&[]));
+}
+
+#[test]
+fn it_does_also_if_it_comes_with_an_assignment() {
+    let mut story = Story::stable(config(), &[0, 1]);
+    story.step(orders_of(1, 2));
+    story.step(Input::MetadataChanged(Topics::new()));
+    // The leader gives nothing of it as long as it is not there; that says nothing yet.
+    assert_eq!(reborn(&story.rejoined(&[])), set(&[]));
+    story.step(orders_of(2, 2));
+    assert_eq!(reborn(&story.rejoined(&[0])), set(&[0]));
+    // The other one was somebody else's meanwhile.
+    assert_eq!(reborn(&story.rejoined(&[1])), set(&[]));
+}
+
+#[test]
+fn what_others_took_of_a_topic_that_is_there_again_begins_where_they_were() {
+    let mut story = Story::stable(config(), &[0]);
+    story.step(orders_of(1, 2));
+    story.step(Input::MetadataChanged(Topics::new()));
+    assert_eq!(reborn(&story.rejoined(&[])), set(&[]));
+    story.step(orders_of(2, 2));
+    assert_eq!(reborn(&story.rejoined(&[])), set(&[]));
+    assert_eq!(reborn(&story.rejoined(&[0])), set(&[]));
 }
