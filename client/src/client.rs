@@ -197,6 +197,12 @@ impl Client {
         self.target(node, Purpose::Coordination)
     }
 
+    /// The target for requests that `node` may hold back as long as a rebalance takes; the caller says how long that is.
+    #[must_use]
+    pub fn parked(&self, node: i32) -> Target {
+        self.target(node, Purpose::Parked)
+    }
+
     /// The target for a long-polling Fetch of `node`; the broker's wait comes on top of the timeout.
     #[must_use]
     pub fn fetch(&self, node: i32, max_wait: Duration) -> Target {

@@ -3,7 +3,7 @@
 //!
 //! * [`ClientConfig`] takes Kafka's own keys; [`config::KEYS`] lists them.
 //! * [`Client::connect`] reaches the cluster; [`Client::request`] sends any request of [`callboard_protocol`] in the
-//!   highest version both sides speak. Data and coordination use connections of their own ([`Purpose`]).
+//!   highest version both sides speak. Data, coordination and what is held back use connections of their own ([`Purpose`]).
 //! * [`Client::create_topic`], [`Client::list_offsets`], [`Client::committed`] and their neighbours are its methods too.
 //! * [`Producer`] is idempotent by default and keeps the order of every partition through its retries.
 //!

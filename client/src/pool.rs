@@ -1,5 +1,6 @@
 //! Connections by node and purpose: made when needed, negotiated once, replaced after a wait when they fail.
-//! Owned by the client. Data and coordination never share a connection, so a heartbeat never waits behind a fetch.
+//! Owned by the client. Data, coordination and what brokers hold back never share a connection, so a
+//! heartbeat waits neither behind a fetch nor behind a JoinGroup.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -33,6 +34,9 @@ pub enum Purpose {
     Fetch,
     /// Group membership and offsets.
     Coordination,
+    /// JoinGroup and SyncGroup: a coordinator holds them back until the group has formed, and with them all that is behind
+    /// them. A heartbeat there would time out and take the connection with it.
+    Parked,
 }
 
 /// An open connection and what its broker speaks.

@@ -71,6 +71,8 @@ pub(crate) struct State {
     request: JoinSet<()>,
     /// Who we were when progress was read last: what is sent is sent as that.
     identity: Identity,
+    /// Of whom the commit in flight was asked.
+    sent_to: Option<i32>,
     timer: Option<Timer>,
     origin: Instant,
 }
@@ -96,6 +98,7 @@ impl Actor for Committer {
             next_flush: 0,
             request: JoinSet::new(),
             identity: Identity::default(),
+            sent_to: None,
             timer: None,
             origin: Instant::now(),
             shared,
@@ -226,6 +229,7 @@ impl State {
                     .membership
                     .cast(MembershipMsg::CommitRefused {
                         request: "OffsetCommit",
+                        node: self.sent_to,
                         generation,
                         code: refusal,
                     });
@@ -270,6 +274,7 @@ impl State {
     fn send(&mut self, offsets: Offsets) {
         let (shared, myself) = (Arc::clone(&self.shared), self.myself.clone());
         let identity = self.identity.clone();
+        self.sent_to = identity.coordinator;
         self.request.spawn(async move {
             let started = Instant::now();
             let answer = commit(&shared, identity, offsets).await;

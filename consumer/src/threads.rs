@@ -45,21 +45,26 @@ impl Threads {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ThreadError> {
+        let thread = std::thread::Builder::new().name("assignor".to_owned());
+        self.run_on(thread, limit, work).await
+    }
+
+    async fn run_on<T: Send + 'static>(
+        &self,
+        thread: std::thread::Builder,
+        limit: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ThreadError> {
         let left = self.left_behind();
         if left >= LEFT_BEHIND_MAX {
             return Err(ThreadError::TooManyLeft(left));
         }
         let (answer, answered) = oneshot::channel();
         let at_work = Arc::new(Mutex::new(AtWork::Awaited));
-        let _wait = Wait {
-            at_work: Arc::clone(&at_work),
-            left_behind: Arc::clone(&self.left_behind),
-        };
-        let left_behind = Arc::clone(&self.left_behind);
-        let thread = std::thread::Builder::new().name("assignor".to_owned());
+        let (worker, left_behind) = (Arc::clone(&at_work), Arc::clone(&self.left_behind));
         let spawned = thread.spawn(move || {
             let done = catch_unwind(AssertUnwindSafe(work));
-            let was = std::mem::replace(&mut *lock(&at_work), AtWork::Over);
+            let was = std::mem::replace(&mut *lock(&worker), AtWork::Over);
             if was == AtWork::LeftBehind {
                 *lock(&left_behind) -= 1;
             }
@@ -69,6 +74,11 @@ impl Threads {
             let _ = answer.send(done);
         });
         spawned.map_err(|error| ThreadError::NotStarted(error.to_string()))?;
+        // From here on: one that was never started is not left behind.
+        let _wait = Wait {
+            at_work,
+            left_behind: Arc::clone(&self.left_behind),
+        };
         let _clock = hold_paused_clock();
         match tokio::time::timeout(limit, answered).await {
             Ok(Ok(Ok(done))) => Ok(done),
@@ -166,6 +176,24 @@ mod tests {
         let patient = Duration::from_secs(60);
         assert_eq!(threads.run(patient, || 7).await, Ok(7));
         assert_eq!(threads.left_behind(), 0);
+    }
+
+    /// Four of them disabled every assignor for good.
+    #[tokio::test]
+    async fn a_thread_that_cannot_be_started_is_not_left_behind() {
+        let _limit = Limit::start();
+        let threads = Threads::default();
+        for _ in 0..=LEFT_BEHIND_MAX {
+            // More than there are addresses.
+            let thread = std::thread::Builder::new().stack_size(1 << 60);
+            let refused = threads.run_on(thread, LIMIT, || panic!("it was started"));
+            let refused: Result<(), _> = refused.await;
+            assert!(
+                matches!(refused, Err(ThreadError::NotStarted(_))),
+                "{refused:?}"
+            );
+            assert_eq!(threads.left_behind(), 0);
+        }
     }
 
     #[tokio::test]

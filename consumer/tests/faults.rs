@@ -464,3 +464,29 @@ async fn a_broker_that_denies_to_lead_what_metadata_says_is_asked_ever_less_ofte
     consumer.shutdown(ShutdownOptions::default()).await;
     world.stage.finish().await;
 }
+
+/// Its heartbeats waited behind the request, and took the connection with them when their time was up.
+#[tokio::test(start_paused = true)]
+async fn a_follower_waits_for_a_plan_that_takes_long_and_stays_alive_meanwhile() {
+    let world = World::new(1, 1).await;
+    world.broker.hold(ApiKey::SYNC_GROUP);
+    let seen = Seen::default();
+    let consumer = world.noting(&seen).await;
+    let mut events = consumer.events();
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    // An assignor of the leader's may take as long.
+    assert_eq!(world.broker.count(ApiKey::SYNC_GROUP), 1);
+    assert!(world.broker.count(ApiKey::HEARTBEAT) >= 45);
+    world.broker.release(ApiKey::SYNC_GROUP);
+    let first = event(&mut events, |event| {
+        matches!(
+            event,
+            Event::Assigned { .. } | Event::CoordinatorLost { .. }
+        )
+    });
+    let first = first.await;
+    assert!(matches!(first, Event::Assigned { .. }), "{first:?}");
+    assert_eq!(world.broker.count(ApiKey::SYNC_GROUP), 1);
+    assert!(consumer.shutdown(ShutdownOptions::default()).await.drained);
+    world.stage.finish().await;
+}

@@ -49,6 +49,8 @@ pub(crate) enum MembershipMsg {
     /// A commit or an offset fetch under this generation was refused.
     CommitRefused {
         request: &'static str,
+        /// Of whom it was asked.
+        node: Option<i32>,
         generation: i32,
         code: Refusal,
     },
@@ -143,10 +145,12 @@ impl Actor for MembershipActor {
             MembershipMsg::Revoked(ticket) => state.step(Input::Revoked(ticket)),
             MembershipMsg::CommitRefused {
                 request,
+                node,
                 generation,
                 code,
             } => state.step(Input::CommitRefused {
                 request,
+                node,
                 generation,
                 code,
             }),
@@ -289,7 +293,11 @@ impl State {
                 self.shared.reborn(&owned, reborn);
                 self.assigned(generation, owned, added, leader, &reason, took);
             }
-            Effect::Disconnect(node) => self.shared.client.disconnect(node, Purpose::Coordination),
+            Effect::Disconnect(node) => {
+                for purpose in [Purpose::Coordination, Purpose::Parked] {
+                    self.shared.client.disconnect(node, purpose);
+                }
+            }
             Effect::CoordinatorLost { node, why } => {
                 let group = self.shared.group_id.to_string();
                 warn!(group_id = group, node, error = %why, "coordinator lost");

@@ -53,7 +53,7 @@ pub(super) async fn join(
     let config = shared.client.config();
     // Before the request, so that none that is under way waits for an assignor.
     let protocols = member::subscriptions(shared, assignors, &question).await;
-    let mut target = shared.client.coordination(question.node);
+    let mut target = shared.client.parked(question.node);
     target.timeout = config
         .request_timeout
         .max(config.max_poll_interval + JOIN_GRACE);
@@ -113,7 +113,7 @@ pub(super) async fn sync(
 ) -> Result<SyncAnswer, Refusal> {
     let config = shared.client.config();
     let generation = question.generation.clone();
-    let mut target = shared.client.coordination(question.node);
+    let mut target = shared.client.parked(question.node);
     // A follower's SyncGroup is parked until the leader's arrives.
     target.timeout = config
         .request_timeout

@@ -170,6 +170,7 @@ async fn committed(shared: &Shared, mut cells: Cells) -> Cells {
                     Verdict::RetryAndTell | Verdict::End => {
                         shared.slots.membership.cast(MembershipMsg::CommitRefused {
                             request: "OffsetFetch",
+                            node: Some(node),
                             generation: identity.generation.id,
                             code: refusal,
                         });

@@ -318,8 +318,10 @@ impl CommitCore {
         let mut retry = false;
         let mut gone = false;
         for (partition, offsets) in sent {
-            let code = codes.get(&partition).copied().unwrap_or(ErrorCode::NONE);
-            let verdict = Verdict::of(code);
+            let answer = codes.get(&partition).copied();
+            let code = answer.unwrap_or(ErrorCode::NONE);
+            // Nothing is known of what the answer leaves out.
+            let verdict = answer.map_or(Verdict::Retry, Verdict::of);
             if verdict.is_told() {
                 told = Some(code);
             }

@@ -380,7 +380,7 @@ impl Membership {
     pub(super) fn commit_refused(
         &mut self,
         now: Duration,
-        (request, generation): (&'static str, i32),
+        (request, node, generation): (&'static str, Option<i32>, i32),
         refusal: Refusal,
         effects: &mut Vec<Effect>,
     ) {
@@ -391,8 +391,11 @@ impl Membership {
                 | ErrorCode::NOT_COORDINATOR
                 | ErrorCode::REQUEST_TIMED_OUT,
             )) => {
-                // A parked JoinGroup or SyncGroup on that connection answers for itself.
-                if !matches!(self.state, State::Joining { .. } | State::Syncing { .. }) {
+                // A parked JoinGroup or SyncGroup answers for itself; and what a node said, or did
+                // not, that was the coordinator before says nothing about the one that is now.
+                if !matches!(self.state, State::Joining { .. } | State::Syncing { .. })
+                    && node.is_some_and(|node| self.coordinator == Coordinator::Known { node })
+                {
                     self.mark_coordinator_unknown(now, &lost, effects);
                 }
             }

@@ -119,6 +119,8 @@ pub enum Input {
     CommitRefused {
         /// Which of the two.
         request: &'static str,
+        /// The node that was asked; none where no coordinator was known.
+        node: Option<i32>,
         /// The generation it carried.
         generation: i32,
         /// Why.

@@ -236,9 +236,10 @@ impl Membership {
             Input::MetadataChanged(topics) => self.metadata_changed(now, topics, effects),
             Input::CommitRefused {
                 request,
+                node,
                 generation,
                 code,
-            } => self.commit_refused(now, (request, generation), code, effects),
+            } => self.commit_refused(now, (request, node, generation), code, effects),
             Input::PartitionsRestarted => self.repeat(now, effects),
             Input::Rejoin(reason) => self.request_rejoin(Reason::Application(reason)),
             Input::Leave { reason, within } => self.leave(now, reason, within, effects),

@@ -216,17 +216,18 @@ impl Membership {
         assigned: BTreeSet<TopicPartition>,
         effects: &mut Vec<Effect>,
     ) {
-        self.join_backoff.reset();
         self.void.clear();
         if assigned
             .iter()
             .any(|one| !self.config.topics.contains(&*one.topic))
         {
-            // Computed over a subscription that we have changed since.
-            self.state = State::Stable;
-            self.request_rejoin(Reason::AssignmentMismatch);
+            // Computed over a subscription that we have changed since. The next may be too.
+            self.reason = Reason::AssignmentMismatch;
+            let wait = self.join_backoff.next_wait();
+            self.unjoined(now + wait);
             return;
         }
+        self.join_backoff.reset();
         let moved: BTreeSet<_> = self.owned.difference(&assigned).cloned().collect();
         if moved.is_empty() {
             self.apply(now, assigned, effects);

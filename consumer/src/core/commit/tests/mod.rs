@@ -71,12 +71,7 @@ fn one_commit_in_flight_and_the_next_carries_the_newest() {
         []
     );
     assert_eq!(core.next_deadline(), None);
-    let answered = step(
-        &mut core,
-        11 * SECOND,
-        CommitInput::Answered(Ok(BTreeMap::new())),
-        &at(&[]),
-    );
+    let answered = step(&mut core, 11 * SECOND, landed(&[0, 1]), &at(&[]));
     assert_eq!(answered, [CommitEffect::Committed(at(&[(0, 10), (1, 3)]))]);
     let sent = step(
         &mut core,
@@ -136,12 +131,7 @@ fn a_loading_coordinator_is_asked_again_until_the_flush_is_done() {
         step(&mut core, again, CommitInput::Tick, &progress),
         [CommitEffect::Send(progress.clone())]
     );
-    let done = step(
-        &mut core,
-        again,
-        CommitInput::Answered(Ok(BTreeMap::new())),
-        &progress,
-    );
+    let done = step(&mut core, again, landed(&[0]), &progress);
     assert_eq!(
         done,
         [
@@ -152,6 +142,26 @@ fn a_loading_coordinator_is_asked_again_until_the_flush_is_done() {
             }
         ]
     );
+}
+
+/// The answer that takes these.
+fn landed(partitions: &[i32]) -> CommitInput {
+    let none = |partition: &i32| (tp(*partition), ErrorCode::NONE);
+    CommitInput::Answered(Ok(partitions.iter().map(none).collect()))
+}
+
+/// It counted as committed.
+#[test]
+fn what_an_answer_leaves_out_is_sent_again() {
+    let mut core = core();
+    let progress = at(&[(0, 10), (1, 3)]);
+    step(&mut core, 5 * SECOND, CommitInput::Tick, &progress);
+    let answered = step(&mut core, 5 * SECOND, landed(&[0]), &progress);
+    assert_eq!(answered, [CommitEffect::Committed(at(&[(0, 10)]))]);
+    let again = core.next_deadline().unwrap();
+    assert!(again < 6 * SECOND);
+    let sent = step(&mut core, again, CommitInput::Tick, &progress);
+    assert_eq!(sent, [CommitEffect::Send(at(&[(1, 3)]))]);
 }
 
 /// Flushes partition 0 at offset 10 at second 1, for 29 seconds, and sends it.
@@ -212,7 +222,7 @@ fn a_flush_outlives_the_generation_that_refused_it() {
         core.step(10 * SECOND, under(next, &progress), &mut effects);
         assert_eq!(effects, [CommitEffect::Send(progress.clone())]);
         effects.clear();
-        let landed = CommitInput::Answered(Ok(BTreeMap::new()));
+        let landed = landed(&[0]);
         core.step(11 * SECOND, landed, &mut effects);
         assert!(effects.contains(&CommitEffect::Flushed {
             id: 1,
@@ -400,7 +410,7 @@ fn a_position_that_a_reset_chose_is_committed_at_once_though_it_lies_below_the_l
     // Another one while that is in flight goes out when it is answered.
     let other = at(&[(0, 50), (1, 7)]);
     assert_eq!(step(&mut core, SECOND, CommitInput::Soon, &other), []);
-    let answered = CommitInput::Answered(Ok(BTreeMap::new()));
+    let answered = landed(&[0]);
     step(&mut core, SECOND, answered, &other);
     assert_eq!(core.next_deadline(), Some(SECOND));
     assert_eq!(

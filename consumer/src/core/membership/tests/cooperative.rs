@@ -133,6 +133,7 @@ fn a_commit_refused_while_joining_is_answered_by_the_join() {
         let (mut story, join) = rejoining();
         let effects = story.step(Input::CommitRefused {
             request: "OffsetCommit",
+            node: Some(NODE),
             generation: 1,
             code: code(refused),
         });

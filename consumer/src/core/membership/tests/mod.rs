@@ -389,6 +389,7 @@ fn an_answer_to_an_older_generation_is_ignored() {
     assert_eq!(story.member.state, State::Stable);
     let stale = Input::CommitRefused {
         request: "OffsetCommit",
+        node: Some(NODE),
         generation: 1,
         code: code(ErrorCode::ILLEGAL_GENERATION),
     };
@@ -594,8 +595,23 @@ fn an_assignment_of_topics_we_do_not_want_is_not_taken() {
         protocol: None,
         assigned: Some(BTreeSet::from([TopicPartition::new("other", 0)])),
     };
-    let (_, question) = only_join(story.step(Input::Synced(*sync, Ok(strange))));
-    assert_eq!(question.reason, "assignment does not match subscription");
+    assert_eq!(story.step(Input::Synced(*sync, Ok(strange.clone()))), []);
+    let mut begun = story.now;
+    // It asked again at once, and again: each time after a longer wait now.
+    let mut waited = Vec::new();
+    for generation in 2..8 {
+        let (join, question) = only_join(story.wait());
+        assert_eq!(question.reason, "assignment does not match subscription");
+        waited.push(story.now - begun);
+        begun = story.now;
+        let effects = story.step(Input::Joined(join, Ok(joined(generation, "other"))));
+        let [Effect::Sync(sync, _)] = &effects[..] else {
+            panic!("{effects:?}");
+        };
+        assert_eq!(story.step(Input::Synced(*sync, Ok(strange.clone()))), []);
+    }
+    assert!(waited[0] >= Duration::from_millis(80), "{waited:?}");
+    assert!(waited[5] >= Duration::from_millis(800), "{waited:?}");
 }
 
 #[test]
@@ -730,6 +746,7 @@ fn a_refused_commit_says_what_a_heartbeat_would_have_said() {
     let mut story = Story::stable(config(), &[0]);
     let refused = Input::CommitRefused {
         request: "OffsetCommit",
+        node: Some(NODE),
         generation: 1,
         code: code(ErrorCode::UNKNOWN_MEMBER_ID),
     };
@@ -738,6 +755,22 @@ fn a_refused_commit_says_what_a_heartbeat_would_have_said() {
         matches!(&effects[..], [Effect::Lose { .. }, Effect::Join(..)]),
         "{effects:?}"
     );
+}
+
+/// A commit may be out for as long as a request may take.
+#[test]
+fn what_the_coordinator_before_did_not_answer_is_not_held_against_the_next() {
+    let mut story = Story::stable(config(), &[0]);
+    let unanswered = |node| Input::CommitRefused {
+        request: "OffsetCommit",
+        node: Some(node),
+        generation: 1,
+        code: Refusal::Disconnected,
+    };
+    assert_eq!(story.step(unanswered(NODE + 1)), []);
+    assert_eq!(story.member.coordinator(), Some(NODE));
+    story.step(unanswered(NODE));
+    assert_eq!(story.member.coordinator(), None);
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn random_stories_keep_the_invariants() {
                     0 => Input::Rejoin("chaos".to_owned()),
                     1 => Input::CommitRefused {
                         request: "OffsetCommit",
+                        node: Some(NODE),
                         generation,
                         code: refused,
                     },

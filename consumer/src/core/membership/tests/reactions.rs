@@ -127,6 +127,7 @@ fn each_code_of_each_request_has_its_reaction() {
         let mut story = Story::stable(config(), &[0]);
         found.push(reaction(&story.step(Input::CommitRefused {
             request: "OffsetCommit",
+            node: Some(NODE),
             generation: 1,
             code: code(*refused),
         })));
@@ -142,6 +143,7 @@ fn a_refusal_of_an_older_generation_is_ignored_unless_it_is_for_good() {
         let (generation, code) = (0, code(*refused));
         let effects = story.step(Input::CommitRefused {
             request: "OffsetCommit",
+            node: Some(NODE),
             generation,
             code,
         });
