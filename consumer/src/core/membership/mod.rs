@@ -214,6 +214,11 @@ impl Membership {
         if self.state == State::Ended {
             return;
         }
+        // A commit or a heartbeat that was out before LeaveGroup may be answered after it, by a coordinator that does not
+        // know the member any more: nothing of that brings it back.
+        if matches!(self.state, State::Leaving { .. }) && !matches!(input, Input::Left(_)) {
+            return;
+        }
         match input {
             Input::Start => {
                 if self.state == State::Idle {

@@ -700,6 +700,35 @@ fn a_leave_shortens_the_revocation_that_it_finds() {
     );
 }
 
+/// The last commit of the interval, say: it has its answer after LeaveGroup had its effect.
+#[test]
+fn what_was_out_before_the_leave_does_not_bring_the_member_back() {
+    let mut story = Story::stable(config(), &[0]);
+    let effects = story.step(leave());
+    let [Effect::Revoke { ticket, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let effects = story.step(Input::Revoked(*ticket));
+    let [Effect::Leave { ticket, .. }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    for code in [
+        Refusal::Code(ErrorCode::UNKNOWN_MEMBER_ID),
+        Refusal::Code(ErrorCode::ILLEGAL_GENERATION),
+        Refusal::Code(ErrorCode::FENCED_INSTANCE_ID),
+        Refusal::Disconnected,
+    ] {
+        let late = Input::CommitRefused {
+            request: "OffsetCommit",
+            node: Some(NODE),
+            generation: story.member.generation().id,
+            code,
+        };
+        assert_eq!(story.step(late), []);
+    }
+    assert_eq!(story.step(Input::Left(*ticket)), [Effect::Stopped]);
+}
+
 #[test]
 fn a_static_member_does_not_leave() {
     let mut settings = config();
