@@ -90,22 +90,27 @@ async fn one_of_two_topics_that_is_missing_is_found_too() {
 /// It said nothing, and its last commit came to lie in the new topic, whose records were then out of its sight.
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_is_deleted_and_created_again_is_consumed_from_its_first_record() {
-    deleted_and_created_again("earliest").await;
+    let world = World::with(1, 5, &resetting_to("earliest")).await;
+    deleted_and_created_again(world).await;
 }
 
 /// Whoever consumes a topic misses nothing of the one that takes its place. The policy says where to begin in a log that
 /// was there before.
 #[tokio::test(start_paused = true)]
 async fn it_is_too_from_latest() {
-    deleted_and_created_again("latest").await;
+    let world = World::with(1, 5, &resetting_to("latest")).await;
+    deleted_and_created_again(world).await;
 }
 
-async fn deleted_and_created_again(reset: &str) {
-    let keys = [
+/// Nothing is committed but what has to be.
+fn resetting_to(policy: &str) -> [(&str, &str); 2] {
+    [
         ("auto.commit.interval.ms", "3600000"),
-        ("auto.offset.reset", reset),
-    ];
-    let world = World::with(1, 5, &keys).await;
+        ("auto.offset.reset", policy),
+    ]
+}
+
+async fn deleted_and_created_again(world: World) {
     // Where the policy is not asked.
     world.broker.commit(TOPIC, 0, 0);
     let seen = Seen::default();
