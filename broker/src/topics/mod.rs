@@ -306,7 +306,7 @@ impl Topics {
     /// Whether this topic could be created now, and what it would be; creates nothing.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// As [`create_topic`](Self::create_topic).
     pub fn validate(&self, topic: &NewTopic) -> Result<CreatedTopic, TopicError> {
         let snapshot = self.snapshot();
         let approved = approve(

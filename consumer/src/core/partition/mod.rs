@@ -1,6 +1,6 @@
 //! One assigned partition, from assignment to release, as decisions: what is fetched, handed to a handler, acknowledged
 //! and committed, when a handler starts or ends, and what becomes of the partition when something fails. Owned by its
-//! [cell](crate::partition); the actors around it carry out effects and decide nothing of this.
+//! cell (`partition.rs`); the actors around it carry out effects and decide nothing of this.
 //!
 //! Rules that hold whatever happens:
 //! * Records are handed over in the order of the log, without a gap: fetched records that do not begin where the last
